@@ -1,0 +1,3 @@
+//! The diffusers folder layout: a model described by its own json files.
+
+pub mod scheduler;

@@ -1,0 +1,3 @@
+//! Text to picture: Stable Diffusion as a stage of the pipeline.
+
+pub mod diffusers;
