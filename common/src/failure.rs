@@ -1,0 +1,51 @@
+//! Why a job did not get through a stage, and what is to be done about it.
+
+use crate::fields::FieldError;
+
+/// The classes of failure: the stage says which one, the worker settles accordingly.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The job can never succeed: it goes to DEAD at the first attempt.
+    #[error("{0:#}")]
+    Reject(anyhow::Error),
+    /// Another attempt may succeed: it comes back after a delay that grows.
+    #[error("{0:#}")]
+    Retry(anyhow::Error),
+    /// Something that the job is not to blame for is away (NATS, S3): it comes back after a
+    /// delay, and the attempt does not count.
+    #[error("{0:#}")]
+    Outage(anyhow::Error),
+    /// The worker was told to stop: the job is handed back at once, and the attempt does not count.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl From<FieldError> for Failure {
+    fn from(error: FieldError) -> Self {
+        Self::Reject(error.into())
+    }
+}
+
+/// Says the verdict where the error is seen.
+pub trait Verdict<T> {
+    /// The job can never succeed.
+    fn or_reject(self) -> Result<T, Failure>;
+    /// Another attempt may succeed.
+    fn or_retry(self) -> Result<T, Failure>;
+    /// Not the job's fault.
+    fn or_outage(self) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> Verdict<T> for Result<T, E> {
+    fn or_reject(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::Reject(error.into()))
+    }
+
+    fn or_retry(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::Retry(error.into()))
+    }
+
+    fn or_outage(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure::Outage(error.into()))
+    }
+}

@@ -1,0 +1,189 @@
+//! NATS JetStream as the pipeline uses it.
+
+mod dead;
+mod history;
+pub mod names;
+pub mod streams;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_nats::connection::State;
+use async_nats::jetstream::{self, message::PublishMessage};
+use async_nats::{Client, ConnectOptions, Event as Wire, HeaderMap};
+use bytes::Bytes;
+
+pub use dead::{DeadLetter, Grave};
+pub use names::Names;
+
+use crate::config::nats::NatsOptions;
+use crate::job::JobId;
+use crate::message::Message;
+use crate::wire;
+
+/// A half-open link is seen after about three of these.
+const PING: Duration = Duration::from_secs(10);
+/// Room for headers when a payload is compared with the server's limit, in bytes.
+const HEADER_ROOM: usize = 8 * 1024;
+
+/// A connection, with the names used on it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    pub(crate) client: Client,
+    pub(crate) context: jetstream::Context,
+    pub(crate) names: Names,
+}
+
+/// A job that the stream holds for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// The stream.
+    pub stream: String,
+    /// Its place there.
+    pub sequence: u64,
+    /// The same job was there before; it is done once.
+    pub duplicate: bool,
+}
+
+/// One message about to be published.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Where to.
+    pub subject: String,
+    /// Deduplicates within the stream's window.
+    pub message_id: String,
+    /// All other headers.
+    pub headers: HeaderMap,
+    /// The job.
+    pub payload: Bytes,
+}
+
+impl Queue {
+    /// Connects, and goes on trying when no server is there yet: see [`Queue::wait_connected`].
+    ///
+    /// # Errors
+    /// Unreadable credentials or certificates, and an address that is none.
+    pub async fn connect(options: &NatsOptions, name: &str) -> anyhow::Result<Self> {
+        let connect = authenticate(ConnectOptions::new(), options).await?;
+        let connect = secure(connect, options)
+            .name(name)
+            .retry_on_initial_connect()
+            .ping_interval(PING)
+            .event_callback(|event| async move { report(&event) });
+        let servers: Vec<&str> = options.url.split(',').map(str::trim).collect();
+        let client = connect.connect(servers).await.with_context(|| format!("cannot use {}", hosts(&options.url)))?;
+        let context = jetstream::new(client.clone());
+        Ok(Self { client, context, names: Names::new(&options.prefix) })
+    }
+
+    /// Waits until the connection is up.
+    pub async fn wait_connected(&self) {
+        while !self.is_connected() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Whether the connection is up now.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Names of streams and subjects on this connection.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Largest payload in bytes that the server takes, with room left for headers.
+    pub fn max_payload(&self) -> usize {
+        self.client.server_info().max_payload.saturating_sub(HEADER_ROOM)
+    }
+
+    /// Publishes a job that has its id, and waits until the stream holds it.
+    pub async fn submit<M: Message>(&self, lane: &str, job: &M) -> anyhow::Result<Submitted> {
+        let id = job.common().id.as_ref().context("a job needs an id before it is submitted")?;
+        anyhow::ensure!(is_lane(lane), "lane: {lane:?} is not allowed; allowed: one token of letters, digits, - and _");
+        let (content_type, payload) = wire::encode(job);
+        let mut headers = HeaderMap::new();
+        headers.insert("Content-Type", content_type);
+        headers.insert(names::JOB_HEADER, id.as_str());
+        let message_id = format!("{id}/{}", M::QUEUE);
+        let subject = self.names.job(M::QUEUE, lane);
+        self.publish(Outgoing { subject, message_id, headers, payload }).await
+    }
+
+    /// Publishes one message and waits for its PubAck.
+    pub async fn publish(&self, outgoing: Outgoing) -> anyhow::Result<Submitted> {
+        let Outgoing { subject, message_id, headers, payload } = outgoing;
+        let limit = self.client.server_info().max_payload;
+        anyhow::ensure!(
+            limit == 0 || payload.len() <= limit,
+            "payload: {} bytes is not allowed; allowed: at most {limit} bytes (the server's max_payload)",
+            payload.len()
+        );
+        let message = PublishMessage::build().headers(headers).payload(payload).message_id(message_id);
+        let ack = self.context.send_publish(subject.clone(), message).await;
+        let ack = ack.with_context(|| format!("cannot publish on {subject}"))?.await;
+        let ack = ack.with_context(|| format!("no stream took the message on {subject}"))?;
+        Ok(Submitted { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate })
+    }
+
+    /// Takes a job back, wherever it is.
+    pub async fn cancel(&self, job: &JobId) -> anyhow::Result<()> {
+        let subject = self.names.cancel(job.as_str());
+        let message_id = format!("{job}/cancel/{:016x}", rand::random::<u64>());
+        let outgoing = Outgoing { subject, message_id, headers: HeaderMap::new(), payload: Bytes::new() };
+        self.publish(outgoing).await.map(drop)
+    }
+}
+
+async fn authenticate(mut connect: ConnectOptions, options: &NatsOptions) -> anyhow::Result<ConnectOptions> {
+    if let (Some(user), Some(password)) = (&options.user, &options.password) {
+        connect = connect.user_and_password(user.clone(), password.clone());
+    }
+    if let Some(path) = &options.creds {
+        let loaded = connect.credentials_file(path).await;
+        connect = loaded.with_context(|| format!("nats-creds: cannot use {}", path.display()))?;
+    }
+    if let Some(path) = &options.nkey {
+        let seed = tokio::fs::read_to_string(path).await;
+        let seed = seed.with_context(|| format!("nats-nkey: cannot read {}", path.display()))?;
+        connect = connect.nkey(seed.trim().to_owned());
+    }
+    Ok(connect)
+}
+
+fn secure(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions {
+    if let Some(path) = &options.ca {
+        connect = connect.add_root_certificates(path.clone()).require_tls(true);
+    }
+    if let (Some(cert), Some(key)) = (&options.cert, &options.key) {
+        connect = connect.add_client_certificate(cert.clone(), key.clone()).require_tls(true);
+    }
+    if let Some(inbox) = &options.inbox {
+        connect = connect.custom_inbox_prefix(inbox.clone());
+    }
+    connect
+}
+
+/// A refused permission comes only as an event; the call itself would just time out.
+fn report(event: &Wire) {
+    match event {
+        Wire::Connected => tracing::info!("connected to NATS"),
+        Wire::Disconnected => tracing::warn!("lost the connection to NATS"),
+        Wire::ServerError(error) => tracing::error!(%error, "NATS refused"),
+        Wire::ClientError(error) => tracing::error!(%error, "NATS client error"),
+        Wire::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS drops messages for a slow reader"),
+        other => tracing::info!(event = %other, "NATS"),
+    }
+}
+
+/// Addresses without the user and password that a URL may carry.
+fn hosts(url: &str) -> String {
+    let host = |url: &str| url.rsplit_once('@').map_or(url, |(_, host)| host).trim().to_owned();
+    url.split(',').map(host).collect::<Vec<_>>().join(", ")
+}
+
+fn is_lane(lane: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    (1..=64).contains(&lane.len()) && lane.bytes().all(fits)
+}

@@ -1,0 +1,138 @@
+//! DEAD: jobs that no retry can help, with the reason, replayable.
+
+use anyhow::Context as _;
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
+use bytes::Bytes;
+use futures::TryStreamExt;
+use futures::stream::StreamExt;
+
+use super::names::{JOB_HEADER, MESSAGE_ID, REPLAY_HEADER};
+use super::{Outgoing, Queue, Submitted};
+
+const SUBJECT: &str = "Shanshui-Subject";
+const REASON: &str = "Shanshui-Reason";
+const WORKER: &str = "Shanshui-Worker";
+const ATTEMPTS: &str = "Shanshui-Attempts";
+/// Longest reason in a header, in characters.
+const MAX_REASON: usize = 500;
+
+/// A job about to be buried.
+#[derive(Debug)]
+pub struct Grave<'a> {
+    /// Stage that gave up.
+    pub stage: &'a str,
+    /// The job.
+    pub job: &'a str,
+    /// Worker that gave up.
+    pub worker: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// Attempts made.
+    pub attempts: u64,
+    /// Place of the message in the stage's stream.
+    pub sequence: u64,
+}
+
+/// A buried job.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Its place in DEAD.
+    pub sequence: u64,
+    /// When it was buried, RFC 3339.
+    pub time: String,
+    /// The job.
+    pub job: String,
+    /// The subject it came in on.
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+    /// Worker that gave up.
+    pub worker: String,
+    /// Attempts made.
+    pub attempts: u64,
+    /// Its headers, those above left out.
+    pub headers: HeaderMap,
+    /// The job as it came.
+    pub payload: Bytes,
+}
+
+impl Queue {
+    /// Copies a message to DEAD and waits until it is there; only then may the original go.
+    pub async fn bury(&self, grave: &Grave<'_>, message: &async_nats::Message) -> anyhow::Result<()> {
+        let mut headers = message.headers.clone().unwrap_or_default();
+        headers.insert(JOB_HEADER, grave.job);
+        headers.insert(SUBJECT, message.subject.as_str());
+        headers.insert(REASON, one_line(grave.reason));
+        headers.insert(WORKER, grave.worker);
+        headers.insert(ATTEMPTS, grave.attempts.to_string());
+        let replay = headers.get(REPLAY_HEADER).map_or("0", |value| value.as_str());
+        let message_id = format!("{}/dead/{}/{}/{replay}", grave.job, grave.stage, grave.sequence);
+        let subject = self.names.dead(grave.stage);
+        self.publish(Outgoing { subject, message_id, headers, payload: message.payload.clone() }).await.map(drop)
+    }
+
+    /// All buried jobs, oldest first.
+    pub async fn dead(&self) -> anyhow::Result<Vec<DeadLetter>> {
+        let name = self.names.stream("DEAD");
+        let stream = self.context.get_stream(&name).await.with_context(|| format!("cannot read stream {name}"))?;
+        let count = usize::try_from(stream.cached_info().state.messages).unwrap_or(usize::MAX);
+        let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..OrderedConfig::default() };
+        let messages = stream.create_consumer(config).await?.messages().await?;
+        messages
+            .take(count)
+            .map_err(anyhow::Error::from)
+            .and_then(|message| async move {
+                let info = message.info().map_err(anyhow::Error::from_boxed)?;
+                let (sequence, time) = (info.stream_sequence, info.published);
+                let (message, _) = message.split();
+                Ok(letter(sequence, time, message.headers.unwrap_or_default(), message.payload))
+            })
+            .try_collect()
+            .await
+    }
+
+    /// One buried job.
+    pub async fn dead_letter(&self, sequence: u64) -> anyhow::Result<DeadLetter> {
+        let name = self.names.stream("DEAD");
+        let stream = self.context.get_stream_no_info(&name).await?;
+        let message = stream.get_raw_message(sequence).await;
+        let message = message.with_context(|| format!("no dead letter {sequence} in stream {name}"))?;
+        Ok(letter(message.sequence, message.time, message.headers, message.payload))
+    }
+
+    /// Puts a buried job back on its queue; only when it is there, it leaves DEAD.
+    pub async fn replay(&self, sequence: u64) -> anyhow::Result<Submitted> {
+        let DeadLetter { job, subject, mut headers, payload, .. } = self.dead_letter(sequence).await?;
+        let replay = headers.get(REPLAY_HEADER).and_then(|value| value.as_str().parse().ok()).unwrap_or(0u32) + 1;
+        headers.insert(REPLAY_HEADER, replay.to_string());
+        headers.insert(JOB_HEADER, job.as_str());
+        let message_id = format!("{job}/replay/{replay}/{sequence}");
+        let submitted = self.publish(Outgoing { subject, message_id, headers, payload }).await?;
+        let stream = self.context.get_stream_no_info(self.names.stream("DEAD")).await?;
+        stream.delete_message(sequence).await.context("the job is queued again, but still in DEAD as well")?;
+        Ok(submitted)
+    }
+}
+
+fn letter(sequence: u64, time: time::OffsetDateTime, mut headers: HeaderMap, payload: Bytes) -> DeadLetter {
+    let mut take = |name: &str| headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
+    let (job, subject, reason, worker) = (take(JOB_HEADER), take(SUBJECT), take(REASON), take(WORKER));
+    let attempts = take(ATTEMPTS).parse().unwrap_or(0);
+    let mut kept = HeaderMap::new();
+    for (name, values) in headers.iter() {
+        let name = name.to_string();
+        if ![JOB_HEADER, SUBJECT, REASON, WORKER, ATTEMPTS, MESSAGE_ID].contains(&name.as_str()) {
+            values.iter().for_each(|value| kept.append(name.as_str(), value.clone()));
+        }
+    }
+    std::mem::swap(&mut headers, &mut kept);
+    let time = time.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    DeadLetter { sequence, time, job, subject, reason, worker, attempts, headers, payload }
+}
+
+/// A header value must not hold a line break.
+fn one_line(reason: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    reason.chars().map(plain).take(MAX_REASON).collect()
+}

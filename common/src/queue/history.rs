@@ -1,0 +1,88 @@
+//! The story of a job, from its events.
+
+use std::collections::HashSet;
+
+use anyhow::Context as _;
+use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
+use async_nats::jetstream::stream::RawMessageErrorKind;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+
+use super::Queue;
+use crate::event::Envelope;
+use crate::job::JobId;
+
+impl Queue {
+    /// All events of a job from the first one; ends after the final one.
+    pub async fn follow(
+        &self,
+        job: &JobId,
+    ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Envelope>> + Send + Unpin + use<>> {
+        let (_, messages) = self.events_of(job).await?;
+        let seen = messages.scan(false, |ended, item| {
+            let last = std::mem::replace(ended, is_end(&item));
+            std::future::ready((!last).then_some(item))
+        });
+        Ok(seen.boxed())
+    }
+
+    /// The events of a job that are there now, oldest first.
+    pub async fn history(&self, job: &JobId) -> anyhow::Result<Vec<Envelope>> {
+        let (count, messages) = self.events_of(job).await?;
+        messages.take(count).try_collect().await
+    }
+
+    /// The last event of a job: its status.
+    pub async fn last_event(&self, job: &JobId) -> anyhow::Result<Option<Envelope>> {
+        let payload = self.last("EVENTS", &self.names.event(job, ">")).await?;
+        payload.map(|payload| parse(&payload)).transpose()
+    }
+
+    /// Whether somebody has taken the job back.
+    pub async fn is_canceled(&self, job: &JobId) -> anyhow::Result<bool> {
+        Ok(self.last("EVENTS", &self.names.cancel(job.as_str())).await?.is_some())
+    }
+
+    async fn last(&self, stream: &str, subject: &str) -> anyhow::Result<Option<bytes::Bytes>> {
+        let name = self.names.stream(stream);
+        let stream = self.context.get_stream_no_info(&name).await?;
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(Some(message.payload)),
+            Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {subject} from stream {name}")),
+        }
+    }
+
+    /// How many events there are, and a stream of them that goes on with new ones.
+    async fn events_of(
+        &self,
+        job: &JobId,
+    ) -> anyhow::Result<(usize, stream::BoxStream<'static, anyhow::Result<Envelope>>)> {
+        let name = self.names.stream("EVENTS");
+        let events = self.context.get_stream_no_info(&name).await?;
+        let consumer = events.create_consumer(OrderedConfig {
+            filter_subject: self.names.event(job, ">"),
+            deliver_policy: DeliverPolicy::All,
+            ..OrderedConfig::default()
+        });
+        let consumer = consumer.await.with_context(|| format!("cannot read stream {name}"))?;
+        let count = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX);
+        let mut known = HashSet::new();
+        // An ordered consumer that is made anew after a lost link may tell a thing twice.
+        let messages = consumer.messages().await?.filter_map(move |item| {
+            let item = item.map_err(anyhow::Error::from).and_then(|message| {
+                let sequence = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
+                Ok(known.insert(sequence).then(|| parse(&message.payload)))
+            });
+            std::future::ready(item.transpose().map(Result::flatten))
+        });
+        Ok((count, messages.boxed()))
+    }
+}
+
+fn is_end(item: &anyhow::Result<Envelope>) -> bool {
+    item.as_ref().map_or(true, |envelope| envelope.data.is_final())
+}
+
+fn parse(payload: &[u8]) -> anyhow::Result<Envelope> {
+    serde_json::from_slice(payload).context("an event is not of the form that this version knows")
+}
