@@ -1,0 +1,104 @@
+//! One OS thread owns a loaded model; everybody else sends it closures.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Context;
+use prometheus_client::metrics::histogram::Histogram;
+use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
+
+/// Calls that may wait; more wait at the sender, which is where back-pressure belongs.
+const WAITING: usize = 4;
+
+/// The way to a model on its thread. The model need not be `Send`: it is loaded, used and
+/// dropped there.
+#[derive(Debug)]
+pub struct ModelThread<M> {
+    name: String,
+    calls: mpsc::Sender<Call<M>>,
+    seconds: Option<Histogram>,
+}
+
+type Call<M> = Box<dyn FnOnce(&mut M) + Send>;
+
+/// The model is lost: a call panicked, and a model (or a GPU) after a panic is not trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the model thread {name} is gone after a panic")]
+pub struct ModelGone {
+    /// Name of the thread.
+    pub name: String,
+}
+
+impl<M: 'static> ModelThread<M> {
+    /// Starts the thread and waits until the model is loaded.
+    pub async fn spawn<L>(name: &str, load: L) -> anyhow::Result<Self>
+    where
+        L: FnOnce() -> anyhow::Result<M> + Send + 'static,
+    {
+        let (calls, waiting) = mpsc::channel(WAITING);
+        let (ready, loaded) = oneshot::channel();
+        let span = Span::current();
+        let body = move || {
+            let model = match span.in_scope(load) {
+                Ok(model) => model,
+                // Whoever asked has given up if nobody takes the error.
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            drop(span);
+            if ready.send(Ok(())).is_ok() {
+                serve(model, waiting);
+            }
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(body).context("start a model thread")?;
+        loaded.await.with_context(|| format!("the model thread {name} panicked while loading"))??;
+        Ok(Self { name: name.to_owned(), calls, seconds: None })
+    }
+
+    /// Records the seconds of every call.
+    pub fn timed_by(self, seconds: Histogram) -> Self {
+        Self { seconds: Some(seconds), ..self }
+    }
+
+    /// Runs `work` with the model, in the caller's span, after the calls that came before. A
+    /// call whose caller has gone away meanwhile is skipped.
+    pub async fn call<T, W>(&self, work: W) -> Result<T, ModelGone>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut M) -> T + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let (span, seconds) = (Span::current(), self.seconds.clone());
+        let call = Box::new(move |model: &mut M| {
+            if reply.is_closed() {
+                return;
+            }
+            let start = Instant::now();
+            let result = span.in_scope(|| work(model));
+            if let Some(histogram) = seconds {
+                histogram.observe(start.elapsed().as_secs_f64());
+            }
+            // Nobody to tell: the caller went away during the work.
+            let _ = reply.send(result);
+        });
+        self.calls.send(call).await.map_err(|_| self.gone())?;
+        answer.await.map_err(|_| self.gone())
+    }
+
+    fn gone(&self) -> ModelGone {
+        ModelGone { name: self.name.clone() }
+    }
+}
+
+fn serve<M>(mut model: M, mut waiting: mpsc::Receiver<Call<M>>) {
+    while let Some(call) = waiting.blocking_recv() {
+        if catch_unwind(AssertUnwindSafe(|| call(&mut model))).is_err() {
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            tracing::error!(thread = name, "a call panicked: the model is dropped");
+            // Ends the calls that wait before the model's own drop can fail.
+            drop(waiting);
+            return;
+        }
+    }
+}

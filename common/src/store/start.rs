@@ -1,0 +1,139 @@
+//! Before the first job: is the bucket there, may we use it, what can it do?
+
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+
+use super::{Answer, Store, client};
+use crate::config::S3Options;
+use crate::failure::Failure;
+
+/// Pause between two looks for a store that is away; each look has its own growing pauses.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Store {
+    /// Connects, waits up to [`S3Options::wait_seconds`] for a store that is away, and learns
+    /// whether it honours conditional writes. A missing bucket or refused credentials is an
+    /// error at once.
+    pub async fn connect(options: &S3Options) -> anyhow::Result<Self> {
+        let mut store = Self::open(options).await?;
+        let until = Instant::now() + Duration::from_secs(options.wait_seconds);
+        store.conditional = loop {
+            match store.probe().await {
+                Ok(conditional) => break conditional,
+                Err(answer) if answer.is_away() && Instant::now() < until => {
+                    tracing::warn!(place = &*store.place, "s3 does not answer, trying again: {}", answer.said);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(answer) => return Err(store.why_not(&answer)),
+            }
+        };
+        if !store.conditional {
+            tracing::warn!(
+                place = &*store.place,
+                "this store ignores If-None-Match: objects are looked for before they are written"
+            );
+        }
+        store.check().await.map_err(anyhow::Error::from)?;
+        Ok(store)
+    }
+
+    /// Makes the client and sends nothing yet: for [`Store::make_bucket`].
+    pub async fn open(options: &S3Options) -> anyhow::Result<Self> {
+        Ok(Self {
+            client: client::client(options).await?,
+            bucket: options.bucket.as_str().into(),
+            prefix: options.prefix.as_str().into(),
+            place: options.place().into(),
+            operation_time: options.operation_time(),
+            conditional: true,
+        })
+    }
+
+    /// Makes the bucket; `false` if it was there already.
+    pub async fn make_bucket(&self) -> anyhow::Result<bool> {
+        let head = self.client.head_bucket().bucket(&*self.bucket).send().await;
+        match head.map_err(|error| Answer::of(&error)) {
+            Ok(_) => return Ok(false),
+            Err(answer) if answer.is_missing() => {}
+            Err(answer) => return Err(self.why_not(&answer)),
+        }
+        let request = self.client.create_bucket().bucket(&*self.bucket);
+        let request = request.set_create_bucket_configuration(self.location());
+        match request.send().await.map_err(|error| Answer::of(&error)) {
+            Ok(_) => Ok(true),
+            // Somebody else made it since we looked.
+            Err(answer) if answer.code.starts_with("BucketAlready") => {
+                self.check().await?;
+                Ok(false)
+            }
+            Err(answer) => bail!("make s3 bucket {} at {}: {}", self.bucket, self.place, answer.said),
+        }
+    }
+
+    /// Whether the bucket answers: for readiness.
+    pub async fn check(&self) -> Result<(), Failure> {
+        let head = self.client.head_bucket().bucket(&*self.bucket).send().await;
+        head.map(drop).map_err(|error| Failure::Outage(self.why_not(&Answer::of(&error))))
+    }
+
+    /// Writes a probe twice, the second time against the condition, and removes it. The answer
+    /// is whether the condition held.
+    async fn probe(&self) -> Result<bool, Answer> {
+        let key = format!("{}.shanshui/probe-{:032x}", self.prefix, rand::random::<u128>());
+        let first = self.put_probe(&key).await;
+        let second = match &first {
+            Ok(()) => self.put_probe(&key).await,
+            Err(_) => Ok(()),
+        };
+        if first.is_ok() {
+            let removed = self.client.delete_object().bucket(&*self.bucket).key(&key).send().await;
+            if let Err(error) = removed {
+                let said = Answer::of(&error).said;
+                tracing::warn!(key, "the probe object could not be deleted and may be deleted by hand: {said}");
+            }
+        }
+        for tried in [first, second] {
+            match tried {
+                Ok(()) => {}
+                Err(answer) if answer.is_taken() => return Ok(true),
+                Err(answer) if answer.code == "NotImplemented" || answer.status == Some(501) => return Ok(false),
+                Err(answer) => return Err(answer),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn put_probe(&self, key: &str) -> Result<(), Answer> {
+        let request = self.client.put_object().bucket(&*self.bucket).key(key).if_none_match("*");
+        let body = bytes::Bytes::from_static(b"probe").into();
+        request.body(body).send().await.map(drop).map_err(|error| Answer::of(&error))
+    }
+
+    /// Only Amazon wants to be told where, and only outside its first region.
+    fn location(&self) -> Option<CreateBucketConfiguration> {
+        let region = self.client.config().region()?.as_ref();
+        if &*self.place != S3Options::AMAZON || region == "us-east-1" {
+            return None;
+        }
+        let constraint = BucketLocationConstraint::from(region);
+        Some(CreateBucketConfiguration::builder().location_constraint(constraint).build())
+    }
+
+    fn why_not(&self, answer: &Answer) -> anyhow::Error {
+        let (bucket, place, said) = (&self.bucket, &self.place, &answer.said);
+        if answer.status == Some(404) {
+            return anyhow!(
+                "s3 bucket {bucket} does not exist at {place}; `shanshui streams apply` makes it: {said}"
+            );
+        }
+        if answer.is_refused() {
+            return anyhow!(
+                "s3 at {place} refuses these credentials for bucket {bucket}, which need GetObject, PutObject \
+                 and ListBucket: {said}"
+            );
+        }
+        anyhow!("s3 bucket {bucket} at {place}: {said}")
+    }
+}
