@@ -15,6 +15,10 @@ pub enum Failure {
     /// delay, and the attempt does not count.
     #[error("{0:#}")]
     Outage(anyhow::Error),
+    /// This worker cannot go on (its model is gone): the attempt counts, because the job may be
+    /// the reason, and the worker ends.
+    #[error("{0:#}")]
+    Broken(anyhow::Error),
     /// The worker was told to stop: the job is handed back at once, and the attempt does not count.
     #[error("interrupted")]
     Interrupted,

@@ -16,7 +16,7 @@ use bytes::Bytes;
 pub use dead::{DeadLetter, Grave};
 pub use names::Names;
 
-use crate::config::nats::NatsOptions;
+use crate::config::NatsOptions;
 use crate::job::JobId;
 use crate::message::Message;
 use crate::wire;
@@ -138,7 +138,7 @@ impl Queue {
 
 async fn authenticate(mut connect: ConnectOptions, options: &NatsOptions) -> anyhow::Result<ConnectOptions> {
     if let (Some(user), Some(password)) = (&options.user, &options.password) {
-        connect = connect.user_and_password(user.clone(), password.clone());
+        connect = connect.user_and_password(user.clone(), password.reveal().to_owned());
     }
     if let Some(path) = &options.creds {
         let loaded = connect.credentials_file(path).await;

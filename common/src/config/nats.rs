@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::Secret;
+
 /// Connection to NATS and the names used on it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "NATS")]
@@ -19,7 +21,7 @@ pub struct NatsOptions {
     pub user: Option<String>,
     /// Password of the user
     #[arg(long = "nats-password", env = "SHANSHUI_NATS_PASSWORD", hide_env_values = true, global = true)]
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Credentials file (.creds) with a JWT and its seed
     #[arg(long = "nats-creds", env = "SHANSHUI_NATS_CREDS", conflicts_with = "user", global = true)]
     pub creds: Option<PathBuf>,

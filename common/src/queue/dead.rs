@@ -115,8 +115,8 @@ impl Queue {
     }
 }
 
-fn letter(sequence: u64, time: time::OffsetDateTime, mut headers: HeaderMap, payload: Bytes) -> DeadLetter {
-    let mut take = |name: &str| headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
+fn letter(sequence: u64, time: time::OffsetDateTime, headers: HeaderMap, payload: Bytes) -> DeadLetter {
+    let take = |name: &str| headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
     let (job, subject, reason, worker) = (take(JOB_HEADER), take(SUBJECT), take(REASON), take(WORKER));
     let attempts = take(ATTEMPTS).parse().unwrap_or(0);
     let mut kept = HeaderMap::new();
@@ -126,9 +126,8 @@ fn letter(sequence: u64, time: time::OffsetDateTime, mut headers: HeaderMap, pay
             values.iter().for_each(|value| kept.append(name.as_str(), value.clone()));
         }
     }
-    std::mem::swap(&mut headers, &mut kept);
     let time = time.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    DeadLetter { sequence, time, job, subject, reason, worker, attempts, headers, payload }
+    DeadLetter { sequence, time, job, subject, reason, worker, attempts, headers: kept, payload }
 }
 
 /// A header value must not hold a line break.

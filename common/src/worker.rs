@@ -1,0 +1,183 @@
+//! Drives one stage: a permit, one pull of one message, its life, and the drain.
+
+mod attempt;
+mod cancel;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_nats::jetstream::consumer::{Consumer, pull};
+use futures::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::config::WorkerOptions;
+use crate::delivery::Delivery;
+use crate::health::Health;
+use crate::queue::Queue;
+use crate::shutdown::Shutdown;
+use crate::stage::Stage;
+use crate::store::Store;
+use crate::telemetry::Metrics;
+use cancel::Cancels;
+
+/// A pull ends after this long without a message. A drain waits for the running pull to end,
+/// because a message that arrives at a pull just given up would be lost for a whole ack wait.
+const PULL: Duration = Duration::from_secs(1);
+/// A pull that the server never answers (stopped, half-open link) is given up this much later.
+const PULL_SLACK: Duration = Duration::from_secs(10);
+
+/// What a worker works with.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// The queue.
+    pub queue: Queue,
+    /// The bucket.
+    pub store: Store,
+    /// What readiness reports.
+    pub health: Arc<Health>,
+    /// What `/metrics` reports.
+    pub metrics: Arc<Metrics>,
+    /// How jobs are treated.
+    pub options: WorkerOptions,
+}
+
+pub(crate) struct Worker<S> {
+    stage: S,
+    deps: Deps,
+    name: String,
+    shutdown: Shutdown,
+    consumer: Consumer<pull::Config>,
+    stream: String,
+    created: i128,
+    ack_wait: Duration,
+    cancels: Cancels,
+}
+
+/// Works until the drain: takes jobs, finishes or hands back what runs.
+///
+/// # Errors
+/// A stream or consumer that is missing or wrong, a model that is gone, work that hangs: the
+/// process should exit non-zero and be started anew.
+pub async fn run<S: Stage>(stage: S, deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
+    let worker = Worker::start(stage, deps, shutdown).await?;
+    worker.serve(false).await.map(drop)
+}
+
+/// Works until nothing is pending; returns the number of deliveries. For tests.
+pub async fn run_until_empty<S: Stage>(stage: S, deps: Deps, shutdown: Shutdown) -> anyhow::Result<usize> {
+    let worker = Worker::start(stage, deps, shutdown).await?;
+    worker.serve(true).await
+}
+
+impl<S: Stage> Worker<S> {
+    async fn start(stage: S, deps: Deps, shutdown: Shutdown) -> anyhow::Result<Arc<Self>> {
+        deps.options.check()?;
+        deps.queue.wait_connected().await;
+        deps.queue.check(S::NAME).await?;
+        let stream_name = deps.queue.stream_of(S::NAME)?;
+        let stream = deps.queue.context.get_stream(&stream_name).await?;
+        let consumer: Consumer<pull::Config> =
+            stream.get_consumer(S::NAME).await.map_err(anyhow::Error::from_boxed)?;
+        let ack_wait = consumer.cached_info().config.ack_wait;
+        let created = stream.cached_info().created.unix_timestamp_nanos();
+        let name = deps.options.name.clone().unwrap_or_else(default_name);
+        let cancels = Cancels::listen(&deps.queue).await?;
+        deps.health.up("nats");
+        tracing::info!(worker = name, stage = S::NAME, stream = stream_name, "taking jobs");
+        Ok(Arc::new(Self { stage, deps, name, shutdown, consumer, stream: stream_name, created, ack_wait, cancels }))
+    }
+
+    async fn serve(self: &Arc<Self>, until_empty: bool) -> anyhow::Result<usize> {
+        let permits = Arc::new(Semaphore::new(usize::from(self.deps.options.concurrency)));
+        let mut running = JoinSet::new();
+        let mut taken = 0;
+        while !self.shutdown.drain.is_cancelled() {
+            let permit = tokio::select! {
+                permit = Arc::clone(&permits).acquire_owned() => permit?,
+                Some(ended) = running.join_next() => { settled(ended)?; continue }
+                () = self.shutdown.drain.cancelled() => break,
+            };
+            let Some(delivery) = self.pull().await? else {
+                if until_empty && running.is_empty() && self.is_empty().await? {
+                    return Ok(taken);
+                }
+                continue;
+            };
+            taken += 1;
+            let worker = Arc::clone(self);
+            running.spawn(async move {
+                let _permit = permit;
+                worker.process(delivery).await
+            });
+        }
+        self.drain(running).await?;
+        Ok(taken)
+    }
+
+    /// One message, or none within [`PULL`].
+    async fn pull(&self) -> anyhow::Result<Option<Delivery>> {
+        // No idle heartbeat: with one, async-nats 0.51 loses the wake-up of a message that comes
+        // after a heartbeat. No standing pull: it takes jobs while this worker is busy.
+        let batch = self.consumer.batch().max_messages(1).expires(PULL).messages();
+        let pulled = tokio::time::timeout(PULL + PULL_SLACK, async {
+            let mut messages = batch.await.map_err(anyhow::Error::from)?;
+            messages.next().await.transpose().map_err(anyhow::Error::from_boxed)
+        });
+        match pulled.await {
+            Ok(Ok(Some(message))) => Delivery::new(message).map(Some),
+            Ok(Ok(None)) => Ok(None),
+            Ok(Err(error)) => self.pull_failed(error).await,
+            Err(_) => self.pull_failed(anyhow::anyhow!("no answer to a pull")).await,
+        }
+    }
+
+    /// An outage is waited out; a consumer that is gone ends the worker.
+    async fn pull_failed(&self, error: anyhow::Error) -> anyhow::Result<Option<Delivery>> {
+        tracing::warn!(error = format!("{error:#}"), "cannot take a job");
+        self.deps.health.down("nats", format!("{error:#}"));
+        tokio::select! {
+            () = self.deps.queue.wait_connected() => {}
+            () = self.shutdown.drain.cancelled() => return Ok(None),
+        }
+        let checked = tokio::time::timeout(PULL_SLACK, self.deps.queue.check(S::NAME)).await;
+        match checked {
+            Ok(Ok(())) => self.deps.health.up("nats"),
+            Ok(Err(error)) if self.deps.queue.is_connected() => {
+                return Err(error.context("cannot take jobs any more"));
+            }
+            _ => {}
+        }
+        tokio::time::sleep(PULL).await;
+        Ok(None)
+    }
+
+    async fn is_empty(&self) -> anyhow::Result<bool> {
+        let info = self.consumer.get_info().await?;
+        Ok(info.num_pending == 0 && info.num_ack_pending == 0)
+    }
+
+    /// Lets running work end; after the grace, or at a second signal, has it handed back.
+    async fn drain(&self, mut running: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+        tracing::info!(jobs = running.len(), "draining");
+        self.deps.health.down("nats", "draining");
+        while let Some(ended) = running.join_next().await {
+            settled(ended)?;
+        }
+        Ok(())
+    }
+}
+
+/// A job's own failure never comes out here; what does ends the worker.
+fn settled(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
+    ended.context("a job's task panicked")?
+}
+
+fn default_name() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let host = if host.is_empty() { "worker".to_owned() } else { host };
+    format!("{host}-{}", std::process::id())
+}

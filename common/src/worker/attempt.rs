@@ -1,0 +1,205 @@
+//! One delivery from its decoding to its end.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::Worker;
+use super::settle::Verdict;
+use crate::context::Context;
+use crate::delivery::Delivery;
+use crate::event::Event;
+use crate::events::Events;
+use crate::failure::{Failure, Verdict as _};
+use crate::job::JobId;
+use crate::lease::Progress;
+use crate::message::Message;
+use crate::stage::{Outcome, Stage};
+use crate::trace::TraceContext;
+
+/// How long stopped work may take to notice; longer means that it hangs.
+const NOTICE: Duration = Duration::from_secs(10);
+/// At most this many progress events a second are worth their bytes.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
+
+/// One delivery, with what every part of its life needs.
+pub(super) struct Attempt {
+    pub(super) job: JobId,
+    pub(super) number: u64,
+    pub(super) delivery: Delivery,
+    pub(super) events: Events,
+    pub(super) trace: TraceContext,
+    pub(super) began: Instant,
+}
+
+impl<S: Stage> Worker<S> {
+    pub(super) async fn process(self: Arc<Self>, delivery: Delivery) -> anyhow::Result<()> {
+        let decoded = delivery.decode::<S::Input>();
+        let own = decoded.as_ref().ok().and_then(|job| job.common().id.as_ref());
+        let (job, decoded) = match delivery.job_id(own, &self.stream, self.created) {
+            Ok(job) => (job, decoded),
+            Err((job, error)) => (job, Err(error)),
+        };
+        let trace = trace_of(&delivery);
+        let events = Events::new(self.deps.queue.clone(), S::NAME, &self.name, delivery.replay());
+        let number = self.number(&job, &delivery).await;
+        self.deps.metrics.delivered(S::NAME, delivery.delivered);
+        let span = tracing::info_span!(
+            "job", job = %job, stage = S::NAME, attempt = *number.as_ref().unwrap_or(&0), trace_id = %trace.trace_id()
+        );
+        let began = Instant::now();
+        let attempt = Attempt { job, number: *number.as_ref().unwrap_or(&1), delivery, events, trace, began };
+        async {
+            let _busy = self.deps.metrics.in_flight(S::NAME);
+            let verdict = match number {
+                Ok(_) => self.keep_lease(&attempt, self.verdict(&attempt, decoded)).await,
+                Err(failure) => Verdict::Failed(failure),
+            };
+            self.settle(&attempt, verdict).await
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn verdict(
+        &self,
+        attempt: &Attempt,
+        decoded: Result<S::Input, crate::fields::FieldError>,
+    ) -> Verdict<S::Output> {
+        match self.admit(attempt, decoded).await {
+            Ok(Some(job)) => self.work(attempt, job).await,
+            Ok(None) => Verdict::AlreadyEnded,
+            Err(failure) => Verdict::Failed(failure),
+        }
+    }
+
+    /// Counts attempts: deliveries less those that ended through no fault of the job.
+    async fn number(&self, job: &JobId, delivery: &Delivery) -> Result<u64, Failure> {
+        if delivery.delivered == 1 {
+            return Ok(1);
+        }
+        let history = self.deps.queue.history(job).await.or_outage()?;
+        let released = history.iter().filter(|event| {
+            matches!(&event.data, Event::Released { stage, .. } if stage == S::NAME)
+        });
+        Ok(delivery.delivered.saturating_sub(released.count() as u64).max(1))
+    }
+
+    /// The job, if there is something left to do for it.
+    async fn admit(
+        &self,
+        attempt: &Attempt,
+        decoded: Result<S::Input, crate::fields::FieldError>,
+    ) -> Result<Option<S::Input>, Failure> {
+        let queue = &self.deps.queue;
+        let last = queue.last_event(&attempt.job).await.or_outage()?;
+        if attempt.delivery.replay() == 0 && last.is_some_and(|event| event.data.is_final()) {
+            return Ok(None);
+        }
+        let labels = decoded.as_ref().map(|job| job.common().labels.clone()).unwrap_or_default();
+        let accepted = Event::Accepted { stage: S::NAME.into(), labels };
+        attempt.events.publish(&attempt.job, &accepted).await?;
+        let job = decoded?;
+        let limit = self.deps.options.attempts;
+        if attempt.number > limit {
+            return Err(Failure::Reject(anyhow!("{limit} attempts ended without a word from their workers")));
+        }
+        let (stage, worker) = (S::NAME.into(), self.name.clone());
+        let started = Event::Started { stage, worker, attempt: attempt.number };
+        attempt.events.publish(&attempt.job, &started).await?;
+        Ok(Some(job))
+    }
+
+    async fn work(&self, attempt: &Attempt, job: S::Input) -> Verdict<S::Output> {
+        let progress = Arc::new(Progress::default());
+        let until = job.common().deadline.map(|deadline| deadline - OffsetDateTime::now_utc());
+        let until = until.map(|left| left.try_into().unwrap_or(Duration::ZERO));
+        let longest = self.deps.options.job_time();
+        let deadline = until.map_or(longest, |left: Duration| left.min(longest));
+        let context = Context {
+            job: attempt.job.clone(),
+            attempt: attempt.number,
+            stop: CancellationToken::new(),
+            progress: Arc::clone(&progress),
+            events: attempt.events.clone(),
+            store: self.deps.store.clone(),
+        };
+        let work = self.stage.run(job, &context);
+        tokio::pin!(work);
+        let stopped = tokio::select! {
+            result = &mut work => return match result {
+                Ok(Outcome::Next(job)) => Verdict::Next(job),
+                Ok(Outcome::End(event)) => Verdict::End(event),
+                Err(failure) => Verdict::Failed(failure),
+            },
+            stopped = self.reason_to_stop(attempt, &progress, deadline) => stopped,
+            never = self.tell_progress(attempt, &progress) => match never {},
+        };
+        context.stop.cancel();
+        match tokio::time::timeout(NOTICE, &mut work).await {
+            Ok(_) => stopped,
+            Err(_) => Verdict::Hung,
+        }
+    }
+
+    /// Resolves when the work must not go on.
+    async fn reason_to_stop(
+        &self,
+        attempt: &Attempt,
+        progress: &Progress,
+        deadline: Duration,
+    ) -> Verdict<S::Output> {
+        let watch = self.cancels.watch(&attempt.job);
+        let stall = self.deps.options.stall_time();
+        let mut check = tokio::time::interval(self.ack_wait / 3);
+        let deadline_passed = tokio::time::sleep(deadline);
+        tokio::pin!(deadline_passed);
+        loop {
+            tokio::select! {
+                () = watch.token.cancelled() => return Verdict::Canceled,
+                () = self.shutdown.stop.cancelled() => return Verdict::Failed(Failure::Interrupted),
+                () = &mut deadline_passed => {
+                    let reason = anyhow!("deadline: {deadline:.0?} were not enough");
+                    return Verdict::Failed(Failure::Reject(reason));
+                }
+                _ = check.tick() => {
+                    if progress.silence() > stall {
+                        return Verdict::Hung;
+                    }
+                    // A cancel sent while the link was down, or before this job began.
+                    if self.deps.queue.is_canceled(&attempt.job).await.unwrap_or(false) {
+                        return Verdict::Canceled;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tell_progress(&self, attempt: &Attempt, progress: &Progress) -> Infallible {
+        let mut told = progress.follow();
+        loop {
+            if told.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            let now = *told.borrow_and_update();
+            if let Some(now) = now {
+                let (done, total, eta) = (now.done, now.total, now.eta);
+                let event = Event::Progress { stage: S::NAME.into(), done, total, eta };
+                attempt.events.mention(&attempt.job, &event).await;
+            }
+            tokio::time::sleep(PROGRESS_PAUSE).await;
+        }
+    }
+}
+
+/// The sender's trace goes on; a job without one starts its own.
+fn trace_of(delivery: &Delivery) -> TraceContext {
+    let parent = delivery.header("traceparent");
+    let parent = parent.and_then(|parent| TraceContext::parse(parent, delivery.header("tracestate")));
+    parent.map_or_else(TraceContext::start, |parent| parent.child())
+}

@@ -1,0 +1,192 @@
+//! The end of one delivery: the only place that decides what becomes of a message.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use async_nats::HeaderMap;
+use tokio::time::MissedTickBehavior;
+
+use super::Worker;
+use super::attempt::Attempt;
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::message::Message;
+use crate::queue::names::{JOB_HEADER, REPLAY_HEADER};
+use crate::queue::{Grave, Outgoing};
+use crate::stage::Stage;
+use crate::wire;
+
+/// Delays before attempts 2, 3, 4 and all later ones; each is varied by a fifth, so that jobs
+/// that failed together do not come back together.
+const DELAYS: [f64; 4] = [1.0, 5.0, 30.0, 120.0];
+/// Longest pause between tries to reach NATS while a job is settled.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// How an attempt ended.
+pub(super) enum Verdict<M> {
+    Next(M),
+    End(Event),
+    Canceled,
+    AlreadyEnded,
+    Failed(Failure),
+    /// The work does not stop when told to.
+    Hung,
+}
+
+impl<S: Stage> Worker<S> {
+    /// Settles one delivery. An error ends the worker.
+    pub(super) async fn settle(&self, attempt: &Attempt, verdict: Verdict<S::Output>) -> anyhow::Result<()> {
+        let outcome = outcome(&verdict);
+        self.deps.metrics.finished(S::NAME, outcome, attempt.began.elapsed().as_secs_f64());
+        let settled = async {
+            match verdict {
+                Verdict::Next(job) => self.pass_on(attempt, job).await,
+                Verdict::End(event) => self.end(attempt, event).await,
+                Verdict::Canceled => self.end(attempt, Event::Canceled { stage: S::NAME.into() }).await,
+                Verdict::AlreadyEnded => self.until_done("ack", || attempt.delivery.ack()).await,
+                Verdict::Failed(Failure::Interrupted) => self.release(attempt, "interrupted", Duration::ZERO).await,
+                Verdict::Failed(Failure::Outage(error)) => {
+                    self.release(attempt, &format!("{error:#}"), delay(attempt.delivery.delivered)).await;
+                }
+                Verdict::Failed(Failure::Retry(error)) => self.count(attempt, &format!("{error:#}")).await,
+                Verdict::Failed(Failure::Broken(error)) => {
+                    self.count(attempt, &format!("{error:#}")).await;
+                    return Err(error.context("this worker cannot go on"));
+                }
+                Verdict::Failed(failure) => self.bury(attempt, &failure.to_string()).await,
+                Verdict::Hung => bail!("the work on job {} hangs; its lease is given up", attempt.job),
+            }
+            Ok(())
+        };
+        self.keep_lease(attempt, settled).await?;
+        tracing::info!(outcome, seconds = attempt.began.elapsed().as_secs_f64(), "job settled");
+        Ok(())
+    }
+
+    /// Publish next, await its PubAck, only then acknowledge: a crash between costs a duplicate
+    /// that the message id or the next stage drops, never a loss.
+    async fn pass_on(&self, attempt: &Attempt, mut job: S::Output) {
+        let replay = attempt.delivery.replay();
+        job.common_mut().id = Some(attempt.job.clone());
+        let (content_type, payload) = wire::encode(&job);
+        let mut headers = HeaderMap::new();
+        headers.insert("Content-Type", content_type);
+        headers.insert(JOB_HEADER, attempt.job.as_str());
+        if replay > 0 {
+            headers.insert(REPLAY_HEADER, replay.to_string());
+        }
+        headers.insert("traceparent", attempt.trace.to_string());
+        if let Some(state) = &attempt.trace.state {
+            headers.insert("tracestate", state.as_str());
+        }
+        let queue = &self.deps.queue;
+        let subject = queue.names().job(S::Output::QUEUE, attempt.delivery.lane());
+        let message_id = format!("{}/{}/{replay}", attempt.job, S::NAME);
+        let outgoing = Outgoing { subject, message_id, headers, payload };
+        self.until_done("publish the next job", || queue.publish(outgoing.clone())).await;
+        self.until_done("ack", || attempt.delivery.ack()).await;
+    }
+
+    async fn end(&self, attempt: &Attempt, event: Event) {
+        self.until_done("publish the final event", || attempt.events.publish(&attempt.job, &event)).await;
+        self.until_done("ack", || attempt.delivery.ack()).await;
+    }
+
+    async fn release(&self, attempt: &Attempt, reason: &str, delay: Duration) {
+        tracing::warn!(reason, "job handed back");
+        let event = Event::Released { stage: S::NAME.into(), reason: reason.into() };
+        self.until_done("publish an event", || attempt.events.publish(&attempt.job, &event)).await;
+        self.until_done("hand the job back", || attempt.delivery.hand_back(delay)).await;
+    }
+
+    /// A failed attempt: another one, unless it was the last.
+    async fn count(&self, attempt: &Attempt, reason: &str) {
+        if attempt.number < self.deps.options.attempts {
+            self.retry(attempt, reason).await;
+        } else {
+            self.bury(attempt, reason).await;
+        }
+    }
+
+    async fn retry(&self, attempt: &Attempt, reason: &str) {
+        let delay = delay(attempt.number);
+        tracing::warn!(reason, delay_seconds = delay.as_secs_f64(), "attempt failed");
+        let (stage, reason, seconds) = (S::NAME.into(), reason.into(), delay.as_secs_f64());
+        let event = Event::Retrying { stage, attempt: attempt.number, reason, delay: seconds };
+        self.until_done("publish an event", || attempt.events.publish(&attempt.job, &event)).await;
+        self.until_done("hand the job back", || attempt.delivery.hand_back(delay)).await;
+    }
+
+    async fn bury(&self, attempt: &Attempt, reason: &str) {
+        tracing::error!(reason, "job buried in DEAD");
+        let grave = Grave {
+            stage: S::NAME,
+            job: attempt.job.as_str(),
+            worker: &self.name,
+            reason,
+            attempts: attempt.number,
+            sequence: attempt.delivery.sequence,
+        };
+        self.until_done("bury the job", || self.deps.queue.bury(&grave, attempt.delivery.message())).await;
+        let (stage, reason, attempts) = (S::NAME.into(), reason.into(), attempt.number);
+        let event = Event::Failed { stage, reason, attempts };
+        self.until_done("publish the final event", || attempt.events.publish(&attempt.job, &event)).await;
+        self.until_done("end the delivery", || attempt.delivery.terminate()).await;
+    }
+
+    /// Tries until it works. Giving up would turn an outage of NATS into a lost attempt; only a
+    /// second SIGTERM or the end of the drain ends it, and then the message comes again.
+    async fn until_done<T, E, F>(&self, what: &str, mut step: impl FnMut() -> F)
+    where
+        E: Into<anyhow::Error>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut pause = Duration::from_millis(200);
+        loop {
+            let Err(error) = step().await else { return };
+            let error: anyhow::Error = error.into();
+            tracing::warn!(error = format!("{error:#}"), "cannot {what} yet");
+            if self.shutdown.stop.is_cancelled() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    /// Runs `work` and keeps the message on loan meanwhile.
+    pub(super) async fn keep_lease<T>(&self, attempt: &Attempt, work: impl Future<Output = T>) -> T {
+        let mut beat = tokio::time::interval(self.ack_wait / 3);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.tick().await;
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = beat.tick() => if let Err(error) = attempt.delivery.extend().await {
+                    tracing::warn!(error = format!("{error:#}"), "cannot extend the lease");
+                },
+            }
+        }
+    }
+}
+
+fn outcome<M>(verdict: &Verdict<M>) -> &'static str {
+    match verdict {
+        Verdict::Next(_) => "passed-on",
+        Verdict::End(event) => event.kind(),
+        Verdict::Canceled => "canceled",
+        Verdict::AlreadyEnded => "already-ended",
+        Verdict::Failed(Failure::Reject(_)) => "rejected",
+        Verdict::Failed(Failure::Retry(_)) => "failed",
+        Verdict::Failed(Failure::Broken(_)) => "broken",
+        Verdict::Failed(Failure::Outage(_)) => "outage",
+        Verdict::Failed(Failure::Interrupted) => "interrupted",
+        Verdict::Hung => "hung",
+    }
+}
+
+fn delay(attempt: u64) -> Duration {
+    let at = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX).min(DELAYS.len() - 1);
+    Duration::from_secs_f64(DELAYS[at] * rand::random_range(0.8..1.2))
+}

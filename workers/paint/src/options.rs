@@ -1,0 +1,76 @@
+//! Settings of a paint worker.
+
+use candle_core::Device;
+use clap::{Args, ValueEnum};
+
+use crate::limits::Limits;
+
+/// What a paint worker is told at start.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Paint")]
+pub struct PaintOptions {
+    /// Picture model: a folder in the diffusers layout, or the name of one among the models
+    #[arg(long, env = "SHANSHUI_PICTURE_MODEL", default_value = "mini")]
+    pub picture_model: String,
+    /// Where to compute; cuda needs a build with that feature and never falls back
+    #[arg(long = "paint-device", env = "SHANSHUI_PAINT_DEVICE", value_enum, default_value_t = DeviceKind::Cpu)]
+    pub paint_device: DeviceKind,
+    /// Most pixels of one picture, width times height
+    #[arg(long, env = "SHANSHUI_MAX_PIXELS", default_value_t = Limits::default().max_pixels)]
+    pub max_pixels: usize,
+    /// Most denoising steps
+    #[arg(long, env = "SHANSHUI_MAX_STEPS", default_value_t = Limits::default().max_steps)]
+    pub max_steps: usize,
+    /// Most pictures of one job
+    #[arg(long, env = "SHANSHUI_MAX_COUNT", default_value_t = Limits::default().max_count)]
+    pub max_count: usize,
+    /// Characters of a text that are painted; what is longer is cut, and the receipt says so
+    #[arg(long, env = "SHANSHUI_MAX_PROMPT_CHARS", default_value_t = Limits::default().max_prompt_chars)]
+    pub max_prompt_chars: usize,
+    /// Pictures denoised together; more needs more memory
+    #[arg(long, env = "SHANSHUI_MAX_BATCH", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub max_batch: u16,
+}
+
+/// A place to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceKind {
+    /// The processor.
+    Cpu,
+    /// The first NVIDIA GPU.
+    Cuda,
+}
+
+impl DeviceKind {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// When there is no such device, or this build cannot use it.
+    pub fn open(self) -> anyhow::Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => Device::new_cuda(0).map_err(|error| anyhow::anyhow!("device cuda: {error}")),
+        }
+    }
+
+    /// Its name in receipts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+impl PaintOptions {
+    /// The limits among the settings.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_pixels: self.max_pixels,
+            max_steps: self.max_steps,
+            max_count: self.max_count,
+            max_prompt_chars: self.max_prompt_chars,
+            ..Limits::default()
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The stage: a text job in, pictures and a receipt in the bucket.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow};
+use candle_core::DType;
+use sha2::{Digest, Sha256};
+use shanshui_common::context::Context;
+use shanshui_common::event::Event;
+use shanshui_common::failure::{Failure, Verdict};
+use shanshui_common::fields::FieldError;
+use shanshui_common::job::{JobId, TextJob};
+use shanshui_common::message::Nothing;
+use shanshui_common::model_thread::ModelThread;
+use shanshui_common::stage::{Outcome, Stage};
+use shanshui_common::store::{ObjectKey, Stored};
+
+use crate::diffusers::recommended::Recommended;
+use crate::limits::Limits;
+use crate::model::Model;
+use crate::options::PaintOptions;
+use crate::paint::{NotFinite, Request, Stopped, paint};
+use crate::picture::{Format, Metadata, Picture};
+use crate::prompt::Prompt;
+use crate::receipt::{About, Receipt};
+
+/// Pictures of a job that does not say how many.
+const COUNT: usize = 2;
+
+/// A paint worker's stage: a loaded model and what it agrees to.
+pub struct Paint {
+    model: ModelThread<Model>,
+    about: Arc<About>,
+    recommended: Recommended,
+    limits: Limits,
+    max_batch: usize,
+}
+
+/// A job, made ready for the model.
+struct Wish {
+    request: Request,
+    format: Format,
+    truncated: bool,
+}
+
+impl Paint {
+    /// Loads the model in `folder`.
+    ///
+    /// # Errors
+    /// A device that is not there, or a folder that is not a model; says which file and field.
+    pub async fn load(options: &PaintOptions, folder: &Path) -> anyhow::Result<Self> {
+        let device = options.paint_device.open()?;
+        // Half precision overflows in some VAEs, and CPUs compute it slower than f32.
+        let dtype = DType::F32;
+        let path: PathBuf = folder.to_owned();
+        let model = ModelThread::spawn("paint-model", move || {
+            Model::load(&path, &device, dtype).with_context(|| format!("cannot load {}", path.display()))
+        });
+        let model = model.await?;
+        let (hashes, recommended) =
+            model.call(|model| (model.hashes().to_vec(), model.recommended().clone())).await?;
+        let name = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
+        let device = options.paint_device.name();
+        let about = Arc::new(About { name, hashes, device, dtype: "f32" });
+        tracing::info!(model = about.name, hash = about.short_hash(), device, "picture model loaded");
+        Ok(Self { model, about, recommended, limits: options.limits(), max_batch: usize::from(options.max_batch) })
+    }
+
+    /// What the job asks for, with the model's recommendations where it does not say.
+    fn wish(&self, id: &JobId, job: &TextJob) -> Result<Wish, FieldError> {
+        let (spec, best) = (&job.common.picture, &self.recommended);
+        if let Some(model) = spec.model.as_deref().filter(|name| !["default", &self.about.name].contains(name)) {
+            return Err(FieldError::new("picture.model", model, format!("default or {}", self.about.name)));
+        }
+        let prompt = Prompt::clean(&job.text, self.limits.max_prompt_chars);
+        let negative = Prompt::clean(&spec.negative, self.limits.max_prompt_chars);
+        let sampler = spec.sampler.as_deref().unwrap_or(&best.sampler);
+        let refused = |allowed: anyhow::Error| FieldError::new("picture.sampler", sampler, allowed);
+        let request = Request {
+            prompt: prompt.text,
+            negative: negative.text,
+            width: spec.width.map_or(best.width, |side| side as usize),
+            height: spec.height.map_or(best.height, |side| side as usize),
+            steps: spec.steps.map_or(best.steps, |steps| steps as usize),
+            guidance: spec.guidance.unwrap_or(best.guidance),
+            sampler: sampler.parse().map_err(refused)?,
+            seed: spec.seed.unwrap_or_else(|| seed_of(id)),
+            count: spec.count.map_or(COUNT.min(self.limits.max_count), |count| count as usize),
+        };
+        self.limits.check(&request)?;
+        let format = spec.format.as_deref().unwrap_or("png");
+        let format = format.parse().map_err(|_| FieldError::new("picture.format", format, "png, jpeg or webp"))?;
+        Ok(Wish { request, format, truncated: prompt.truncated || negative.truncated })
+    }
+
+    async fn paint(&self, request: &Request, context: &Context) -> Result<Vec<Picture>, Failure> {
+        let (request, max_batch) = (request.clone(), self.max_batch);
+        let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
+        let painted = self.model.call(move |model| {
+            paint(model, &request, max_batch, &mut |at| {
+                progress.report(at.done as f64, at.total as f64);
+                if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        });
+        match painted.await {
+            Err(gone) => Err(Failure::Broken(anyhow!(gone))),
+            Ok(Ok(pictures)) => Ok(pictures),
+            Ok(Err(error)) if error.is::<Stopped>() => Err(Failure::Interrupted),
+            Ok(Err(error)) if error.is::<NotFinite>() => Err(Failure::Reject(error)),
+            Ok(Err(error)) => Err(Failure::Retry(error)),
+        }
+    }
+
+    async fn keep(&self, wish: &Wish, picture: &Picture, index: u32, context: &Context) -> Result<Stored, Failure> {
+        let parameters = self.about.parameters(&wish.request).to_string();
+        let receipt = self.about.recipe(&wish.request, Some(index)).to_string();
+        let metadata = Metadata { parameters: &parameters, receipt: &receipt };
+        let bytes = picture.encode(wish.format, metadata).or_retry()?;
+        let key = ObjectKey::Picture { job: &context.job, index, extension: wish.format.extension() };
+        let stored = context.store.put(&key, bytes.into()).await?;
+        let event = Event::Picture {
+            index,
+            key: stored.key.clone(),
+            sha256: stored.sha256.clone(),
+            seed: wish.request.seed,
+            width: picture.width,
+            height: picture.height,
+        };
+        context.tell(event).await?;
+        Ok(stored)
+    }
+}
+
+impl Stage for Paint {
+    const NAME: &'static str = "paint";
+    type Input = TextJob;
+    type Output = Nothing;
+
+    async fn run(&self, job: TextJob, context: &Context) -> Result<Outcome<Nothing>, Failure> {
+        let began = Instant::now();
+        let key = ObjectKey::Receipt(&context.job);
+        // An earlier attempt may have died between the receipt and its ack.
+        let receipt = match context.store.find(&key).await? {
+            Some(receipt) => receipt,
+            None => {
+                let wish = self.wish(&context.job, &job)?;
+                let pictures = self.paint(&wish.request, context).await?;
+                let mut stored = Vec::with_capacity(pictures.len());
+                for (index, picture) in (0..).zip(&pictures) {
+                    stored.push(self.keep(&wish, picture, index, context).await?);
+                    context.progress.touch();
+                }
+                let seconds = began.elapsed().as_secs_f64();
+                let receipt = Receipt { job: &job, id: &context.job, pictures: &stored, seconds };
+                let receipt = receipt.to_json(&self.about, &wish.request, wish.truncated);
+                context.store.put(&key, receipt.to_string().into()).await?
+            }
+        };
+        let (stage, seconds) = (Self::NAME.into(), began.elapsed().as_secs_f64());
+        Ok(Outcome::End(Event::Done { stage, key: Some(receipt.key), seconds }))
+    }
+}
+
+/// A seed that looks random, and is the same at every redelivery. 32 bits, as A1111 writes them.
+fn seed_of(job: &JobId) -> u64 {
+    let digest = Sha256::digest(job.as_str());
+    u64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
+}
