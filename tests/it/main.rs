@@ -1,1 +1,15 @@
-//! The end-to-end tests of the pipeline.
+//! The pipeline from outside: a real nats-server, the S3 protocol, workers as processes, and
+//! clients that know the contract but none of our code.
+
+mod harness;
+
+mod bad_input;
+mod cancel;
+mod command_line;
+mod crash;
+mod forms;
+mod python;
+mod sharing;
+mod speech;
+mod start;
+mod text;

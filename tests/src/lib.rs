@@ -1,1 +1,1 @@
-//! End-to-end tests; see `it/`.
+//! Holds no code: the end-to-end tests of the pipeline are in `it/`.

@@ -1,0 +1,181 @@
+//! The program as a person or a script at a terminal uses it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::{
+    PATIENCE, Process, clean, clip, ends_well, nats_server, picture_model, png, scratch, shanshui, whisper,
+};
+
+/// A running `shanshui up` with its data directory.
+struct Up {
+    process: Process,
+    folder: TempDir,
+}
+
+impl Up {
+    fn start() -> Self {
+        let folder = scratch();
+        let process = Process::spawn("up", &mut up(folder.path()));
+        process.says("ready", PATIENCE);
+        Self { process, folder }
+    }
+
+    /// Runs a command that finds the running instance by its data directory.
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = clean(shanshui());
+        command.args(arguments).arg("--data").arg(self.folder.path()).current_dir(self.folder.path());
+        command.output().expect("shanshui starts")
+    }
+
+    /// Runs a command that must end with this code, and reads its output.
+    fn says(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}\n{}", self.process.log());
+        out
+    }
+
+    fn json(&self, code: i32, arguments: &[&str]) -> Value {
+        let said = self.says(code, &[arguments, &["--json"]].concat());
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error} in {said}"))
+    }
+}
+
+fn up(data: &Path) -> Command {
+    let mut command = clean(shanshui());
+    command
+        .args(["up", "--data"])
+        .arg(data)
+        .current_dir(data)
+        .env("SHANSHUI_NATS_SERVER", nats_server())
+        .env("SHANSHUI_WHISPER", whisper("base"))
+        .env("SHANSHUI_PICTURE_MODEL", picture_model());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn up_runs_everything_and_a_sentence_is_spoken_and_a_text_drawn() {
+    let up = Up::start();
+    let spoken = up.json(0, &["say", clip("mountains.wav").to_str().expect("a path in Unicode"), "--out", "pictures"]);
+    assert_eq!(spoken["transcript"].as_str().map(str::trim), Some("Paint high mountains and a river under a full moon."));
+    assert_eq!((&spoken["state"], &spoken["language"]), (&"done".into(), &"en".into()));
+    let stages: Vec<_> = spoken["stages"].as_array().expect("a list").iter().map(|stage| &stage["stage"]).collect();
+    assert_eq!(stages, ["transcribe", "paint"]);
+    for picture in spoken["pictures"].as_array().expect("a list") {
+        let path = up.folder.path().join(picture["path"].as_str().expect("a path"));
+        png::size(&std::fs::read(path).expect("a saved picture"));
+    }
+    assert_eq!(spoken["pictures"].as_array().map(Vec::len), Some(2));
+    up.says(0, &["draw", "a boat", "--count", "1", "--seed", "3", "--output", "boat.png"]);
+    png::size(&std::fs::read(up.folder.path().join("boat.png")).expect("a saved picture"));
+    let shown = up.json(0, &["jobs", "show", spoken["job"].as_str().expect("a name")]);
+    assert_eq!(shown["state"], "done");
+    assert_eq!(up.run(&["say", clip("silence.wav").to_str().expect("a path in Unicode")]).status.code(), Some(3));
+}
+
+#[test]
+fn jobs_are_taken_back_and_dead_ones_replayed() {
+    let up = Up::start();
+    let long = ["draw", "a river", "--steps", "100", "--count", "8", "--id", "long", "--no-wait"];
+    assert_eq!(up.says(0, &long).trim(), "long");
+    up.says(0, &["jobs", "cancel", "long"]);
+    assert_eq!(up.run(&["draw", "a river", "--id", "long"]).status.code(), Some(4));
+    assert_eq!(up.json(0, &["jobs", "show", "long"])["state"], "canceled");
+    up.says(1, &["jobs", "show", "unknown"]);
+
+    up.says(1, &["draw", "a boat", "--id", "dicey", "--sampler", "dice"]);
+    let dead = up.json(0, &["dead", "list"]);
+    assert_eq!((&dead["job"], &dead["attempts"]), (&"dicey".into(), &1.into()));
+    assert!(dead["reason"].as_str().is_some_and(|reason| reason.contains("picture.sampler")), "{dead}");
+    up.says(0, &["dead", "replay", &dead["sequence"].to_string()]);
+    // Behind it on the same queue: when this one is done, the replayed one has failed again.
+    up.says(0, &["draw", "a tree", "--count", "1"]);
+    let again = up.json(0, &["dead", "list"]);
+    assert_eq!(again["job"], "dicey");
+    assert_ne!(again["sequence"], dead["sequence"]);
+}
+
+#[test]
+fn wrong_flags_are_refused_before_anything_is_sent() {
+    let folder = scratch();
+    let refused = |arguments: &[&str], names: &[&str]| {
+        let output = clean(shanshui()).args(arguments).current_dir(folder.path()).output().expect("shanshui starts");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(names.iter().all(|name| said.contains(name)), "{arguments:?}: {said}");
+    };
+    refused(&["draw", "a boat", "--steps", "0"], &["steps", "0"]);
+    refused(&["draw", "a boat", "--width", "100"], &["width", "100", "multiple of 8"]);
+    refused(&["draw", " "], &["text"]);
+    refused(&["say", "nothing.wav"], &["nothing.wav"]);
+    refused(&["draw", "a boat", "--nats-creds", "a", "--nats-user", "b"], &["--nats-creds"]);
+    refused(&["dance"], &["dance"]);
+}
+
+#[test]
+fn nobody_at_the_address_is_an_exit_code_of_its_own() {
+    let mut command = clean(shanshui());
+    command.args(["draw", "a boat", "--nats-url", "nats://127.0.0.1:9", "--connect-seconds", "1"]);
+    let output = command.output().expect("shanshui starts");
+    assert_eq!(output.status.code(), Some(6), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("127.0.0.1:9"));
+}
+
+#[test]
+fn a_second_up_on_the_same_data_says_so_and_ctrl_c_leaves_nothing_behind() {
+    let up = Up::start();
+    let second = Process::spawn("second up", &mut self::up(up.folder.path()));
+    assert_eq!(second.ends(PATIENCE).code(), Some(7), "{}", second.log());
+    assert!(second.log().contains("in use"), "{}", second.log());
+    let family = descendants(up.process.pid());
+    assert!(!family.is_empty(), "no nats-server below up");
+    up.process.signal("INT");
+    ends_well(&up.process);
+    let alive: Vec<_> = family.iter().filter(|pid| Path::new("/proc").join(pid).exists()).collect();
+    assert!(alive.is_empty(), "still there: {alive:?}");
+    // The same data again: nothing of the first run is in the way.
+    let third = Process::spawn("third up", &mut self::up(up.folder.path()));
+    third.says("ready", PATIENCE);
+    third.signal("INT");
+    ends_well(&third);
+}
+
+#[test]
+fn models_that_are_not_what_is_pinned_are_named() {
+    let folder = scratch();
+    let model = folder.path().join("whisper-tiny.en");
+    std::fs::create_dir(&model).expect("a folder");
+    for file in ["config.json", "tokenizer.json", "vocabulary.txt"] {
+        std::fs::copy(whisper("tiny.en").join(file), model.join(file)).expect("a copy");
+    }
+    let mut weights = std::fs::read(whisper("tiny.en").join("model.bin")).expect("weights");
+    let verify = |weights: &[u8]| {
+        std::fs::write(model.join("model.bin"), weights).expect("a file");
+        let mut command = clean(shanshui());
+        command.args(["models", "verify", "whisper-tiny.en", "--models"]).arg(folder.path());
+        let output = command.output().expect("shanshui starts");
+        (output.status.code(), text(&output.stdout))
+    };
+    assert_eq!(verify(&weights).0, Some(0));
+    weights[1_000_000] ^= 1;
+    let (code, said) = verify(&weights);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("model.bin: sha256"), "{said}");
+}
+
+/// Process ids of children and grandchildren.
+fn descendants(pid: u32) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<String> = children.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let below: Vec<String> = children.iter().flat_map(|child| descendants(child.parse().unwrap_or(0))).collect();
+    children.into_iter().chain(below).collect()
+}

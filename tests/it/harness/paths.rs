@@ -1,0 +1,90 @@
+//! Where binaries, models and recordings lie.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+/// The workspace.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
+}
+
+/// Our one binary, built by the first test that asks for it: cargo itself builds a binary only
+/// for the tests of the same package.
+pub(crate) fn shanshui() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let test = std::env::current_exe().expect("a path of this test");
+        let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+        let mut build = Command::new(env!("CARGO"));
+        build.current_dir(root()).args(["build", "--quiet", "--locked", "--package", "shanshui"]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let status = build.status().expect("cargo starts");
+        assert!(status.success(), "shanshui does not build");
+        profile.join("shanshui")
+    })
+}
+
+/// The nats-server that `./dev` fetched or found.
+pub(crate) fn nats_server() -> PathBuf {
+    named("SHANSHUI_NATS_SERVER", ".cache/bin/nats-server")
+}
+
+/// A command that inherits no setting of the product.
+pub(crate) fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if ["SHANSHUI_", "AWS_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A Python with the packages of `tests/python/requirements.txt`.
+pub(crate) fn python() -> PathBuf {
+    named("SHANSHUI_PYTHON", ".cache/venv/bin/python")
+}
+
+/// A CTranslate2 folder with real weights of Whisper: `base` or `tiny.en`.
+pub(crate) fn whisper(size: &str) -> PathBuf {
+    there(named("SHANSHUI_MODELS", ".cache/models").join(format!("whisper-{size}")))
+}
+
+/// The picture model of the repository.
+pub(crate) fn picture_model() -> PathBuf {
+    there(root().join("models/mini"))
+}
+
+/// A recording of `tests/data/speech`.
+pub(crate) fn clip(name: &str) -> PathBuf {
+    there(root().join("tests/data/speech").join(name))
+}
+
+/// The bytes of a recording.
+pub(crate) fn recording(name: &str) -> Vec<u8> {
+    std::fs::read(clip(name)).expect("a readable recording")
+}
+
+/// A Python script of these tests.
+pub(crate) fn script(name: &str) -> PathBuf {
+    there(root().join("tests/python").join(name))
+}
+
+/// A folder for one test, below the target folder of cargo.
+pub(crate) fn scratch() -> TempDir {
+    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a test")
+}
+
+fn named(variable: &str, usual: &str) -> PathBuf {
+    there(std::env::var_os(variable).map_or_else(|| root().join(usual), PathBuf::from))
+}
+
+fn there(path: PathBuf) -> PathBuf {
+    assert!(path.exists(), "{} is missing: run `./dev models`", path.display());
+    path
+}

@@ -1,0 +1,124 @@
+//! Queue, store and workers together.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::nats::Nats;
+use super::objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY};
+use super::paths::{clean, picture_model, scratch, shanshui, whisper};
+use super::process::Process;
+use super::wait::PATIENCE;
+
+/// A queue and a store with streams and bucket made, and no worker yet.
+pub(crate) struct Stack {
+    // The servers go before the folder that they write into.
+    nats: Option<Nats>,
+    objects: Objects,
+    url: String,
+    folder: TempDir,
+}
+
+/// One stack for every test that breaks nothing, with Whisper base and one worker per stage.
+pub(crate) fn shared() -> &'static Stack {
+    static SHARED: OnceLock<(Stack, [Process; 2])> = OnceLock::new();
+    let (stack, _) = SHARED.get_or_init(|| {
+        let stack = Stack::start();
+        let workers = [stack.worker("transcribe", "ear"), stack.worker("paint", "hand")];
+        (stack, workers)
+    });
+    stack
+}
+
+impl Stack {
+    /// With the product's own settings.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With settings for `streams apply`.
+    pub(crate) fn start_with(settings: &[&str]) -> Self {
+        let folder = scratch();
+        let nats = Nats::start(&folder.path().join("nats"));
+        let objects = Objects::start(&folder.path().join("s3"));
+        let stack = Self { url: nats.url(), nats: Some(nats), objects, folder };
+        let applied = stack.run(&[&["streams", "apply"], settings].concat());
+        assert!(applied.status.success(), "streams apply: {}", String::from_utf8_lossy(&applied.stderr));
+        stack
+    }
+
+    /// A worker of `stage` by the name of `name`, with the real models.
+    pub(crate) fn worker(&self, stage: &str, name: &str) -> Process {
+        Process::spawn(name, &mut self.worker_command(stage, name))
+    }
+
+    /// The command line of a worker, to be changed before it starts.
+    pub(crate) fn worker_command(&self, stage: &str, name: &str) -> Command {
+        let mut command = self.command(&[stage]);
+        command.env("SHANSHUI_WORKER_NAME", name);
+        match stage {
+            "transcribe" => command.env("SHANSHUI_WHISPER", whisper("base")),
+            _ => command.env("SHANSHUI_PICTURE_MODEL", picture_model()),
+        };
+        command
+    }
+
+    /// Our binary, pointed at this queue and this store.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = clean(shanshui());
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("SHANSHUI_NATS_URL", &self.url)
+            .env("SHANSHUI_S3_ENDPOINT", self.objects.endpoint())
+            .env("SHANSHUI_S3_BUCKET", BUCKET)
+            .env("SHANSHUI_S3_ACCESS_KEY", ACCESS_KEY)
+            .env("SHANSHUI_S3_SECRET_KEY", SECRET_KEY);
+        command
+    }
+
+    /// Runs our binary to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
+        self.command(arguments).output().expect("shanshui starts")
+    }
+
+    /// A client for the runtime of one test.
+    pub(crate) async fn client(&self) -> Client<'_> {
+        Client::connect(self).await
+    }
+
+    /// Where the queue is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The store.
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// A folder for this stack's files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Stops the queue; what is in it stays.
+    pub(crate) fn stop_nats(&mut self) {
+        self.nats = None;
+    }
+
+    /// Starts the queue again, on the same port and with what was in it.
+    pub(crate) fn start_nats(&mut self) {
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        self.nats = Some(Nats::start_again(&self.folder.path().join("nats"), port));
+    }
+}
+
+/// Waits until a process has ended well.
+pub(crate) fn ends_well(process: &Process) {
+    let exit = process.ends(PATIENCE);
+    assert!(exit.success(), "{exit}; it said:\n{}", process.log());
+}

@@ -1,0 +1,112 @@
+//! From a recording to pictures, or to less.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Job, Story, png, recording, sha256, shared};
+
+#[tokio::test]
+async fn a_spoken_sentence_becomes_pictures() {
+    let client = shared().client().await;
+    let job = Job::new("spoken");
+    let story = client.publish_and_follow(&job, "audio", recording("mountains.wav")).await;
+    let expected = ["accepted", "started", "transcript", "started", "picture", "picture", "done"];
+    assert_eq!(story.kinds(), expected);
+    assert_eq!(story.all("started").iter().map(|data| &data["stage"]).collect::<Vec<_>>(), ["transcribe", "paint"]);
+    assert_eq!(story.words().trim(), "Paint high mountains and a river under a full moon.");
+    assert!(!story.all("progress").is_empty(), "no progress was told");
+    objects_are_as_the_receipt_says(&client, &job, &story).await;
+    assert_eq!(client.whole_story(&job.id).await.finals(), ["done"]);
+}
+
+async fn objects_are_as_the_receipt_says(client: &Client<'_>, job: &Job, story: &Story) {
+    let key = |name: &str| format!("jobs/{}/{name}", job.id);
+    let keys = client.keys(&key("")).await;
+    assert_eq!(keys, ["0.png", "1.png", "receipt.json", "transcript.json"].map(key));
+    assert_eq!(story.one("done")["key"], key("receipt.json"));
+    let receipt = client.json(&key("receipt.json")).await;
+    for name in ["transcript.json", "0.png", "1.png"] {
+        let found = sha256(&client.object(&key(name)).await);
+        assert_eq!(listed(&receipt, &key(name)), Some(found.as_str()), "{name} in {receipt:#}");
+    }
+    let changed = |name: &str| modified(client, &key(name));
+    assert!(["transcript.json", "0.png", "1.png"].iter().all(|name| changed(name) <= changed("receipt.json")));
+    for (event, picture) in story.all("picture").iter().zip(client.pictures(story).await) {
+        assert_eq!(event["sha256"], sha256(&picture));
+        assert_eq!((&event["width"], &event["height"]), (&png::size(&picture).0.into(), &png::size(&picture).1.into()));
+        let parameters = png::text(&picture, "parameters").expect("the chunk that A1111 writes");
+        assert!(parameters.contains("high mountains") && parameters.contains("Seed: "), "{parameters}");
+    }
+}
+
+/// The sha256 beside a key, wherever in the receipt they stand.
+fn listed<'a>(receipt: &'a Value, key: &str) -> Option<&'a str> {
+    match receipt {
+        Value::Object(fields) if fields.get("key").is_some_and(|found| found == key) => fields.get("sha256")?.as_str(),
+        Value::Object(fields) => fields.values().find_map(|value| listed(value, key)),
+        Value::Array(items) => items.iter().find_map(|value| listed(value, key)),
+        _ => None,
+    }
+}
+
+fn modified(client: &Client<'_>, key: &str) -> SystemTime {
+    let file = std::fs::metadata(client.stack().objects().file(key)).expect("a file for each object");
+    file.modified().expect("a file system that tells the time")
+}
+
+#[tokio::test]
+async fn a_job_may_end_with_its_transcript() {
+    let client = shared().client().await;
+    let job = Job::new("words");
+    client.put(&format!("audio/{}", job.id), recording("cat.wav")).await;
+    let payload = json!({ "audio": { "key": format!("audio/{}", job.id) }, "until": "transcript" });
+    let story = client.publish_and_follow(&job, "audio", payload.to_string()).await;
+    assert_eq!(story.kinds(), ["accepted", "started", "transcript", "done"]);
+    assert_eq!(story.words().trim(), "A cat sitting under a yellow star.");
+    let transcript = client.json(&format!("jobs/{}/transcript.json", job.id)).await;
+    let segment = &transcript["segments"][0];
+    let (start, end) = (segment["start"].as_f64().expect("seconds"), segment["end"].as_f64().expect("seconds"));
+    assert!(0.0 <= start && start < end && end < 4.0, "{transcript:#}");
+    assert!(client.keys(&format!("jobs/{}/", job.id)).await.iter().all(|key| !key.ends_with(".png")));
+}
+
+#[tokio::test]
+async fn silence_and_noise_are_no_speech_and_paint_nothing() {
+    let client = shared().client().await;
+    for name in ["silence.wav", "noise.wav"] {
+        let job = Job::new("quiet");
+        client.publish_and_follow(&job, "audio", recording(name)).await;
+        let story = client.whole_story(&job.id).await;
+        assert_eq!(story.kinds(), ["accepted", "started", "no-speech"], "{name}");
+        assert_eq!(story.one("started")["stage"], "transcribe", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn mandarin_is_recognised_and_written_down() {
+    let client = shared().client().await;
+    let (job, clip) = (Job::new("mandarin"), recording("aishell-BAC009S0724W0121.wav"));
+    client.put(&format!("audio/{}", job.id), clip).await;
+    let audio = json!({ "key": format!("audio/{}", job.id) });
+    let payload = json!({ "audio": audio, "task": "transcribe", "until": "transcript" });
+    let story = client.publish_and_follow(&job, "audio", payload.to_string()).await;
+    assert_eq!(story.one("transcript")["language"], "zh");
+    assert!(story.words().contains("广州") || story.words().contains("廣州"), "{}", story.words());
+}
+
+#[tokio::test]
+async fn mandarin_is_translated_before_it_is_painted() {
+    let client = shared().client().await;
+    let (job, clip) = (Job::new("translated"), recording("aishell-BAC009S0724W0121.wav"));
+    client.put(&format!("audio/{}", job.id), clip).await;
+    let audio = json!({ "key": format!("audio/{}", job.id) });
+    let payload = json!({ "audio": audio, "language": "zh", "task": "translate", "picture": { "count": 1 } });
+    let story = client.publish_and_follow(&job, "audio", payload.to_string()).await;
+    assert_eq!(story.kinds(), ["accepted", "started", "transcript", "started", "picture", "done"]);
+    let words = story.words();
+    assert!(words.is_ascii() && words.contains(' '), "not English: {words}");
+    let pictures = client.pictures(&story).await;
+    let parameters = png::text(&pictures[0], "parameters").expect("the chunk that A1111 writes");
+    assert!(parameters.starts_with(words.trim()), "{words} was not what was painted: {parameters}");
+}
