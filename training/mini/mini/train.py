@@ -1,0 +1,56 @@
+"""From nothing to weights: runs every stage that has not finished yet, in order.
+
+    python -m mini.train --work WORK --icons icons.json --out models/mini
+
+A stage that was interrupted goes on from its last checkpoint; one that finished is skipped."""
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+# (stage, arguments, what shows that it is done). Minutes are one core of a 2025 server CPU or one GPU.
+CPU = dict(vae=40, text=9, unet=90, decoder=60, encoder=8, judge=8)
+GPU = dict(vae=5, text=2, unet=15, decoder=10, encoder=2, judge=2)
+
+
+def stages(a):
+    data, run, m = a.work / "data", a.work / "run", GPU if torch.cuda.is_available() else CPU
+    m = {k: str(v * a.scale) for k, v in m.items()}
+    both = ["--data", data, "--run", run]
+    yield "sprites", [a.icons, data / "sprites.npz"]
+    yield "data", ["--out", data, "--n", a.scenes]
+    yield "vae", ["--data", data / "x64.npy", "--out", run, "--minutes", m["vae"]]
+    yield "text", ["--out", run, "--minutes", m["text"]]
+    yield "unet", [*both, "--minutes", m["unet"]]
+    yield "guess", both
+    yield "decoder", ["decoder", *both, "--minutes", m["decoder"]]
+    yield "encoder", ["encoder", *both, "--minutes", m["encoder"]]
+    yield "judge", [*both, "--minutes", m["judge"]]
+    yield "export", [run, a.out]
+    yield "gates", [a.out, *both, "--out", run / "gates.json"]
+    yield "sample", [a.out, run / "sheet.png"]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--work", type=Path, required=True)
+    p.add_argument("--icons", type=Path, required=True, help="icons.json of npm's @iconify-json/fluent-emoji")
+    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--scenes", type=int, default=40_000)
+    p.add_argument("--scale", type=float, default=1.0, help="times the minutes of every stage")
+    a = p.parse_args()
+    (a.work / "run").mkdir(parents=True, exist_ok=True)
+    for name, args in stages(a):
+        done = a.work / f".{name}-done"
+        if done.exists():
+            print(name, "is done", flush=True)
+            continue
+        module = "decoder" if name == "encoder" else name
+        subprocess.run([sys.executable, "-m", f"mini.{module}", *map(str, args)], check=True, cwd=Path(__file__).parents[1])
+        done.touch()
+
+
+if __name__ == "__main__":
+    main()
