@@ -1,0 +1,278 @@
+//! From a request to pictures: the denoising loop.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use candle_core::{Device, Tensor};
+
+use crate::model::{Context, Model};
+use crate::noise::NoiseKey;
+use crate::picture::Picture;
+use crate::sampler::{Sampler, SamplerKind, Schedule};
+
+/// What to paint, already cleaned and within the limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// What the pictures show.
+    pub prompt: String,
+    /// What they should not show.
+    pub negative: String,
+    /// Pixels.
+    pub width: usize,
+    /// Pixels.
+    pub height: usize,
+    /// Denoising steps.
+    pub steps: usize,
+    /// Scale of classifier-free guidance (Ho and Salimans, arXiv:2207.12598); 1 or less: none.
+    pub guidance: f64,
+    /// How the noise is walked off.
+    pub sampler: SamplerKind,
+    /// Seed of the noise of all pictures.
+    pub seed: u64,
+    /// Number of pictures; picture `i` is the same whatever the number.
+    pub count: usize,
+}
+
+/// How far a request is. One denoising step of one batch, and one decoded picture, count one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Done so far.
+    pub done: usize,
+    /// To do in all.
+    pub total: usize,
+}
+
+/// The error when [`paint`] was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped after {} of {} steps", .0.done, .0.total)]
+pub struct Stopped(pub Progress);
+
+/// The error when the model's numbers overflow: painting again with the same precision cannot help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("picture {picture}: {what} are not finite numbers; a wider number format (f32) may help")]
+pub struct NotFinite {
+    /// Index of the picture in its request.
+    pub picture: u32,
+    /// What was looked at.
+    pub what: &'static str,
+}
+
+/// Paints the pictures of a request, at most `max_batch` at a time.
+///
+/// In batches of one, a picture is the same to the bit whatever else is painted; in larger ones the
+/// device may add up products in another order, which shows as one level of 255 at most here and
+/// there.
+///
+/// `report` hears of every step, first of none done; its `Break` stops the work there.
+///
+/// # Errors
+/// [`Stopped`], [`NotFinite`], a size or number of steps that the model cannot do, or a device that
+/// failed.
+pub fn paint(
+    model: &Model,
+    request: &Request,
+    max_batch: usize,
+    report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Vec<Picture>> {
+    let shape = model.latent_shape(request.width, request.height)?;
+    let schedule = Arc::new(Schedule::new(
+        request.sampler,
+        model.scheduler(),
+        request.steps,
+    )?);
+    let max_batch = max_batch.clamp(1, request.count.max(1));
+    let total = request.steps * request.count.div_ceil(max_batch) + request.count;
+    let mut work = Work {
+        report,
+        progress: Progress { done: 0, total },
+    };
+    work.check()?;
+    let text = Text::encode(model, request)?;
+    let mut pictures = Vec::with_capacity(request.count);
+    for first in (0..request.count).step_by(max_batch) {
+        let batch = first..request.count.min(first + max_batch);
+        let mut canvases: Vec<_> = batch
+            .map(|picture| Canvas::new(&schedule, request.seed, picture as u32, shape))
+            .collect();
+        let context = text.context(model, canvases.len())?;
+        while canvases[0].sampler.left() > 0 {
+            step(model, &mut canvases, &context, text.guidance)?;
+            work.advance()?;
+        }
+        for canvas in &canvases {
+            pictures.push(canvas.decode(model)?);
+            work.advance()?;
+        }
+    }
+    Ok(pictures)
+}
+
+struct Work<'a> {
+    report: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    progress: Progress,
+}
+
+impl Work<'_> {
+    fn advance(&mut self) -> Result<(), Stopped> {
+        self.progress.done += 1;
+        self.check()
+    }
+
+    fn check(&mut self) -> Result<(), Stopped> {
+        match (self.report)(self.progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Stopped(self.progress)),
+        }
+    }
+}
+
+/// The states of the prompt, or of the negative prompt and the prompt.
+struct Text {
+    /// (1 or 2, tokens, width)
+    states: Tensor,
+    /// `None`: the model is asked about the prompt alone.
+    guidance: Option<f64>,
+}
+
+impl Text {
+    fn encode(model: &Model, request: &Request) -> Result<Self> {
+        let guidance = (request.guidance > 1.0).then_some(request.guidance);
+        let prompts = [request.negative.as_str(), request.prompt.as_str()];
+        let prompts = if guidance.is_some() {
+            &prompts[..]
+        } else {
+            &prompts[1..]
+        };
+        let states = model.encode(prompts).context("cannot encode the prompt")?;
+        Ok(Self { states, guidance })
+    }
+
+    /// For a batch in which the rows without the prompt come first.
+    fn context(&self, model: &Model, pictures: usize) -> Result<Context> {
+        let (prompts, tokens, width) = self.states.dims3()?;
+        let rows = self
+            .states
+            .unsqueeze(1)?
+            .broadcast_as((prompts, pictures, tokens, width))?;
+        model.prepare(&rows.reshape((prompts * pictures, tokens, width))?)
+    }
+}
+
+/// One picture in the making.
+struct Canvas {
+    sampler: Sampler,
+    latents: Vec<f32>,
+    shape: [usize; 3],
+    noise: NoiseKey,
+}
+
+impl Canvas {
+    fn new(schedule: &Arc<Schedule>, seed: u64, picture: u32, shape: [usize; 3]) -> Self {
+        let noise = NoiseKey {
+            seed,
+            picture,
+            step: 0,
+        };
+        let sampler = Sampler::new(schedule.clone());
+        let mut latents = noise.normals(shape.iter().product());
+        sampler.start(&mut latents);
+        Self {
+            sampler,
+            latents,
+            shape,
+            noise,
+        }
+    }
+
+    fn step(&mut self, output: &[f32]) -> Result<()> {
+        self.noise.step += 1;
+        let noise = if self.sampler.needs_noise() {
+            self.noise.normals(self.latents.len())
+        } else {
+            Vec::new()
+        };
+        self.sampler.step(output, &mut self.latents, &noise)?;
+        self.ensure_finite(&self.latents, "latents")
+    }
+
+    /// Alone, for the decoder needs more memory for one picture than the UNet for a batch.
+    fn decode(&self, model: &Model) -> Result<Picture> {
+        let [channels, height, width] = self.shape;
+        let latents =
+            Tensor::from_slice(&self.latents, (1, channels, height, width), &Device::Cpu)?;
+        let pixels = model.decode(&latents)?.squeeze(0)?;
+        let (_, height, width) = pixels.dims3()?;
+        let pixels: Vec<f32> = pixels.permute((1, 2, 0))?.flatten_all()?.to_vec1()?;
+        self.ensure_finite(&pixels, "pixels")?;
+        let rgb = pixels
+            .into_iter()
+            .map(|value| (value * 255.0).round() as u8)
+            .collect();
+        Ok(Picture {
+            width: width as u32,
+            height: height as u32,
+            rgb,
+        })
+    }
+
+    fn ensure_finite(&self, values: &[f32], what: &'static str) -> Result<()> {
+        let finite = values.iter().all(|value| value.is_finite());
+        if finite {
+            Ok(())
+        } else {
+            Err(NotFinite {
+                picture: self.noise.picture,
+                what,
+            }
+            .into())
+        }
+    }
+}
+
+/// One step of every canvas, by one call of the model.
+fn step(
+    model: &Model,
+    canvases: &mut [Canvas],
+    context: &Context,
+    guidance: Option<f64>,
+) -> Result<()> {
+    let [channels, height, width] = canvases[0].shape;
+    let copies = if guidance.is_some() { 2 } else { 1 };
+    let rows = copies * canvases.len();
+    let mut input = Vec::with_capacity(rows * channels * height * width);
+    let mut timesteps = Vec::with_capacity(rows);
+    for canvas in canvases.iter() {
+        input.extend(canvas.sampler.model_input(&canvas.latents));
+        timesteps.extend(canvas.sampler.timestep().map(|timestep| timestep as f32));
+    }
+    if guidance.is_some() {
+        input.extend_from_within(..);
+        timesteps.extend_from_within(..);
+    }
+    let input = Tensor::from_vec(input, (rows, channels, height, width), &Device::Cpu)?;
+    let timesteps = Tensor::from_vec(timesteps, rows, &Device::Cpu)?;
+    let output = model
+        .predict(&input, &timesteps, context)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
+    let (without, with) = output.split_at(output.len() * (copies - 1) / copies);
+    let guided: Vec<f32> = match guidance {
+        Some(scale) => with
+            .iter()
+            .zip(without)
+            .map(|(with, without)| guide(*with, *without, scale))
+            .collect(),
+        None => with.to_vec(),
+    };
+    let len = channels * height * width;
+    canvases
+        .iter_mut()
+        .zip(guided.chunks(len))
+        .try_for_each(|(canvas, output)| canvas.step(output))
+}
+
+fn guide(with: f32, without: f32, scale: f64) -> f32 {
+    let (with, without) = (f64::from(with), f64::from(without));
+    (without + scale * (with - without)) as f32
+}
