@@ -1,5 +1,7 @@
 //! The denoising loop over tiny random models, and the limits.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 

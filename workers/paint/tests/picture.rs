@@ -1,5 +1,7 @@
 //! Pictures as files: bytes that stay the same, pixels that come back, metadata that strangers read.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,5 +1,7 @@
 //! The samplers against trajectories that diffusers recorded (tests/data/diffusers/samplers.py).
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
+
 use std::path::Path;
 use std::sync::Arc;
 
