@@ -1,0 +1,71 @@
+//! `shanshui.json`, beside `model_index.json`: how a model is used best.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::{Configs, read_json, unet_config::Size};
+
+/// What a job gets when it does not say otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recommended {
+    /// Pixels.
+    pub width: usize,
+    /// Pixels.
+    pub height: usize,
+    /// Denoising steps.
+    pub steps: usize,
+    /// Scale of classifier-free guidance.
+    pub guidance: f64,
+    /// Name of a sampler.
+    pub sampler: String,
+    /// Languages the text encoder reads, as two-letter codes.
+    pub languages: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct File {
+    width: Option<usize>,
+    height: Option<usize>,
+    steps: Option<usize>,
+    guidance: Option<f64>,
+    sampler: Option<String>,
+    languages: Option<Vec<String>>,
+}
+
+impl Recommended {
+    /// Reads the file below `root`; what it leaves out comes from the model's configs.
+    ///
+    /// # Errors
+    /// When the file exists and is not what it should be; names the field.
+    pub fn read(root: &Path, configs: &Configs) -> Result<Self> {
+        let path = root.join("shanshui.json");
+        let file = if path.is_file() {
+            parse(&path)?
+        } else {
+            File::default()
+        };
+        let scale = configs.vae.scale();
+        let (height, width) = match configs.unet.sample_size {
+            Some(Size::Square(side)) => (side, side),
+            Some(Size::Sides(height, width)) => (height, width),
+            // What diffusers' pipeline falls back to.
+            None => (64, 64),
+        };
+        Ok(Self {
+            width: file.width.unwrap_or(width * scale),
+            height: file.height.unwrap_or(height * scale),
+            steps: file.steps.unwrap_or(20),
+            guidance: file.guidance.unwrap_or(7.5),
+            sampler: file.sampler.unwrap_or_else(|| "euler-a".to_owned()),
+            languages: file.languages.unwrap_or_else(|| vec!["en".to_owned()]),
+        })
+    }
+}
+
+fn parse(path: &Path) -> Result<File> {
+    let json: serde_json::Value = read_json(path)?;
+    serde_path_to_error::deserialize(json).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,178 @@
+//! Multi-head attention.
+
+use anyhow::Result;
+use candle_core::{D, DType, Tensor};
+
+use super::{activation::softmax, linear::Linear};
+use crate::diffusers::weights::Weights;
+
+/// Scores are made for at most this many pairs at once: 64 MB in f32.
+const MAX_SCORES: usize = 1 << 24;
+
+/// Keys and values, ready to be multiplied.
+#[derive(Clone)]
+pub struct KeysValues {
+    /// (batch, heads, width, tokens).
+    keys: Tensor,
+    /// (batch, heads, tokens, width).
+    values: Tensor,
+}
+
+/// Query, key, value and output projections around scaled dot-product attention (arXiv:1706.03762).
+pub struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    heads: usize,
+    upcast: bool,
+}
+
+/// Shape and names of an [`Attention`].
+#[derive(Clone, Copy)]
+pub struct AttentionConfig {
+    /// Width of the queries' and of the output states.
+    pub width: usize,
+    /// Width of the states that keys and values are made of.
+    pub context: usize,
+    /// Must divide `width`.
+    pub heads: usize,
+    /// Whether query, key and value have a bias.
+    pub bias: bool,
+    /// Whether scores are computed in f32 whatever the dtype.
+    pub upcast: bool,
+    /// Names of the four projections: query, key, value, output.
+    pub names: [&'static str; 4],
+}
+
+/// The names that diffusers has used for its projections since 0.12.
+pub const NAMES: [&str; 4] = ["to_q", "to_k", "to_v", "to_out.0"];
+
+impl Attention {
+    /// Loads the four projections.
+    ///
+    /// # Errors
+    /// When a tensor is missing or misshapen.
+    pub fn load(weights: &Weights<'_>, config: AttentionConfig) -> Result<Self> {
+        let AttentionConfig {
+            width,
+            context,
+            heads,
+            bias,
+            upcast,
+            names,
+        } = config;
+        let load = if bias {
+            Linear::load
+        } else {
+            Linear::load_without_bias
+        };
+        // The scores' scale, folded into the queries once.
+        let scale = ((width / heads) as f64).powf(-0.5);
+        Ok(Self {
+            query: load(&weights.at(names[0]), width, width)?.scaled(scale)?,
+            key: load(&weights.at(names[1]), context, width)?,
+            value: load(&weights.at(names[2]), context, width)?,
+            output: Linear::load(&weights.at(names[3]), width, width)?,
+            heads,
+            upcast,
+        })
+    }
+
+    /// What queries will look at, from (batch, tokens, context).
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn prepare(&self, context: &Tensor) -> candle_core::Result<KeysValues> {
+        let keys = self
+            .split(&self.key.forward(context)?)?
+            .transpose(2, 3)?
+            .contiguous()?;
+        let values = self.split(&self.value.forward(context)?)?.contiguous()?;
+        Ok(KeysValues { keys, values })
+    }
+
+    /// (batch, tokens, width) attends to `context`; `mask` is added to the scores.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        context: &KeysValues,
+        mask: Option<&Tensor>,
+    ) -> candle_core::Result<Tensor> {
+        let (batch, tokens, width) = x.dims3()?;
+        let queries = self.split(&self.query.forward(x)?)?.contiguous()?;
+        let seen = context.keys.dim(3)?;
+        let step = (MAX_SCORES / (batch * self.heads * seen)).max(1);
+        let states = if step >= tokens {
+            self.attend(&queries, context, mask)?
+        } else {
+            let part = |first| {
+                self.attend(
+                    &queries
+                        .narrow(2, first, step.min(tokens - first))?
+                        .contiguous()?,
+                    context,
+                    mask,
+                )
+            };
+            let parts = (0..tokens)
+                .step_by(step)
+                .map(part)
+                .collect::<candle_core::Result<Vec<_>>>()?;
+            Tensor::cat(&parts, 2)?
+        };
+        self.output
+            .forward(&states.transpose(1, 2)?.reshape((batch, tokens, width))?)
+    }
+
+    fn attend(
+        &self,
+        queries: &Tensor,
+        context: &KeysValues,
+        mask: Option<&Tensor>,
+    ) -> candle_core::Result<Tensor> {
+        let dtype = queries.dtype();
+        let scores = if self.upcast {
+            queries
+                .to_dtype(DType::F32)?
+                .matmul(&context.keys.to_dtype(DType::F32)?)?
+        } else {
+            queries.matmul(&context.keys)?
+        };
+        let scores = match mask {
+            Some(mask) => scores.broadcast_add(mask)?,
+            None => scores,
+        };
+        softmax(scores)?.to_dtype(dtype)?.matmul(&context.values)
+    }
+
+    /// (batch, tokens, width) to (batch, heads, tokens, width of a head).
+    fn split(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let (batch, tokens, width) = x.dims3()?;
+        x.reshape((batch, tokens, self.heads, width / self.heads))?
+            .transpose(1, 2)
+    }
+}
+
+/// The feature map (batch, channels, height, width) as tokens (batch, height · width, channels).
+///
+/// # Errors
+/// When the device fails.
+pub fn to_tokens(x: &Tensor) -> candle_core::Result<Tensor> {
+    x.flatten_from(2)?.transpose(1, 2)?.contiguous()
+}
+
+/// The inverse of [`to_tokens`].
+///
+/// # Errors
+/// When `tokens` is not height · width tokens.
+pub fn to_map(tokens: &Tensor, height: usize, width: usize) -> candle_core::Result<Tensor> {
+    let (batch, _, channels) = tokens.dims3()?;
+    tokens
+        .transpose(1, D::Minus1)?
+        .contiguous()?
+        .reshape((batch, channels, height, width))
+}

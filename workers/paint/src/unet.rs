@@ -1,0 +1,274 @@
+//! The denoising network of Stable Diffusion 1.x and 2.x (arXiv:2112.10752), any width.
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+
+use self::{
+    stack::{Stack, Step},
+    time::TimeEmbedding,
+    transformer::{Block, TransformerConfig},
+};
+use crate::{
+    diffusers::{
+        unet_config::{Level, MidBlock, UnetConfig},
+        weights::Weights,
+    },
+    layers::{
+        attention::KeysValues,
+        conv::{Conv, Window},
+        norm::GroupNorm,
+        resnet::ResnetConfig,
+    },
+};
+
+mod stack;
+mod time;
+mod transformer;
+
+/// `UNet2DConditionModel` of diffusers.
+pub struct Unet {
+    centred: bool,
+    enter: Conv,
+    time: TimeEmbedding,
+    down: Vec<(Stack, Option<Conv>)>,
+    middle: Option<Stack>,
+    up: Vec<(Stack, Option<Conv>)>,
+    norm: GroupNorm,
+    leave: Conv,
+}
+
+/// The text as each layer of the UNet sees it: computed once, used at every step.
+#[derive(Clone)]
+pub struct Context {
+    layers: Vec<KeysValues>,
+}
+
+impl Unet {
+    /// Loads the network.
+    ///
+    /// # Errors
+    /// When a tensor is missing or misshapen.
+    pub fn load(weights: &Weights<'_>, config: &UnetConfig, device: &Device) -> Result<Self> {
+        let plan = Plan {
+            config,
+            levels: config.levels()?,
+        };
+        let first = plan.levels[0].channels;
+        Ok(Self {
+            centred: config.center_input_sample,
+            enter: Conv::load(&weights.at("conv_in"), config.in_channels, first)?,
+            time: TimeEmbedding::load(&weights.at("time_embedding"), config, first, device)?,
+            down: plan.down(weights)?,
+            middle: plan.middle(&weights.at("mid_block"))?,
+            up: plan.up(weights)?,
+            norm: GroupNorm::load(
+                &weights.at("conv_norm_out"),
+                first,
+                config.norm_num_groups,
+                config.norm_eps,
+            )?
+            .with_silu(),
+            leave: Conv::load(&weights.at("conv_out"), first, config.out_channels)?,
+        })
+    }
+
+    /// Keys and values of every cross attention, from the text's states (batch, tokens, width).
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn prepare(&self, states: &Tensor) -> candle_core::Result<Context> {
+        let layers = self
+            .blocks()
+            .map(|block| block.text.prepare(states))
+            .collect::<candle_core::Result<_>>()?;
+        Ok(Context { layers })
+    }
+
+    /// Latents (batch, channels, height, width), a timestep for each row, and the text of each row, to
+    /// the prediction, of the latents' shape.
+    ///
+    /// # Errors
+    /// When the batches differ or the device fails.
+    pub fn forward(
+        &self,
+        latents: &Tensor,
+        timesteps: &Tensor,
+        context: &Context,
+    ) -> candle_core::Result<Tensor> {
+        let latents = if self.centred {
+            ((latents * 2.0)? - 1.0)?
+        } else {
+            latents.clone()
+        };
+        let time = self.time.forward(timesteps, latents.dtype())?;
+        let mut step = Step {
+            time: &time,
+            context: context.layers.iter(),
+        };
+        let mut x = self.enter.forward(&latents)?;
+        let mut skips = vec![x.clone()];
+        for (stack, downsample) in &self.down {
+            x = stack.forward(x, &mut step, Ok, |x| skips.push(x.clone()))?;
+            if let Some(conv) = downsample {
+                x = conv.forward(&x)?;
+                skips.push(x.clone());
+            }
+        }
+        if let Some(middle) = &self.middle {
+            x = middle.forward(x, &mut step, Ok, |_| ())?;
+        }
+        for (stack, upsample) in &self.up {
+            x = stack.forward(x, &mut step, |x| join(x, skips.pop()), |_| ())?;
+            if let Some(conv) = upsample {
+                x = conv.forward(&enlarge(&x, skips.last())?)?;
+            }
+        }
+        self.leave.forward(&self.norm.forward(&x)?)
+    }
+
+    /// In the order in which a forward pass meets them.
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        let sides = |side| -> std::slice::Iter<'_, (Stack, Option<Conv>)> { <[_]>::iter(side) };
+        let stacks = sides(&self.down).map(|(stack, _)| stack);
+        let stacks = stacks
+            .chain(&self.middle)
+            .chain(sides(&self.up).map(|(stack, _)| stack));
+        stacks
+            .flat_map(Stack::transformers)
+            .flat_map(|transformer| transformer.blocks())
+    }
+}
+
+fn join(x: Tensor, skip: Option<Tensor>) -> candle_core::Result<Tensor> {
+    match skip {
+        Some(skip) => Tensor::cat(&[x, skip], 1),
+        None => candle_core::bail!("the unet's two halves differ in layers"),
+    }
+}
+
+/// To the size of the next skip, which is not quite the double when the latents do not divide evenly.
+fn enlarge(x: &Tensor, skip: Option<&Tensor>) -> candle_core::Result<Tensor> {
+    let (_, _, height, width) = x.dims4()?;
+    let (high, wide) = match skip {
+        Some(skip) => (skip.dim(2)?, skip.dim(3)?),
+        None => (2 * height, 2 * width),
+    };
+    x.upsample_nearest2d(high, wide)
+}
+
+/// Where which layers are, from the config.
+struct Plan<'a> {
+    config: &'a UnetConfig,
+    levels: Vec<Level>,
+}
+
+impl Plan<'_> {
+    fn down(&self, weights: &Weights<'_>) -> Result<Vec<(Stack, Option<Conv>)>> {
+        let load = |(index, level): (usize, &Level)| {
+            let weights = weights.at(format!("down_blocks.{index}"));
+            let before = self.levels[index.saturating_sub(1)].channels;
+            let inputs = |layer| if layer == 0 { before } else { level.channels };
+            let resnets: Vec<_> = (0..level.layers)
+                .map(|layer| self.resnet(inputs(layer), level.channels))
+                .collect();
+            let attended = if level.attends_down { level.layers } else { 0 };
+            let stack = Stack::load(&weights, &resnets, self.attention(level), attended)?;
+            let halving = Window {
+                kernel: 3,
+                stride: 2,
+                before: 1,
+                after: 1,
+            };
+            let shrink = || {
+                Conv::with_window(
+                    &weights.at("downsamplers.0.conv"),
+                    level.channels,
+                    level.channels,
+                    halving,
+                )
+            };
+            Ok((
+                stack,
+                (index + 1 < self.levels.len()).then(shrink).transpose()?,
+            ))
+        };
+        self.levels.iter().enumerate().map(load).collect()
+    }
+
+    fn middle(&self, weights: &Weights<'_>) -> Result<Option<Stack>> {
+        let (Some(kind), Some(level)) = (self.config.mid_block_type, self.levels.last()) else {
+            return Ok(None);
+        };
+        let (layers, attended) = match kind {
+            MidBlock::CrossAttention => (2, 1),
+            MidBlock::Plain => (1, 0),
+        };
+        let resnets = vec![self.resnet(level.channels, level.channels); layers];
+        Ok(Some(Stack::load(
+            weights,
+            &resnets,
+            self.attention(level),
+            attended,
+        )?))
+    }
+
+    fn up(&self, weights: &Weights<'_>) -> Result<Vec<(Stack, Option<Conv>)>> {
+        let mut skips = self.skip_channels();
+        let mut before = self.levels.last().map_or(0, |level| level.channels);
+        let mut blocks = Vec::new();
+        for (index, level) in self.levels.iter().rev().enumerate() {
+            let weights = weights.at(format!("up_blocks.{index}"));
+            let mut resnets = Vec::new();
+            for _ in 0..=level.layers {
+                resnets.push(self.resnet(before + skips.pop().unwrap_or(0), level.channels));
+                before = level.channels;
+            }
+            let attended = if level.attends_up { resnets.len() } else { 0 };
+            let stack = Stack::load(&weights, &resnets, self.attention(level), attended)?;
+            let grow = || {
+                Conv::load(
+                    &weights.at("upsamplers.0.conv"),
+                    level.channels,
+                    level.channels,
+                )
+            };
+            blocks.push((
+                stack,
+                (index + 1 < self.levels.len()).then(grow).transpose()?,
+            ));
+        }
+        Ok(blocks)
+    }
+
+    /// Channels of everything that the way down keeps for the way up, in order.
+    fn skip_channels(&self) -> Vec<usize> {
+        let mut skips = vec![self.levels[0].channels];
+        for (index, level) in self.levels.iter().enumerate() {
+            let shrinks = usize::from(index + 1 < self.levels.len());
+            skips.extend(vec![level.channels; level.layers + shrinks]);
+        }
+        skips
+    }
+
+    fn resnet(&self, inputs: usize, outputs: usize) -> ResnetConfig {
+        let time = Some(4 * self.levels[0].channels);
+        ResnetConfig {
+            inputs,
+            outputs,
+            time,
+            groups: self.config.norm_num_groups,
+            epsilon: self.config.norm_eps,
+        }
+    }
+
+    fn attention(&self, level: &Level) -> TransformerConfig {
+        TransformerConfig {
+            channels: level.channels,
+            heads: level.heads,
+            depth: level.depth,
+            text_width: self.config.cross_attention_dim,
+            groups: self.config.norm_num_groups,
+            upcast: self.config.upcast_attention,
+        }
+    }
+}

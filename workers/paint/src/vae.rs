@@ -1,0 +1,51 @@
+//! The autoencoder between pictures and latents (`AutoencoderKL`, arXiv:2112.10752).
+
+use anyhow::Result;
+use candle_core::Tensor;
+
+use self::{decoder::Decoder, encoder::Encoder};
+use crate::diffusers::{vae_config::VaeConfig, weights::Weights};
+
+mod decoder;
+mod encoder;
+mod half;
+
+/// Encoder, decoder and the scale of the latents between them.
+pub struct Vae {
+    encoder: Encoder,
+    decoder: Decoder,
+    scaling: f64,
+    shift: f64,
+}
+
+impl Vae {
+    /// Loads both halves.
+    ///
+    /// # Errors
+    /// When a tensor is missing or misshapen.
+    pub fn load(weights: &Weights<'_>, config: &VaeConfig) -> Result<Self> {
+        Ok(Self {
+            encoder: Encoder::load(weights, config)?,
+            decoder: Decoder::load(weights, config)?,
+            scaling: config.scaling_factor,
+            shift: config.shift_factor.unwrap_or(0.0),
+        })
+    }
+
+    /// Latents as the UNet makes them to pictures (batch, 3, height, width) in about [-1, 1].
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
+        self.decoder
+            .forward(&latents.affine(1.0 / self.scaling, self.shift)?)
+    }
+
+    /// Pictures in [-1, 1] to the most likely latents.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn encode(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
+        (self.encoder.forward(pixels)? - self.shift)? * self.scaling
+    }
+}
