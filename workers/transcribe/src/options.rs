@@ -1,0 +1,57 @@
+//! Settings of a transcribe worker.
+
+use candle_core::Device;
+use clap::{Args, ValueEnum};
+
+use crate::audio::Budget;
+
+/// What a transcribe worker is told at start.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Transcribe")]
+pub struct TranscribeOptions {
+    /// Whisper model: a folder from Hugging Face or CTranslate2, or the name of one among the models
+    #[arg(long, env = "SHANSHUI_WHISPER", default_value = "whisper-base")]
+    pub whisper: String,
+    /// Where to compute; cuda needs a build with that feature and never falls back
+    #[arg(long = "whisper-device", env = "SHANSHUI_WHISPER_DEVICE", value_enum, default_value_t = DeviceKind::Cpu)]
+    pub whisper_device: DeviceKind,
+    /// Longest recording in seconds
+    #[arg(long, env = "SHANSHUI_MAX_SECONDS", default_value_t = Budget::default().max_seconds)]
+    pub max_seconds: f64,
+    /// Largest recording in bytes, as it comes
+    #[arg(long, env = "SHANSHUI_MAX_AUDIO_BYTES", default_value_t = 256 << 20)]
+    pub max_audio_bytes: u64,
+    /// Languages that the picture model reads; the task `auto` translates all others
+    #[arg(long, env = "SHANSHUI_PICTURE_LANGUAGES", value_delimiter = ',', default_value = "en")]
+    pub picture_languages: Vec<String>,
+}
+
+/// A place to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceKind {
+    /// The processor.
+    Cpu,
+    /// The first NVIDIA GPU.
+    Cuda,
+}
+
+impl DeviceKind {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// When there is no such device, or this build cannot use it.
+    pub fn open(self) -> anyhow::Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => Device::new_cuda(0).map_err(|error| anyhow::anyhow!("device cuda: {error}")),
+        }
+    }
+}
+
+impl TranscribeOptions {
+    /// What one recording may cost.
+    pub fn budget(&self) -> Budget {
+        // As many samples as the longest recording has in 48 kHz stereo.
+        Budget { max_seconds: self.max_seconds, max_samples: (self.max_seconds * 96_000.0) as u64 }
+    }
+}
