@@ -6,7 +6,6 @@ mod metrics;
 use std::io::{IsTerminal, stderr};
 
 use anyhow::Context;
-use tracing_subscriber::filter::Directive;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -14,9 +13,6 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::{LogFormat, TelemetryOptions};
 pub use metrics::{InFlight, Metrics};
-
-/// Modules that write what they send, session tokens included, below this level.
-const TALKATIVE: [&str; 4] = ["aws_sigv4=info", "aws_smithy_runtime=info", "aws_runtime=info", "hyper_util=info"];
 
 /// Sends the process's logs to standard error. Once per process.
 pub fn init(options: &TelemetryOptions) -> anyhow::Result<()> {
@@ -35,12 +31,7 @@ pub fn init(options: &TelemetryOptions) -> anyhow::Result<()> {
     tracing_subscriber::registry().with(lines).try_init().context("log: there is a logger already")
 }
 
-/// What [`TelemetryOptions::filter`] means, with the modules kept quiet that would write secrets.
-pub fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+fn filter(text: &str) -> anyhow::Result<EnvFilter> {
     let wrong = || format!("log: {text} is not allowed; allowed: a level, or module=level separated by commas");
-    let mut filter = EnvFilter::builder().parse(text).with_context(wrong)?;
-    for directive in TALKATIVE {
-        filter = filter.add_directive(directive.parse::<Directive>()?);
-    }
-    Ok(filter)
+    EnvFilter::builder().parse(text).with_context(wrong)
 }

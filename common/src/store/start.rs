@@ -35,7 +35,6 @@ impl Store {
                 "this store ignores If-None-Match: objects are looked for before they are written"
             );
         }
-        store.check().await.map_err(anyhow::Error::from)?;
         Ok(store)
     }
 
@@ -53,9 +52,8 @@ impl Store {
 
     /// Makes the bucket; `false` if it was there already.
     pub async fn make_bucket(&self) -> anyhow::Result<bool> {
-        let head = self.client.head_bucket().bucket(&*self.bucket).send().await;
-        match head.map_err(|error| Answer::of(&error)) {
-            Ok(_) => return Ok(false),
+        match self.head_bucket().await {
+            Ok(()) => return Ok(false),
             Err(answer) if answer.is_missing() => {}
             Err(answer) => return Err(self.why_not(&answer)),
         }
@@ -74,13 +72,29 @@ impl Store {
 
     /// Whether the bucket answers: for readiness.
     pub async fn check(&self) -> Result<(), Failure> {
+        self.head_bucket().await.map_err(|answer| Failure::Outage(self.why_not(&answer)))
+    }
+
+    async fn head_bucket(&self) -> Result<(), Answer> {
         let head = self.client.head_bucket().bucket(&*self.bucket).send().await;
-        head.map(drop).map_err(|error| Failure::Outage(self.why_not(&Answer::of(&error))))
+        head.map(drop).map_err(|error| Answer::of(&error))
+    }
+
+    /// Whether the store honours conditional writes.
+    async fn probe(&self) -> Result<bool, Answer> {
+        let head = self.head_bucket().await;
+        // A folder store makes a bucket that is missing when it is written to.
+        if head.as_ref().is_err_and(Answer::is_missing) {
+            return head.map(|()| false);
+        }
+        // Other errors are told by a write, whose answer has a body with the reason.
+        let conditional = self.probe_writes().await?;
+        head.map(|()| conditional)
     }
 
     /// Writes a probe twice, the second time against the condition, and removes it. The answer
     /// is whether the condition held.
-    async fn probe(&self) -> Result<bool, Answer> {
+    async fn probe_writes(&self) -> Result<bool, Answer> {
         let key = format!("{}.shanshui/probe-{:032x}", self.prefix, rand::random::<u128>());
         let first = self.put_probe(&key).await;
         let second = match &first {
