@@ -19,7 +19,7 @@ pub(crate) fn shanshui() -> &'static Path {
         let test = std::env::current_exe().expect("a path of this test");
         let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
         let mut build = Command::new(env!("CARGO"));
-        build.current_dir(root()).args(["build", "--quiet", "--locked", "--package", "shanshui"]);
+        build.current_dir(root()).args(["build", "--quiet", "--locked", "--workspace", "--bins"]);
         if profile.ends_with("release") {
             build.arg("--release");
         }
