@@ -1,4 +1,4 @@
-//! The denoising loop over tiny random models, and the limits.
+//! The denoising loop over tiny random models.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
 
@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
-use shanshui_paint::limits::Limits;
 use shanshui_paint::model::Model;
 use shanshui_paint::paint::{NotFinite, Progress, Request, Stopped, paint};
 use shanshui_paint::picture::{Format, Metadata, Picture};
@@ -255,101 +254,4 @@ fn numbers_that_overflow_end_as_a_typed_error_and_not_as_a_black_picture() {
             what: "latents"
         })
     );
-}
-
-#[test]
-fn requests_beyond_the_limits_are_refused_by_field_value_and_what_is_allowed() {
-    let model = load(&folder("sd1"));
-    let good = Request {
-        width: 64,
-        height: 64,
-        ..request(&model)
-    };
-    let limits = Limits::default();
-    limits.check(&good).unwrap();
-    let base = || good.clone();
-    for (request, error) in [
-        (
-            Request { steps: 0, ..base() },
-            "picture.steps: 0 is not allowed; allowed: 1 to 150",
-        ),
-        (
-            Request {
-                steps: 151,
-                ..base()
-            },
-            "picture.steps: 151 is not allowed; allowed: 1 to 150",
-        ),
-        (
-            Request { count: 0, ..base() },
-            "picture.count: 0 is not allowed; allowed: 1 to 16",
-        ),
-        (
-            Request {
-                count: 17,
-                ..base()
-            },
-            "picture.count: 17 is not allowed; allowed: 1 to 16",
-        ),
-        (
-            Request {
-                width: 60,
-                ..base()
-            },
-            "picture.width: 60 is not allowed; allowed: multiples of 8 from 8 to 2048",
-        ),
-        (
-            Request {
-                height: 0,
-                ..base()
-            },
-            "picture.height: 0 is not allowed; allowed: multiples of 8 from 8 to 2048",
-        ),
-        (
-            Request {
-                height: usize::MAX,
-                ..base()
-            },
-            "allowed: multiples of 8 from 8 to 2048",
-        ),
-        (
-            Request {
-                width: 2048,
-                height: 1024,
-                ..base()
-            },
-            "picture.width: 2048x1024 is not allowed; allowed: at most 1048576 pixels in all",
-        ),
-        (
-            Request {
-                guidance: f64::NAN,
-                ..base()
-            },
-            "picture.guidance: NaN is not allowed; allowed: 0 to 30",
-        ),
-        (
-            Request {
-                guidance: -1.0,
-                ..base()
-            },
-            "picture.guidance: -1 is not allowed; allowed: 0 to 30",
-        ),
-        (
-            Request {
-                prompt: String::new(),
-                ..base()
-            },
-            "text: 0 characters is not allowed; allowed: 1 to 2000 visible characters",
-        ),
-        (
-            Request {
-                negative: "x".repeat(100_000),
-                ..base()
-            },
-            "picture.negative: 100000 characters is not allowed; allowed: 0 to 2000 visible characters",
-        ),
-    ] {
-        let refused = limits.check(&request).unwrap_err().to_string();
-        assert!(refused.ends_with(error), "{refused}");
-    }
 }
