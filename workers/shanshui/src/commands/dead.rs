@@ -1,0 +1,122 @@
+//! `shanshui dead`: jobs that failed for good.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use shanshui_common::queue::{DeadLetter, Queue};
+
+use crate::exit::{Exit, Refusal};
+use crate::print;
+use crate::reach::Reach;
+
+/// Longest payload that is shown, in characters.
+const SHOWN: usize = 2000;
+
+/// Jobs that failed for good: look at them, queue them again
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeadArgs {
+    #[command(subcommand)]
+    command: DeadCommand,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum DeadCommand {
+    /// List them, oldest first: number, time, job, attempts, reason
+    List {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one with its headers and payload
+    Show {
+        /// Number, as listed
+        sequence: u64,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put them back on the queue they came from
+    Replay {
+        /// Number, as listed
+        #[arg(required_unless_present = "all")]
+        sequence: Option<u64>,
+        /// All that are listed now
+        #[arg(long, conflicts_with = "sequence")]
+        all: bool,
+    },
+}
+
+/// Does what was asked.
+pub(crate) async fn run(args: DeadArgs) -> Result<Exit, Refusal> {
+    let queue = args.reach.queue().await?;
+    match args.command {
+        DeadCommand::List { json } => {
+            for letter in queue.dead().await? {
+                print::line(if json { object(&letter).to_string() } else { line(&letter) });
+            }
+        }
+        DeadCommand::Show { sequence, json } => {
+            let letter = queue.dead_letter(sequence).await?;
+            if json { print::line(object(&letter)) } else { show(&letter) }
+        }
+        DeadCommand::Replay { sequence, .. } => replay(&queue, sequence).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn replay(queue: &Queue, sequence: Option<u64>) -> anyhow::Result<()> {
+    let sequences = match sequence {
+        Some(sequence) => vec![sequence],
+        None => queue.dead().await?.iter().map(|letter| letter.sequence).collect(),
+    };
+    for sequence in sequences {
+        let submitted = queue.replay(sequence).await?;
+        print::line(format_args!("{sequence}: queued again as {} {}", submitted.stream, submitted.sequence));
+    }
+    Ok(())
+}
+
+fn line(letter: &DeadLetter) -> String {
+    let DeadLetter { sequence, time, job, attempts, reason, .. } = letter;
+    format!("{sequence}  {time}  {job}  attempts {attempts}  {reason}")
+}
+
+fn show(letter: &DeadLetter) {
+    print::line(line(letter));
+    print::line(format_args!("subject: {}", letter.subject));
+    print::line(format_args!("worker: {}", letter.worker));
+    for (name, values) in letter.headers.iter() {
+        for value in values {
+            print::line(format_args!("header {name}: {}", safe(value.as_str())));
+        }
+    }
+    match std::str::from_utf8(&letter.payload) {
+        Ok(text) => print::line(safe(text)),
+        Err(_) => print::line(format_args!("payload: {} bytes of binary", letter.payload.len())),
+    }
+}
+
+/// A payload comes from anyone: it must not steer the terminal.
+fn safe(text: &str) -> String {
+    let plain = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    let mut shown: String = text.chars().map(plain).take(SHOWN).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn object(letter: &DeadLetter) -> Value {
+    json!({
+        "sequence": letter.sequence,
+        "time": letter.time,
+        "job": letter.job,
+        "subject": letter.subject,
+        "reason": letter.reason,
+        "worker": letter.worker,
+        "attempts": letter.attempts,
+        "payload": std::str::from_utf8(&letter.payload).ok(),
+        "payload_bytes": letter.payload.len(),
+    })
+}

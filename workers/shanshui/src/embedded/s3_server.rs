@@ -1,0 +1,62 @@
+//! An S3 server over a folder, in this process.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::credentials::Credentials;
+
+/// The running server; dropping it closes every connection.
+pub(crate) struct S3Server {
+    address: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+impl S3Server {
+    /// Serves `folder` on the loopback address; port 0 lets the system choose one.
+    pub(crate) async fn start(folder: &Path, port: u16, keys: &Credentials) -> anyhow::Result<Self> {
+        let files = FileSystem::new(folder).map_err(|error| anyhow!("s3: cannot serve {}: {error:?}", folder.display()))?;
+        let mut builder = S3ServiceBuilder::new(files);
+        builder.set_auth(SimpleAuth::from_single(keys.access_key.clone(), keys.secret_key.clone()));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        let listener = listener.with_context(|| format!("s3-port: cannot listen on 127.0.0.1:{port}"))?;
+        let address = listener.local_addr()?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, builder.build()));
+        Ok(Self { address, _tasks: tasks })
+    }
+
+    /// Address for clients.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+async fn serve(listener: TcpListener, service: S3Service) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let service = service.clone();
+                    connections.spawn(async move {
+                        let http = Builder::new(TokioExecutor::new());
+                        let served = http.serve_connection(TokioIo::new(stream), service).await;
+                        // Clients that hang up are no news.
+                        served.unwrap_or_else(|error| tracing::debug!(error, "s3: a connection broke"));
+                    });
+                }
+                Err(error) => tracing::warn!(%error, "s3: cannot accept a connection"),
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Shows a job that goes on: bars on a terminal, lines elsewhere.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use shanshui_common::event::Event;
+
+use crate::print;
+
+/// Bars count in thousandths, for the units of the stages differ.
+const WHOLE: u64 = 1000;
+const TICK: Duration = Duration::from_millis(120);
+
+/// Where the progress of a job is shown.
+pub(crate) struct Display {
+    /// None: standard error is no terminal.
+    bars: Option<MultiProgress>,
+    stages: HashMap<String, ProgressBar>,
+}
+
+impl Display {
+    /// Shows on standard error what it can.
+    pub(crate) fn new() -> Self {
+        let bars = print::is_watched().then(MultiProgress::new);
+        Self { bars, stages: HashMap::new() }
+    }
+
+    /// Shows one event.
+    pub(crate) fn event(&mut self, event: &Event) {
+        match event {
+            Event::Progress { stage, done, total, eta } => self.progress(stage, (*done, *total), *eta),
+            event => {
+                self.stage_of(event);
+                self.say(&describe(event));
+            }
+        }
+    }
+
+    /// Shows a line.
+    pub(crate) fn say(&self, line: &str) {
+        match &self.bars {
+            // Above the bars, which stay at the bottom.
+            Some(bars) => drop(bars.println(line)),
+            None => print::note(line),
+        }
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn end(&self) {
+        if let Some(bars) = &self.bars {
+            drop(bars.clear());
+        }
+    }
+
+    fn progress(&mut self, stage: &str, (done, total): (f64, f64), eta: Option<f64>) {
+        let Some(bar) = self.bar(stage) else { return };
+        let share = if total > 0.0 { (done / total).clamp(0.0, 1.0) } else { 0.0 };
+        bar.set_position((share * WHOLE as f64) as u64);
+        let left = eta.map(|eta| format!(", {eta:.0} s to go")).unwrap_or_default();
+        bar.set_message(format!("{done:.0} of {total:.0}{left}"));
+    }
+
+    /// Opens the bar of a stage that starts, fills that of one that ends.
+    fn stage_of(&mut self, event: &Event) {
+        match event {
+            Event::Started { stage, .. } => {
+                if let Some(bar) = self.bar(stage) {
+                    bar.set_position(0);
+                    bar.set_message("");
+                }
+            }
+            Event::Transcript { .. } => self.stages.values().for_each(|bar| bar.finish()),
+            _ => {}
+        }
+    }
+
+    fn bar(&mut self, stage: &str) -> Option<ProgressBar> {
+        let bars = self.bars.as_ref()?;
+        let bar = self.stages.entry(stage.to_owned()).or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new(WHOLE)).with_prefix(stage.to_owned());
+            if let Ok(style) = ProgressStyle::with_template("{prefix:>10} {spinner} [{bar:32}] {msg}") {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        Some(bar.clone())
+    }
+}
+
+/// An event on one line.
+pub(crate) fn describe(event: &Event) -> String {
+    match event {
+        Event::Accepted { stage, .. } => format!("accepted at {stage}"),
+        Event::Started { stage, worker, attempt } => format!("{stage}: started by {worker}, attempt {attempt}"),
+        Event::Progress { stage, done, total, .. } => format!("{stage}: {done:.0} of {total:.0}"),
+        Event::Transcript { text, language, .. } => format!("transcript ({language}): {text}"),
+        Event::Picture { index, width, height, seed, .. } => {
+            format!("picture {index}: {width} x {height}, seed {seed}")
+        }
+        Event::Retrying { stage, attempt, reason, delay } => {
+            format!("{stage}: attempt {attempt} failed, next one in {delay:.0} s: {reason}")
+        }
+        Event::Released { stage, reason } => format!("{stage}: handed back: {reason}"),
+        Event::Done { stage, seconds, .. } => format!("done: {stage} took {seconds:.2} s"),
+        Event::Failed { stage, reason, attempts } => format!("failed at {stage}, attempts {attempts}: {reason}"),
+        Event::Canceled { stage } => format!("canceled at {stage}"),
+        Event::NoSpeech { reason } => format!("no speech: {reason}"),
+    }
+}

@@ -1,0 +1,104 @@
+//! Submits a job and, unless told otherwise, sees it through.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use shanshui_common::job::JobId;
+use shanshui_common::message::Message;
+use shanshui_common::queue::Queue;
+use time::OffsetDateTime;
+
+use super::report::Report;
+use super::story::{Picture, Story};
+use super::{save, watch};
+use crate::exit::{Exit, OrExit, Refusal};
+use crate::print;
+use crate::reach::Reach;
+
+/// What happens after the job is on the queue.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Result")]
+pub(crate) struct WaitArgs {
+    /// Only submit: print the job's name and leave
+    #[arg(long, conflicts_with_all = ["timeout", "output", "out"])]
+    no_wait: bool,
+    /// Seconds to wait for the result; the job itself goes on (see --deadline) [default: no limit]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    timeout: Option<u64>,
+    /// Folder for the pictures, named after the job
+    #[arg(long, env = "SHANSHUI_OUT", value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// File for the picture; further ones get -1, -2 … before the extension
+    #[arg(long, short, value_name = "FILE", conflicts_with = "out")]
+    output: Option<PathBuf>,
+    /// Print one JSON object: job, state, transcript, language, stages with their times, pictures
+    /// with path, sha256 and seed
+    #[arg(long)]
+    json: bool,
+}
+
+/// The job's own name, or a new one that it gets hereby.
+pub(crate) fn name(job: &mut impl Message) -> JobId {
+    job.common_mut().id.get_or_insert_with(JobId::random).clone()
+}
+
+/// Submits `job`, which has its name, and waits as `wait` says.
+pub(crate) async fn send<M: Message>(
+    (reach, queue): (&Reach, &Queue),
+    lane: &str,
+    mut job: M,
+    wait: &WaitArgs,
+) -> Result<Exit, Refusal> {
+    let id = name(&mut job);
+    let submitted = Some(OffsetDateTime::now_utc());
+    let receipt = queue.submit(lane, &job).await?;
+    if receipt.duplicate {
+        print::note(format_args!("job {id} was submitted before; this is its story"));
+    }
+    // The clock of a first submission is not known here.
+    let submitted = submitted.filter(|_| !receipt.duplicate);
+    let mut story = Story { submitted, ..Story::default() };
+    if wait.no_wait {
+        Report { job: &id, story: &story, state: "queued", pictures: &[] }.print_submitted(wait.json);
+        return Ok(Exit::Done);
+    }
+    print::note(format_args!("job {id} is queued"));
+    let exit = watch::watch(queue, &id, wait.timeout, &mut story).await?;
+    let pictures = fetch(reach, &id, &story, wait).await?;
+    let state = match exit {
+        Exit::TimedOut => "timeout",
+        Exit::Canceled => "canceled",
+        _ => story.state(),
+    };
+    Report { job: &id, story: &story, state, pictures: &pictures }.print(wait.json);
+    explain(exit, &id, &story);
+    Ok(exit)
+}
+
+/// Saves the pictures of a job that is done.
+async fn fetch(reach: &Reach, id: &JobId, story: &Story, wait: &WaitArgs) -> Result<Vec<(Picture, PathBuf)>, Refusal> {
+    let mut saved = Vec::new();
+    let pictures = story.pictures();
+    if story.exit() != Exit::Done || pictures.is_empty() {
+        return Ok(saved);
+    }
+    let store = reach.store().await?;
+    for picture in pictures {
+        let path = save::path(&wait.out, wait.output.as_deref(), id, &picture);
+        save::save(&store, &picture, &path).await.or_exit(Exit::Failed)?;
+        saved.push((picture, path));
+    }
+    Ok(saved)
+}
+
+/// The reason, on standard error, for every code that is not 0.
+fn explain(exit: Exit, id: &JobId, story: &Story) {
+    let reason = story.reason().unwrap_or_default();
+    match exit {
+        Exit::Failed => print::note(format_args!("shanshui: job {id} failed: {reason}; see `shanshui dead list`")),
+        Exit::NoSpeech => print::note(format_args!("shanshui: job {id}: no speech: {reason}")),
+        Exit::Canceled => print::note(format_args!("shanshui: job {id} is canceled; a worker that meets it drops it")),
+        Exit::TimedOut => print::note(format_args!("shanshui: job {id} goes on; see `shanshui jobs show {id}`")),
+        _ => {}
+    }
+}

@@ -1,0 +1,113 @@
+//! The flags that describe a job, turned into the fields of the contract.
+//!
+//! Ranges are checked where workers check them, in the parser of the job: one place, one wording.
+
+use clap::Args;
+use rmpv::Value;
+use shanshui_common::fields::{FieldError, Fields};
+use shanshui_common::message::Message;
+
+/// What both kinds of job carry.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Job")]
+pub(crate) struct JobArgs {
+    /// Lane of the queue: a priority or a tenant
+    #[arg(long, env = "SHANSHUI_LANE", default_value = "default")]
+    pub(crate) lane: String,
+    /// Name of the job, 1 to 64 of a-z, 0-9 and -; the same name is done once [default: random]
+    #[arg(long)]
+    id: Option<String>,
+    /// When the job is worth nothing any more, as 2027-01-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    deadline: Option<String>,
+    /// A mark of your own, passed on to events and the receipt; may be given more than once
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    #[command(flatten)]
+    picture: PictureArgs,
+}
+
+/// Wishes for the pictures.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Picture")]
+struct PictureArgs {
+    /// Model by the name that the worker gives it [default: the worker's]
+    #[arg(long)]
+    model: Option<String>,
+    /// Width in pixels, a multiple of 8 [default: what the model was trained on]
+    #[arg(long, value_name = "PIXELS")]
+    width: Option<u64>,
+    /// Height in pixels, a multiple of 8 [default: what the model was trained on]
+    #[arg(long, value_name = "PIXELS")]
+    height: Option<u64>,
+    /// Denoising steps: more take longer, and beyond some 30 add little [default: the model's]
+    #[arg(long)]
+    steps: Option<u64>,
+    /// How closely to follow the text; 1 switches guidance off and halves the time, 7 is usual,
+    /// above 12 colours burn [default: the model's]
+    #[arg(long, value_name = "SCALE")]
+    guidance: Option<f64>,
+    /// What the picture should not show
+    #[arg(long, value_name = "TEXT")]
+    negative: Option<String>,
+    /// The same seed, text and settings give the same picture [default: random, and reported]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Number of pictures [default: 2]
+    #[arg(long)]
+    count: Option<u64>,
+    /// Sampler, as A1111 or diffusers name it: ddim, euler, euler-a, dpm++-2m [default: the model's]
+    #[arg(long)]
+    sampler: Option<String>,
+    /// png (keeps the receipt), jpeg or webp
+    #[arg(long)]
+    format: Option<String>,
+}
+
+/// Fields of a job, in the making.
+pub(crate) struct FieldList(Vec<(Value, Value)>);
+
+impl FieldList {
+    /// Adds a field that has a value.
+    pub(crate) fn put(&mut self, name: &str, value: Option<impl Into<Value>>) {
+        self.0.extend(value.map(|value| (name.into(), value.into())));
+    }
+}
+
+impl JobArgs {
+    /// The job with these fields and those that `own` adds; an error names the field.
+    pub(crate) fn job<M: Message>(&self, own: impl FnOnce(&mut FieldList)) -> Result<M, FieldError> {
+        let mut fields = FieldList(Vec::new());
+        own(&mut fields);
+        fields.put("id", self.id.as_deref());
+        fields.put("deadline", self.deadline.as_deref());
+        let labels = self.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
+        fields.put("labels", Some(Value::Map(labels.collect())));
+        fields.put("picture", Some(self.picture.value()));
+        M::from_fields(Fields::new("", Value::Map(fields.0))?)
+    }
+}
+
+impl PictureArgs {
+    fn value(&self) -> Value {
+        let mut fields = FieldList(Vec::new());
+        fields.put("model", self.model.as_deref());
+        fields.put("width", self.width);
+        fields.put("height", self.height);
+        fields.put("steps", self.steps);
+        fields.put("guidance", self.guidance);
+        fields.put("negative", self.negative.as_deref());
+        fields.put("seed", self.seed);
+        fields.put("count", self.count);
+        fields.put("sampler", self.sampler.as_deref());
+        fields.put("format", self.format.as_deref());
+        Value::Map(fields.0)
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a label is KEY=VALUE".into()),
+    }
+}

@@ -1,0 +1,103 @@
+//! Finds a model by name or path.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::manifest::{self, Kind};
+use crate::data::DataDir;
+
+/// Where models lie.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Models")]
+pub(crate) struct ModelFolders {
+    /// Folders of models to search before DATA/models and the folders beside the executable;
+    /// several are separated by ':'
+    #[arg(long = "models", id = "model_folders", env = "SHANSHUI_MODELS", value_name = "DIR", value_delimiter = ':')]
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+impl ModelFolders {
+    /// Every folder that is searched, first match wins.
+    pub(crate) fn all(&self, data: &DataDir) -> Vec<PathBuf> {
+        let mut all: Vec<PathBuf> = self.folders.iter().filter(|path| !path.as_os_str().is_empty()).cloned().collect();
+        all.push(data.models());
+        let executable = std::env::current_exe().ok();
+        // Installed: PREFIX/bin and PREFIX/models; built by cargo: target/debug below the models.
+        let above = executable.iter().flat_map(|path| path.ancestors().skip(2).take(2));
+        all.extend(above.map(|folder| folder.join("models")));
+        all
+    }
+
+    /// Where a pulled model goes.
+    pub(crate) fn target(&self, data: &DataDir) -> PathBuf {
+        let own = self.folders.iter().find(|path| !path.as_os_str().is_empty());
+        own.cloned().unwrap_or_else(|| data.models())
+    }
+
+    /// The folder of the model that is called `wanted`, or that lies at `wanted`.
+    pub(crate) fn locate(&self, wanted: &str, kind: Kind, data: &DataDir) -> anyhow::Result<PathBuf> {
+        let path = Path::new(wanted);
+        if is_model(path, kind) {
+            return Ok(path.to_owned());
+        }
+        let (flag, file) = match kind {
+            Kind::Whisper => ("whisper", "config.json"),
+            Kind::Picture => ("picture-model", "model_index.json"),
+        };
+        if path.components().count() != 1 || wanted.contains('/') || wanted.starts_with('.') {
+            return Err(anyhow!("{flag}: {wanted} is not allowed; allowed: a folder with {file}, or a model's name"));
+        }
+        let searched = self.all(data);
+        let found = searched.iter().map(|folder| folder.join(wanted)).find(|path| is_model(path, kind));
+        found.ok_or_else(|| {
+            let places: Vec<String> = searched.iter().map(|path| format!("  {}", path.display())).collect();
+            let known = manifest::model(wanted).is_ok();
+            let advice = if known { format!("shanshui models pull {wanted}") } else { "shanshui models list".to_owned() };
+            anyhow!("{flag}: no model {wanted} (a folder with {file}) in\n{}\ntry `{advice}`", places.join("\n"))
+        })
+    }
+}
+
+/// Whether `folder` holds a model of this kind.
+pub(crate) fn is_model(folder: &Path, kind: Kind) -> bool {
+    match kind {
+        Kind::Picture => folder.join("model_index.json").is_file(),
+        Kind::Whisper => {
+            let weights = ["model.bin", "model.safetensors", "model.safetensors.index.json"];
+            folder.join("config.json").is_file() && weights.iter().any(|name| folder.join(name).is_file())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, ModelFolders};
+    use crate::data::DataDir;
+
+    #[test]
+    fn a_missing_model_says_where_it_looked_and_what_to_run() {
+        let data = tempfile::tempdir().unwrap();
+        let folders = ModelFolders { folders: vec!["/nowhere/at/all".into()] };
+        let data = DataDir::at(Some(data.path())).unwrap();
+        let error = folders.locate("whisper-large-v3", Kind::Whisper, &data).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/at/all"), "{error}");
+        assert!(error.contains("shanshui models pull whisper-large-v3"), "{error}");
+    }
+
+    #[test]
+    fn the_first_folder_that_has_the_model_wins() {
+        let place = tempfile::tempdir().unwrap();
+        let data = DataDir::at(Some(place.path())).unwrap();
+        let own = place.path().join("own");
+        for folder in [own.join("toy"), data.models().join("toy")] {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("model_index.json"), "{}").unwrap();
+        }
+        let folders = ModelFolders { folders: vec![own.clone()] };
+        assert_eq!(folders.locate("toy", Kind::Picture, &data).unwrap(), own.join("toy"));
+        let error = folders.locate("toy", Kind::Whisper, &data).unwrap_err().to_string();
+        assert!(error.contains("config.json"), "{error}");
+    }
+}

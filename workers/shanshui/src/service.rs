@@ -1,0 +1,81 @@
+//! What every serving process has: logs, probes, metrics and a way to end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shanshui_common::config::TelemetryOptions;
+use shanshui_common::health::Health;
+use shanshui_common::http::{self, Pages};
+use shanshui_common::shutdown::Shutdown;
+use shanshui_common::store::Store;
+use shanshui_common::telemetry::{self, Metrics};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::{Exit, OrExit, Refusal};
+
+/// How often readiness asks the store.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// The parts that are there before any job.
+pub(crate) struct Service {
+    /// What readiness reports.
+    pub(crate) health: Arc<Health>,
+    /// What `/metrics` reports.
+    pub(crate) metrics: Arc<Metrics>,
+    /// How the process is asked to end.
+    pub(crate) shutdown: Shutdown,
+    /// Where the pages are, if anywhere.
+    pub(crate) address: Option<SocketAddr>,
+    /// Ends with the service.
+    tasks: JoinSet<()>,
+}
+
+impl Service {
+    /// Starts logging, listening to signals, and the pages if they have an address.
+    pub(crate) async fn start(
+        options: &TelemetryOptions,
+        parts: &[&'static str],
+        drain: Duration,
+    ) -> Result<Self, Refusal> {
+        telemetry::init(options).or_exit(Exit::Usage)?;
+        let shutdown = Shutdown::on_signals(drain)?;
+        let health = Arc::new(Health::new(parts));
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let mut service = Self { health, metrics, shutdown, address: None, tasks: JoinSet::new() };
+        if let Some(address) = options.http {
+            service.serve_pages(address).await.or_exit(Exit::Usage)?;
+        }
+        Ok(service)
+    }
+
+    /// Has readiness follow the store.
+    pub(crate) fn follow_store(&mut self, store: &Store) {
+        let (store, health) = (store.clone(), Arc::clone(&self.health));
+        health.up("store");
+        self.tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                match store.check().await {
+                    Ok(()) => health.up("store"),
+                    Err(failure) => health.down("store", failure),
+                }
+            }
+        });
+    }
+
+    async fn serve_pages(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let listener = http::bind(address).await?;
+        self.address = Some(listener.local_addr()?);
+        let pages = Pages { health: Arc::clone(&self.health), metrics: Arc::clone(&self.metrics) };
+        // Probes are answered until the very end; dropping the task ends them.
+        let served = http::serve(listener, pages, CancellationToken::new());
+        self.tasks.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!("{error:#}");
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,10 @@
+//! Settings: flag over environment over file over running instance over default.
+//!
+//! A file's values become the defaults of the flags, so that clap alone decides which value wins
+//! and `--help` shows the values in force.
+
+mod check;
+mod file;
+mod layers;
+
+pub(crate) use layers::{Stop, parse};

@@ -1,0 +1,49 @@
+//! Reads a settings file into the long names of flags.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use toml::{Table, Value};
+
+/// The values of one file, by the long name of the flag.
+#[derive(Debug, Default)]
+pub(crate) struct SettingsFile {
+    /// Where they come from.
+    pub(crate) path: PathBuf,
+    /// The values; lists for flags that may be given more than once.
+    pub(crate) values: BTreeMap<String, Value>,
+}
+
+impl SettingsFile {
+    /// Reads `path`; an error names the file and the line.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let table: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+        let mut values = BTreeMap::new();
+        flatten("", table, &mut values).with_context(|| path.display().to_string())?;
+        Ok(Self { path: path.to_owned(), values })
+    }
+
+    /// The value of `name` if it is text.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).and_then(Value::as_str)
+    }
+}
+
+/// `[nats] url` becomes `nats-url`.
+fn flatten(above: &str, table: Table, into: &mut BTreeMap<String, Value>) -> anyhow::Result<()> {
+    for (key, value) in table {
+        let key = key.replace('_', "-");
+        let name = if above.is_empty() { key } else { format!("{above}-{key}") };
+        match value {
+            Value::Table(table) => flatten(&name, table, into)?,
+            value => {
+                if into.insert(name.clone(), value).is_some() {
+                    bail!("{name}: (twice) is not allowed; allowed: each setting once");
+                }
+            }
+        }
+    }
+    Ok(())
+}

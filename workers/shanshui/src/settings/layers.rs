@@ -1,0 +1,118 @@
+//! Lays the files under the command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+
+use super::check;
+use super::file::SettingsFile;
+use crate::cli::Cli;
+use crate::data::DataDir;
+use crate::exit::{Exit, OrExit, Refusal};
+
+/// Read when no other file is named.
+const DEFAULT_FILE: &str = "shanshui.toml";
+/// Who says where to go himself does not want the running instance.
+const ADDRESSES: [&str; 2] = ["nats-url", "s3-endpoint"];
+
+/// How the command line may end before a command runs.
+pub(crate) enum Stop {
+    /// Help, version or a usage error, as clap words it.
+    Clap(clap::Error),
+    /// A settings file is wrong.
+    Refused(Refusal),
+}
+
+/// The command line with every setting in place.
+pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
+    let file = settings_file(arguments).map_err(Stop::Refused)?;
+    let command = apply(Cli::command(), file.as_ref()).map_err(Stop::Refused)?;
+    let matches = command.clone().try_get_matches_from(arguments).map_err(Stop::Clap)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(Stop::Clap)?;
+    let Some(running) = running_instance(&cli, &matches, file.as_ref()) else { return Ok(cli) };
+    let command = apply(command, Some(&running)).map_err(Stop::Refused)?;
+    let command = apply(command, file.as_ref()).map_err(Stop::Refused)?;
+    let matches = command.try_get_matches_from(arguments).map_err(Stop::Clap)?;
+    Cli::from_arg_matches(&matches).map_err(Stop::Clap)
+}
+
+/// The file of `--config`, `SHANSHUI_CONFIG` or the working directory.
+///
+/// It must be known before the command line can be parsed, hence the look at the raw arguments.
+fn settings_file(arguments: &[OsString]) -> Result<Option<SettingsFile>, Refusal> {
+    let named = flag(arguments, "--config").or_else(|| std::env::var_os("SHANSHUI_CONFIG"));
+    let path = match named.filter(|path| !path.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None if Path::new(DEFAULT_FILE).is_file() => PathBuf::from(DEFAULT_FILE),
+        None => return Ok(None),
+    };
+    SettingsFile::read(&path).map(Some).or_exit(Exit::Usage)
+}
+
+fn flag(arguments: &[OsString], name: &str) -> Option<OsString> {
+    let mut rest = arguments.iter().skip(1).take_while(|argument| *argument != "--");
+    while let Some(argument) = rest.next() {
+        if argument == name {
+            return rest.next().cloned();
+        }
+        let joined = argument.to_str().and_then(|text| text.strip_prefix(name)?.strip_prefix('='));
+        if let Some(value) = joined {
+            return Some(value.into());
+        }
+    }
+    None
+}
+
+/// Makes the file's values the defaults of all flags of their name.
+fn apply(command: Command, file: Option<&SettingsFile>) -> Result<Command, Refusal> {
+    let Some(file) = file else { return Ok(command) };
+    let mut command = command;
+    for (name, value) in &file.values {
+        let at = format!("{}: {name}", file.path.display());
+        let Some(arg) = check::find(&command, name) else {
+            return Err(anyhow!("{at}: no such setting; see `shanshui help COMMAND` for the names")).or_exit(Exit::Usage);
+        };
+        let values = check::values(arg, value).map_err(|why| anyhow!("{at}: {why}")).or_exit(Exit::Usage)?;
+        command = set(command, name, &values);
+    }
+    Ok(command)
+}
+
+fn set(command: Command, name: &str, values: &[String]) -> Command {
+    let command = command.mut_args(|arg| {
+        if arg.get_long() != Some(name) {
+            return arg;
+        }
+        // A secret must not show up in --help.
+        let secret = arg.is_hide_env_values_set();
+        let arg = arg.required(false).default_values(values.to_vec());
+        if secret { arg.hide_default_value(true) } else { arg }
+    });
+    command.mut_subcommands(|sub| set(sub, name, values))
+}
+
+/// What `shanshui up` wrote down, for commands that are told no address.
+fn running_instance(cli: &Cli, matches: &ArgMatches, file: Option<&SettingsFile>) -> Option<SettingsFile> {
+    if !cli.command.wants_running_instance() || told(matches) {
+        return None;
+    }
+    if file.is_some_and(|file| ADDRESSES.iter().any(|name| file.text(name).is_some())) {
+        return None;
+    }
+    let path = DataDir::at(cli.data.as_deref()).ok()?.addresses();
+    // A file that cannot be read is none: the flags' own defaults and errors are clearer.
+    path.is_file().then(|| SettingsFile::read(&path).ok()).flatten()
+}
+
+/// Whether an address came by flag or environment.
+fn told(matches: &ArgMatches) -> bool {
+    let ids: Vec<&str> = matches.ids().map(clap::Id::as_str).collect();
+    let here = ids.iter().any(|id| {
+        let address = ["url", "endpoint"].contains(id);
+        address && !matches!(matches.value_source(id), Some(ValueSource::DefaultValue) | None)
+    });
+    here || matches.subcommand().is_some_and(|(_, matches)| told(matches))
+}

@@ -1,0 +1,15 @@
+//! The command line without any server: help, settings, exit codes, models, the data directory.
+
+#[path = "cli/program.rs"]
+mod program;
+
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/jobs.rs"]
+mod jobs;
+#[path = "cli/models.rs"]
+mod models;
+#[path = "cli/settings.rs"]
+mod settings;
+#[path = "cli/up.rs"]
+mod up;
