@@ -18,11 +18,13 @@ impl Queue {
         job: &JobId,
     ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Envelope>> + Send + Unpin + use<>> {
         let (_, messages) = self.events_of(job).await?;
-        let seen = messages.scan(false, |ended, item| {
-            let last = std::mem::replace(ended, is_end(&item));
-            std::future::ready((!last).then_some(item))
+        let until_end = stream::unfold(Some(messages), |messages| async move {
+            let mut messages = messages?;
+            let item = messages.next().await?;
+            let rest = (!is_end(&item)).then_some(messages);
+            Some((item, rest))
         });
-        Ok(seen.boxed())
+        Ok(until_end.boxed())
     }
 
     /// The events of a job that are there now, oldest first.

@@ -1,0 +1,145 @@
+//! One worker with a stage that does what the test says, on real servers.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use clap::Parser;
+use futures::StreamExt;
+use shanshui_common::config::{NatsOptions, WorkerOptions};
+use shanshui_common::context::Context;
+use shanshui_common::event::{Envelope, Event};
+use shanshui_common::failure::Failure;
+use shanshui_common::health::Health;
+use shanshui_common::job::{AudioJob, AudioSource, JobId, TextJob};
+use shanshui_common::queue::Queue;
+use shanshui_common::queue::streams::StreamSettings;
+use shanshui_common::shutdown::Shutdown;
+use shanshui_common::stage::{Outcome, Stage};
+use shanshui_common::store::Store;
+use shanshui_common::telemetry::Metrics;
+use shanshui_common::worker::{self, Deps};
+
+use crate::nats::Nats;
+use crate::server::Server;
+
+type Ending = Result<Outcome<TextJob>, Failure>;
+type Script = dyn Fn(usize, Context) -> Pin<Box<dyn Future<Output = Ending> + Send>> + Send + Sync;
+
+/// Real servers and a connection to each.
+pub(crate) struct Bench {
+    pub(crate) queue: Queue,
+    store: Store,
+    nats: Nats,
+    _s3: Server,
+}
+
+/// A stage whose runs are told by the test.
+#[derive(Clone)]
+pub(crate) struct Told {
+    script: Arc<Script>,
+    runs: Arc<AtomicUsize>,
+}
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    nats: NatsOptions,
+    #[command(flatten)]
+    worker: WorkerOptions,
+}
+
+impl Bench {
+    pub(crate) async fn start() -> Self {
+        let (nats, s3) = (Nats::start(), Server::start().await.unwrap());
+        let line = Line::parse_from(["test", "--nats-url", &nats.url]);
+        let queue = Queue::connect(&line.nats, "test").await.unwrap();
+        queue.wait_connected().await;
+        let settings = StreamSettings { ack_wait_seconds: 2, ..StreamSettings::default() };
+        queue.apply(&settings).await.unwrap();
+        let store = Store::connect(&s3.options(&[])).await.unwrap();
+        Self { queue, store, nats, _s3: s3 }
+    }
+
+    /// Where the queue is, for clients that know nothing of our code.
+    pub(crate) fn url(&self) -> &str {
+        &self.nats.url
+    }
+
+    pub(crate) fn deps(&self) -> Deps {
+        Deps {
+            queue: self.queue.clone(),
+            store: self.store.clone(),
+            health: Arc::new(Health::new(&["nats"])),
+            metrics: Arc::new(Metrics::new("test")),
+            options: Line::parse_from(["test", "--worker-name", "w1", "--attempts", "3"]).worker,
+        }
+    }
+
+    /// Runs a worker until nothing is pending; returns the number of deliveries.
+    pub(crate) async fn drain(&self, stage: &Told) -> usize {
+        worker::run_until_empty(stage.clone(), self.deps(), Shutdown::manual()).await.unwrap()
+    }
+
+    pub(crate) async fn submit(&self, id: &str) -> JobId {
+        let id = JobId::parse("id", id).unwrap();
+        let mut job = AudioJob::new(AudioSource::Inline(Bytes::from_static(b"sound")));
+        job.common.id = Some(id.clone());
+        self.queue.submit("default", &job).await.unwrap();
+        id
+    }
+
+    /// Kinds of all events of a job up to its final one.
+    pub(crate) async fn kinds(&self, job: &JobId) -> Vec<&'static str> {
+        let events: Vec<_> = self.queue.follow(job).await.unwrap().collect().await;
+        events.into_iter().map(|event| event.unwrap().data.kind()).collect()
+    }
+
+    /// Waits for the first event of a kind.
+    pub(crate) async fn wait_for(&self, job: &JobId, kind: &str) -> Envelope {
+        let mut events = self.queue.follow(job).await.unwrap();
+        loop {
+            let event = events.next().await.expect("the event comes before the end").unwrap();
+            if event.data.kind() == kind {
+                return event;
+            }
+        }
+    }
+}
+
+impl Told {
+    /// `script` gets the number of the run, from 0, and says how it ends.
+    pub(crate) fn new<F, R>(script: F) -> Self
+    where
+        F: Fn(usize, Context) -> R + Send + Sync + 'static,
+        R: Future<Output = Ending> + Send + 'static,
+    {
+        Self { script: Arc::new(move |run, context| Box::pin(script(run, context))), runs: Arc::default() }
+    }
+
+    /// Ends every job at once.
+    pub(crate) fn done() -> Self {
+        Self::new(|_, _| async { done() })
+    }
+
+    pub(crate) fn runs(&self) -> usize {
+        self.runs.load(Ordering::SeqCst)
+    }
+}
+
+impl Stage for Told {
+    const NAME: &'static str = "transcribe";
+    type Input = AudioJob;
+    type Output = TextJob;
+
+    async fn run(&self, _: AudioJob, context: &Context) -> Ending {
+        let run = self.runs.fetch_add(1, Ordering::SeqCst);
+        (self.script)(run, context.clone()).await
+    }
+}
+
+pub(crate) fn done() -> Ending {
+    Ok(Outcome::End(Event::Done { stage: "transcribe".into(), key: None, seconds: 0.0 }))
+}
