@@ -78,11 +78,8 @@ impl<'a> Session<'a> {
         while let Some(packet) = self.next_packet() {
             self.fill_gap(&packet)?;
             let decoded = self.decoder.decode(&packet, &mut interleaved);
-            dumb = if matches!(decoded, Ok(_) if !interleaved.is_empty()) {
-                0
-            } else {
-                dumb + 1
-            };
+            let sounds = decoded.is_ok() && !interleaved.is_empty();
+            dumb = if sounds { 0 } else { dumb + 1 };
             match decoded {
                 Ok((rate, channels)) => {
                     check_rate(Some(rate))?;
