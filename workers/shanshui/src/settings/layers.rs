@@ -109,10 +109,10 @@ fn running_instance(cli: &Cli, matches: &ArgMatches, file: Option<&SettingsFile>
 
 /// Whether an address came by flag or environment.
 fn told(matches: &ArgMatches) -> bool {
-    let ids: Vec<&str> = matches.ids().map(clap::Id::as_str).collect();
-    let here = ids.iter().any(|id| {
-        let address = ["url", "endpoint"].contains(id);
-        address && !matches!(matches.value_source(id), Some(ValueSource::DefaultValue) | None)
-    });
-    here || matches.subcommand().is_some_and(|(_, matches)| told(matches))
+    // Global flags reach the innermost command, whichever level they were written at.
+    if let Some((_, inner)) = matches.subcommand() {
+        return told(inner);
+    }
+    let mut addresses = matches.ids().map(clap::Id::as_str).filter(|id| ["url", "s3_endpoint"].contains(id));
+    addresses.any(|id| !matches!(matches.value_source(id), Some(ValueSource::DefaultValue) | None))
 }
