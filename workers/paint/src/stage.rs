@@ -26,6 +26,7 @@ use crate::paint::{NotFinite, Request, Stopped, paint};
 use crate::picture::{Format, Metadata, Picture};
 use crate::prompt::Prompt;
 use crate::receipt::{About, Receipt};
+use crate::sampler::SamplerKind;
 
 /// Pictures of a job that does not say how many.
 const COUNT: usize = 2;
@@ -78,7 +79,10 @@ impl Paint {
         let prompt = Prompt::clean(&job.text, self.limits.max_prompt_chars);
         let negative = Prompt::clean(&spec.negative, self.limits.max_prompt_chars);
         let sampler = spec.sampler.as_deref().unwrap_or(&best.sampler);
-        let refused = |allowed: anyhow::Error| FieldError::new("picture.sampler", sampler, allowed);
+        let refused = |_| {
+            let known: Vec<_> = SamplerKind::all().map(SamplerKind::id).collect();
+            FieldError::new("picture.sampler", sampler, known.join(", "))
+        };
         let request = Request {
             prompt: prompt.text,
             negative: negative.text,
