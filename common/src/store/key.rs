@@ -15,7 +15,7 @@ pub enum ObjectKey<'a> {
         job: &'a JobId,
         /// Which of the job's pictures; counts from 0.
         index: u32,
-        /// `png`, `jpeg` or `webp`.
+        /// `png`, `jpg` or `webp`.
         extension: &'static str,
     },
     /// What was made and how, as JSON; written last.
@@ -38,7 +38,7 @@ impl ObjectKey<'_> {
         match self {
             Self::Transcript(_) | Self::Receipt(_) => "application/json",
             Self::Picture { extension: "png", .. } => "image/png",
-            Self::Picture { extension: "jpeg", .. } => "image/jpeg",
+            Self::Picture { extension: "jpg", .. } => "image/jpeg",
             Self::Picture { extension: "webp", .. } => "image/webp",
             Self::Audio(_) | Self::Picture { .. } => "application/octet-stream",
         }
