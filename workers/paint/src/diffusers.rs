@@ -6,10 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use self::{
-    scheduler::SchedulerConfig, text_config::TextConfig, unet_config::UnetConfig,
-    vae_config::VaeConfig,
-};
+use self::{scheduler::SchedulerConfig, text_config::TextConfig, unet_config::UnetConfig, vae_config::VaeConfig};
 
 pub mod recommended;
 pub mod scheduler;
@@ -46,11 +43,7 @@ impl Configs {
             text: read_config(root, "text_encoder/config.json", TextConfig::parse)?,
             unet: read_config(root, "unet/config.json", UnetConfig::parse)?,
             vae: read_config(root, "vae/config.json", VaeConfig::parse)?,
-            scheduler: read_config(
-                root,
-                "scheduler/scheduler_config.json",
-                SchedulerConfig::parse,
-            )?,
+            scheduler: read_config(root, "scheduler/scheduler_config.json", SchedulerConfig::parse)?,
         };
         configs.check()?;
         Ok(configs)
@@ -85,13 +78,8 @@ impl Configs {
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let read = || {
         let mut text = String::new();
-        File::open(path)?
-            .take(MAX_JSON_BYTES + 1)
-            .read_to_string(&mut text)?;
-        ensure!(
-            text.len() as u64 <= MAX_JSON_BYTES,
-            "more than {MAX_JSON_BYTES} bytes"
-        );
+        File::open(path)?.take(MAX_JSON_BYTES + 1).read_to_string(&mut text)?;
+        ensure!(text.len() as u64 <= MAX_JSON_BYTES, "more than {MAX_JSON_BYTES} bytes");
         Ok(serde_json::from_str(&text)?)
     };
     read().with_context(|| path.display().to_string())
@@ -103,29 +91,17 @@ fn read_config<T>(root: &Path, name: &str, parse: fn(Value) -> Result<T>) -> Res
 
 fn check_index(index: &Value) -> Result<()> {
     let class = index["_class_name"].as_str().unwrap_or_default();
-    if class.contains("XL")
-        || index
-            .get("text_encoder_2")
-            .is_some_and(|part| !part[0].is_null())
-    {
+    if class.contains("XL") || index.get("text_encoder_2").is_some_and(|part| !part[0].is_null()) {
         bail!(
             "_class_name: {class:?} is Stable Diffusion XL, which is not supported yet; allowed are models of 1.x and 2.x"
         );
     }
-    ensure!(
-        class == "StableDiffusionPipeline",
-        "_class_name: {class:?}, allowed is \"StableDiffusionPipeline\""
-    );
-    for (part, allowed) in [
-        ("unet", "UNet2DConditionModel"),
-        ("vae", "AutoencoderKL"),
-        ("text_encoder", "CLIPTextModel"),
-    ] {
+    ensure!(class == "StableDiffusionPipeline", "_class_name: {class:?}, allowed is \"StableDiffusionPipeline\"");
+    for (part, allowed) in
+        [("unet", "UNet2DConditionModel"), ("vae", "AutoencoderKL"), ("text_encoder", "CLIPTextModel")]
+    {
         let found = index[part][1].as_str().unwrap_or_default();
-        ensure!(
-            found == allowed,
-            "{part}: {found:?}, allowed is {allowed:?}"
-        );
+        ensure!(found == allowed, "{part}: {found:?}, allowed is {allowed:?}");
     }
     Ok(())
 }

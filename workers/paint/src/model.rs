@@ -46,11 +46,8 @@ impl Model {
         let text = WeightFiles::open(folder, "text_encoder", "model")?;
         let unet = WeightFiles::open(folder, "unet", "diffusion_pytorch_model")?;
         let vae = WeightFiles::open(folder, "vae", "diffusion_pytorch_model")?;
-        // The unet's first: the short hash that A1111 writes into pictures is its.
-        let hashes = [&unet, &vae, &text]
-            .into_par_iter()
-            .flat_map(WeightFiles::hashes)
-            .collect();
+        // The unet's first: A1111's `Model hash` in the pictures is its.
+        let hashes = [&unet, &vae, &text].into_par_iter().flat_map(WeightFiles::hashes).collect();
         Ok(Self {
             tokenizer,
             text: TextEncoder::load(&Weights::new(&text, dtype, device), &configs.text)?,
@@ -89,17 +86,8 @@ impl Model {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn predict(
-        &self,
-        latents: &Tensor,
-        timesteps: &Tensor,
-        context: &Context,
-    ) -> Result<Tensor> {
-        let prediction = self.unet.forward(
-            &self.to_own(latents)?,
-            &timesteps.to_device(&self.device)?,
-            context,
-        )?;
+    pub fn predict(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> Result<Tensor> {
+        let prediction = self.unet.forward(&self.to_own(latents)?, &timesteps.to_device(&self.device)?, context)?;
         Ok(prediction.to_dtype(DType::F32)?)
     }
 
@@ -108,10 +96,7 @@ impl Model {
     /// # Errors
     /// When the device fails.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
-        let pictures = self
-            .vae
-            .decode(&self.to_own(latents)?)?
-            .to_dtype(DType::F32)?;
+        let pictures = self.vae.decode(&self.to_own(latents)?)?.to_dtype(DType::F32)?;
         Ok(pictures.affine(0.5, 0.5)?.clamp(0.0, 1.0)?)
     }
 
@@ -131,16 +116,9 @@ impl Model {
     pub fn latent_shape(&self, width: usize, height: usize) -> Result<[usize; 3]> {
         let scale = self.scale();
         for (name, side) in [("width", width), ("height", height)] {
-            ensure!(
-                side > 0 && side % scale == 0,
-                "{name}: {side}, allowed are multiples of {scale}"
-            );
+            ensure!(side > 0 && side % scale == 0, "{name}: {side}, allowed are multiples of {scale}");
         }
-        Ok([
-            self.configs.vae.latent_channels,
-            height / scale,
-            width / scale,
-        ])
+        Ok([self.configs.vae.latent_channels, height / scale, width / scale])
     }
 
     /// Pixels for each latent, on a side.
@@ -158,24 +136,9 @@ impl Model {
         &self.recommended
     }
 
-    /// Path below the folder and sha256 in hex, of each weight file.
+    /// Path below the folder and sha256 in hex, of each weight file, the UNet's first.
     pub fn hashes(&self) -> &[(String, String)] {
         &self.hashes
-    }
-
-    /// The first ten digits of the UNet's sha256, which A1111's `Model hash` holds.
-    pub fn short_hash(&self) -> &str {
-        self.hashes.first().map_or("", |(_, hash)| &hash[..10])
-    }
-
-    /// Where the networks are.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// What the networks compute in.
-    pub fn dtype(&self) -> DType {
-        self.dtype
     }
 
     fn to_own(&self, tensor: &Tensor) -> Result<Tensor> {

@@ -42,22 +42,13 @@ impl TextEncoder {
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, config: &TextConfig) -> Result<Self> {
         let prefixed = weights.has("text_model.final_layer_norm.weight");
-        let root = if prefixed {
-            weights.at("text_model")
-        } else {
-            weights.clone()
-        };
+        let root = if prefixed { weights.at("text_model") } else { weights.clone() };
         let (width, length) = (config.hidden_size, config.max_position_embeddings);
         let layer = |index| Layer::load(&root.at(format!("encoder.layers.{index}")), config);
-        let tokens = root.tensor(
-            "embeddings.token_embedding.weight",
-            &[config.vocab_size, width],
-        )?;
+        let tokens = root.tensor("embeddings.token_embedding.weight", &[config.vocab_size, width])?;
         Ok(Self {
             positions: root.tensor("embeddings.position_embedding.weight", &[length, width])?,
-            layers: (0..config.num_hidden_layers)
-                .map(layer)
-                .collect::<Result<_>>()?,
+            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_>>()?,
             last_norm: LayerNorm::load(&root.at("final_layer_norm"), width, config.layer_norm_eps)?,
             mask: causal_mask(length, tokens.dtype(), tokens.device())?,
             tokens,
@@ -71,10 +62,7 @@ impl TextEncoder {
     pub fn forward(&self, chunks: &[Vec<u32>]) -> Result<Tensor> {
         let (length, width) = self.positions.dims2()?;
         let ids = Tensor::from_vec(chunks.concat(), chunks.len() * length, self.tokens.device())?;
-        let embedded = self
-            .tokens
-            .index_select(&ids, 0)?
-            .reshape((chunks.len(), length, width))?;
+        let embedded = self.tokens.index_select(&ids, 0)?.reshape((chunks.len(), length, width))?;
         let mut states = embedded.broadcast_add(&self.positions)?;
         for layer in &self.layers {
             states = layer.forward(&states, &self.mask)?;
@@ -118,15 +106,8 @@ impl Layer {
 
 fn causal_mask(length: usize, dtype: DType, device: &Device) -> Result<Tensor> {
     let cell = |index| {
-        if index % length > index / length {
-            f32::NEG_INFINITY
-        } else {
-            0.0
-        }
+        if index % length > index / length { f32::NEG_INFINITY } else { 0.0 }
     };
     let mask = Tensor::from_iter((0..length * length).map(cell), &Device::Cpu)?;
-    Ok(mask
-        .reshape((length, length))?
-        .to_dtype(dtype)?
-        .to_device(device)?)
+    Ok(mask.reshape((length, length))?.to_dtype(dtype)?.to_device(device)?)
 }

@@ -30,42 +30,18 @@ impl Tokenizer {
     pub fn read(root: &Path, text: &TextConfig) -> Result<Self> {
         let folder = root.join("tokenizer");
         let whole = folder.join("tokenizer.json");
-        let layout = if whole.is_file() {
-            read_json(&whole)?
-        } else {
-            assemble(&folder)?
-        };
+        let layout = if whole.is_file() { read_json(&whole)? } else { assemble(&folder)? };
         let bytes = serde_json::to_vec(&layout)?;
-        let inner = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|error| anyhow::anyhow!("tokenizer: {error}"))?;
+        let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| anyhow::anyhow!("tokenizer: {error}"))?;
         let special = |role: &str| -> Result<u32> {
             let name = special_token(&folder, role)?;
-            inner
-                .token_to_id(&name)
-                .with_context(|| format!("tokenizer: {role}: {name:?} is not in the vocabulary"))
+            inner.token_to_id(&name).with_context(|| format!("tokenizer: {role}: {name:?} is not in the vocabulary"))
         };
-        let (start, end, pad) = (
-            special("bos_token")?,
-            special("eos_token")?,
-            special("pad_token")?,
-        );
-        let rows = inner
-            .get_vocab(true)
-            .into_values()
-            .max()
-            .map_or(0, |id| id as usize + 1);
+        let (start, end, pad) = (special("bos_token")?, special("eos_token")?, special("pad_token")?);
+        let rows = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         let allowed = text.vocab_size;
-        ensure!(
-            rows <= allowed,
-            "tokenizer: ids up to {rows}, text_encoder/config.json: vocab_size: {allowed}"
-        );
-        Ok(Self {
-            inner,
-            start,
-            end,
-            pad,
-            positions: text.max_position_embeddings,
-        })
+        ensure!(rows <= allowed, "tokenizer: ids up to {rows}, text_encoder/config.json: vocab_size: {allowed}");
+        Ok(Self { inner, start, end, pad, positions: text.max_position_embeddings })
     }
 
     /// Splits prompts into chunks of the encoder's length, start and end token in each, padded; every
@@ -77,31 +53,17 @@ impl Tokenizer {
     /// When a prompt is longer than we are willing to read.
     pub fn chunks(&self, prompts: &[&str]) -> Result<Vec<Vec<Vec<u32>>>> {
         let size = self.positions - 2;
-        let rows = prompts
-            .iter()
-            .map(|prompt| self.ids(prompt))
-            .collect::<Result<Vec<_>>>()?;
+        let rows = prompts.iter().map(|prompt| self.ids(prompt)).collect::<Result<Vec<_>>>()?;
         let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
         let count = longest.div_ceil(size).max(1);
-        ensure!(
-            count <= MAX_CHUNKS,
-            "prompt: {longest} tokens, allowed are {}",
-            MAX_CHUNKS * size
-        );
-        let chunk =
-            |ids: &[u32], index: usize| self.wrap(ids.chunks(size).nth(index).unwrap_or(&[]));
-        Ok(rows
-            .iter()
-            .map(|ids| (0..count).map(|index| chunk(ids, index)).collect())
-            .collect())
+        ensure!(count <= MAX_CHUNKS, "prompt: {longest} tokens, allowed are {}", MAX_CHUNKS * size);
+        let chunk = |ids: &[u32], index: usize| self.wrap(ids.chunks(size).nth(index).unwrap_or(&[]));
+        Ok(rows.iter().map(|ids| (0..count).map(|index| chunk(ids, index)).collect()).collect())
     }
 
     fn ids(&self, prompt: &str) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(prompt, false);
-        Ok(encoding
-            .map_err(|error| anyhow::anyhow!("prompt: {error}"))?
-            .get_ids()
-            .to_vec())
+        Ok(encoding.map_err(|error| anyhow::anyhow!("prompt: {error}"))?.get_ids().to_vec())
     }
 
     fn wrap(&self, ids: &[u32]) -> Vec<u32> {
@@ -121,10 +83,8 @@ fn assemble(folder: &Path) -> Result<Value> {
     let unknown = special_token(folder, "unk_token")?;
     let special = |role: &str| -> Result<Value> {
         let name = special_token(folder, role)?;
-        Ok(
-            json!({ "id": vocab.get(&name), "content": name, "special": true, "normalized": false,
-            "single_word": false, "lstrip": false, "rstrip": false }),
-        )
+        Ok(json!({ "id": vocab.get(&name), "content": name, "special": true, "normalized": false,
+            "single_word": false, "lstrip": false, "rstrip": false }))
     };
     let words = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
     Ok(json!({
@@ -146,12 +106,8 @@ fn assemble(folder: &Path) -> Result<Value> {
 fn read_merges(path: &Path) -> Result<Vec<String>> {
     let read = || {
         let mut text = String::new();
-        std::fs::File::open(path)?
-            .take(MAX_MERGES_BYTES)
-            .read_to_string(&mut text)?;
-        let lines = text
-            .lines()
-            .filter(|line| !line.starts_with("#version") && !line.is_empty());
+        std::fs::File::open(path)?.take(MAX_MERGES_BYTES).read_to_string(&mut text)?;
+        let lines = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
         anyhow::Ok(lines.map(str::to_owned).collect())
     };
     read().with_context(|| path.display().to_string())
@@ -166,17 +122,10 @@ fn special_token(folder: &Path, role: &str) -> Result<String> {
             continue;
         }
         let json: Value = read_json(&path)?;
-        if let Some(token) = json[role]
-            .as_str()
-            .or_else(|| json[role]["content"].as_str())
-        {
+        if let Some(token) = json[role].as_str().or_else(|| json[role]["content"].as_str()) {
             return Ok(token.to_owned());
         }
     }
-    let own = if role == "bos_token" {
-        "<|startoftext|>"
-    } else {
-        "<|endoftext|>"
-    };
+    let own = if role == "bos_token" { "<|startoftext|>" } else { "<|endoftext|>" };
     Ok(own.to_owned())
 }

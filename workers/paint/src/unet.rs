@@ -49,10 +49,7 @@ impl Unet {
     /// # Errors
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, config: &UnetConfig, device: &Device) -> Result<Self> {
-        let plan = Plan {
-            config,
-            levels: config.levels()?,
-        };
+        let plan = Plan { config, levels: config.levels()? };
         let first = plan.levels[0].channels;
         Ok(Self {
             centred: config.center_input_sample,
@@ -61,13 +58,8 @@ impl Unet {
             down: plan.down(weights)?,
             middle: plan.middle(&weights.at("mid_block"))?,
             up: plan.up(weights)?,
-            norm: GroupNorm::load(
-                &weights.at("conv_norm_out"),
-                first,
-                config.norm_num_groups,
-                config.norm_eps,
-            )?
-            .with_silu(),
+            norm: GroupNorm::load(&weights.at("conv_norm_out"), first, config.norm_num_groups, config.norm_eps)?
+                .with_silu(),
             leave: Conv::load(&weights.at("conv_out"), first, config.out_channels)?,
         })
     }
@@ -77,10 +69,7 @@ impl Unet {
     /// # Errors
     /// When the device fails.
     pub fn prepare(&self, states: &Tensor) -> candle_core::Result<Context> {
-        let layers = self
-            .blocks()
-            .map(|block| block.text.prepare(states))
-            .collect::<candle_core::Result<_>>()?;
+        let layers = self.blocks().map(|block| block.text.prepare(states)).collect::<candle_core::Result<_>>()?;
         Ok(Context { layers })
     }
 
@@ -89,22 +78,10 @@ impl Unet {
     ///
     /// # Errors
     /// When the batches differ or the device fails.
-    pub fn forward(
-        &self,
-        latents: &Tensor,
-        timesteps: &Tensor,
-        context: &Context,
-    ) -> candle_core::Result<Tensor> {
-        let latents = if self.centred {
-            ((latents * 2.0)? - 1.0)?
-        } else {
-            latents.clone()
-        };
+    pub fn forward(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> candle_core::Result<Tensor> {
+        let latents = if self.centred { ((latents * 2.0)? - 1.0)? } else { latents.clone() };
         let time = self.time.forward(timesteps, latents.dtype())?;
-        let mut step = Step {
-            time: &time,
-            context: context.layers.iter(),
-        };
+        let mut step = Step { time: &time, context: context.layers.iter() };
         let mut x = self.enter.forward(&latents)?;
         let mut skips = vec![x.clone()];
         for (stack, downsample) in &self.down {
@@ -130,12 +107,8 @@ impl Unet {
     fn blocks(&self) -> impl Iterator<Item = &Block> {
         let sides = |side| -> std::slice::Iter<'_, (Stack, Option<Conv>)> { <[_]>::iter(side) };
         let stacks = sides(&self.down).map(|(stack, _)| stack);
-        let stacks = stacks
-            .chain(&self.middle)
-            .chain(sides(&self.up).map(|(stack, _)| stack));
-        stacks
-            .flat_map(Stack::transformers)
-            .flat_map(|transformer| transformer.blocks())
+        let stacks = stacks.chain(&self.middle).chain(sides(&self.up).map(|(stack, _)| stack));
+        stacks.flat_map(Stack::transformers).flat_map(|transformer| transformer.blocks())
     }
 }
 
@@ -168,29 +141,13 @@ impl Plan<'_> {
             let weights = weights.at(format!("down_blocks.{index}"));
             let before = self.levels[index.saturating_sub(1)].channels;
             let inputs = |layer| if layer == 0 { before } else { level.channels };
-            let resnets: Vec<_> = (0..level.layers)
-                .map(|layer| self.resnet(inputs(layer), level.channels))
-                .collect();
+            let resnets: Vec<_> = (0..level.layers).map(|layer| self.resnet(inputs(layer), level.channels)).collect();
             let attended = if level.attends_down { level.layers } else { 0 };
             let stack = Stack::load(&weights, &resnets, self.attention(level), attended)?;
-            let halving = Window {
-                kernel: 3,
-                stride: 2,
-                before: 1,
-                after: 1,
-            };
-            let shrink = || {
-                Conv::with_window(
-                    &weights.at("downsamplers.0.conv"),
-                    level.channels,
-                    level.channels,
-                    halving,
-                )
-            };
-            Ok((
-                stack,
-                (index + 1 < self.levels.len()).then(shrink).transpose()?,
-            ))
+            let halving = Window { kernel: 3, stride: 2, before: 1, after: 1 };
+            let shrink =
+                || Conv::with_window(&weights.at("downsamplers.0.conv"), level.channels, level.channels, halving);
+            Ok((stack, (index + 1 < self.levels.len()).then(shrink).transpose()?))
         };
         self.levels.iter().enumerate().map(load).collect()
     }
@@ -204,12 +161,7 @@ impl Plan<'_> {
             MidBlock::Plain => (1, 0),
         };
         let resnets = vec![self.resnet(level.channels, level.channels); layers];
-        Ok(Some(Stack::load(
-            weights,
-            &resnets,
-            self.attention(level),
-            attended,
-        )?))
+        Ok(Some(Stack::load(weights, &resnets, self.attention(level), attended)?))
     }
 
     fn up(&self, weights: &Weights<'_>) -> Result<Vec<(Stack, Option<Conv>)>> {
@@ -225,17 +177,8 @@ impl Plan<'_> {
             }
             let attended = if level.attends_up { resnets.len() } else { 0 };
             let stack = Stack::load(&weights, &resnets, self.attention(level), attended)?;
-            let grow = || {
-                Conv::load(
-                    &weights.at("upsamplers.0.conv"),
-                    level.channels,
-                    level.channels,
-                )
-            };
-            blocks.push((
-                stack,
-                (index + 1 < self.levels.len()).then(grow).transpose()?,
-            ));
+            let grow = || Conv::load(&weights.at("upsamplers.0.conv"), level.channels, level.channels);
+            blocks.push((stack, (index + 1 < self.levels.len()).then(grow).transpose()?));
         }
         Ok(blocks)
     }
@@ -252,13 +195,7 @@ impl Plan<'_> {
 
     fn resnet(&self, inputs: usize, outputs: usize) -> ResnetConfig {
         let time = Some(4 * self.levels[0].channels);
-        ResnetConfig {
-            inputs,
-            outputs,
-            time,
-            groups: self.config.norm_num_groups,
-            epsilon: self.config.norm_eps,
-        }
+        ResnetConfig { inputs, outputs, time, groups: self.config.norm_num_groups, epsilon: self.config.norm_eps }
     }
 
     fn attention(&self, level: &Level) -> TransformerConfig {

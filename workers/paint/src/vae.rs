@@ -37,8 +37,7 @@ impl Vae {
     /// # Errors
     /// When the device fails.
     pub fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
-        self.decoder
-            .forward(&latents.affine(1.0 / self.scaling, self.shift)?)
+        self.decoder.forward(&latents.affine(1.0 / self.scaling, self.shift)?)
     }
 
     /// Pictures in [-1, 1] to the most likely latents.

@@ -1,5 +1,7 @@
 //! Model folders that are damaged or not for us: refused by name, never with a panic.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
+
 use std::{fs, path::Path};
 
 use candle_core::{DType, Device};
@@ -9,21 +11,66 @@ use tempfile::TempDir;
 #[test]
 fn what_the_configs_ask_for_and_we_do_not_have_is_refused_by_field_and_value() {
     for (file, from, to, words) in [
-        ("model_index.json", "StableDiffusionPipeline", "StableDiffusionXLPipeline", &["Stable Diffusion XL", "not supported"][..]),
+        (
+            "model_index.json",
+            "StableDiffusionPipeline",
+            "StableDiffusionXLPipeline",
+            &["Stable Diffusion XL", "not supported"][..],
+        ),
         ("model_index.json", "StableDiffusionPipeline", "FluxPipeline", &["_class_name", "FluxPipeline"]),
-        ("unet/config.json", r#""addition_embed_type": null"#, r#""addition_embed_type": "text_time""#, &["unet/config.json", "addition_embed_type", "text_time"]),
-        ("unet/config.json", r#""only_cross_attention": false"#, r#""only_cross_attention": true"#, &["only_cross_attention", "true"]),
-        ("unet/config.json", r#""resnet_time_scale_shift": "default""#, r#""resnet_time_scale_shift": "scale_shift""#, &["resnet_time_scale_shift", "scale_shift", "default"]),
+        (
+            "unet/config.json",
+            r#""addition_embed_type": null"#,
+            r#""addition_embed_type": "text_time""#,
+            &["unet/config.json", "addition_embed_type", "text_time"],
+        ),
+        (
+            "unet/config.json",
+            r#""only_cross_attention": false"#,
+            r#""only_cross_attention": true"#,
+            &["only_cross_attention", "true"],
+        ),
+        (
+            "unet/config.json",
+            r#""resnet_time_scale_shift": "default""#,
+            r#""resnet_time_scale_shift": "scale_shift""#,
+            &["resnet_time_scale_shift", "scale_shift", "default"],
+        ),
         ("unet/config.json", r#""act_fn": "silu""#, r#""act_fn": "mish""#, &["act_fn", "mish", "silu"]),
-        ("unet/config.json", r#""DownBlock2D""#, r#""AttnDownBlock2D""#, &["down_block_types", "AttnDownBlock2D", "CrossAttnDownBlock2D"]),
+        (
+            "unet/config.json",
+            r#""DownBlock2D""#,
+            r#""AttnDownBlock2D""#,
+            &["down_block_types", "AttnDownBlock2D", "CrossAttnDownBlock2D"],
+        ),
         ("unet/config.json", r#""in_channels": 4"#, r#""in_channels": 9"#, &["in_channels: 9", "inpainting"]),
         ("unet/config.json", r#""norm_num_groups": 4"#, r#""norm_num_groups": 0"#, &["norm_num_groups: 0"]),
         ("unet/config.json", r#""sample_size": 8"#, r#""sample_size": 8, "new_thing": 3"#, &["new_thing", "3"]),
-        ("vae/config.json", r#""layers_per_block": 1"#, r#""layers_per_block": 100000000"#, &["vae/config.json", "layers_per_block: 100000000"]),
+        (
+            "vae/config.json",
+            r#""layers_per_block": 1"#,
+            r#""layers_per_block": 100000000"#,
+            &["vae/config.json", "layers_per_block: 100000000"],
+        ),
         ("vae/config.json", "UpDecoderBlock2D", "AttnUpDecoderBlock2D", &["up_block_types", "AttnUpDecoderBlock2D"]),
-        ("text_encoder/config.json", "quick_gelu", "relu", &["text_encoder/config.json", "hidden_act", "relu", "quick_gelu"]),
-        ("text_encoder/config.json", r#""model_type": "clip_text_model""#, r#""model_type": "t5""#, &["model_type", "t5"]),
-        ("scheduler/scheduler_config.json", "scaled_linear", "sigmoid", &["scheduler_config.json", "beta_schedule", "sigmoid"]),
+        (
+            "text_encoder/config.json",
+            "quick_gelu",
+            "relu",
+            &["text_encoder/config.json", "hidden_act", "relu", "quick_gelu"],
+        ),
+        (
+            "text_encoder/config.json",
+            r#""model_type": "clip_text_model""#,
+            r#""model_type": "t5""#,
+            &["model_type", "t5"],
+        ),
+        (
+            "scheduler/scheduler_config.json",
+            "scaled_linear",
+            "sigmoid",
+            &["scheduler_config.json", "beta_schedule", "sigmoid"],
+        ),
         ("scheduler/scheduler_config.json", "{", "[", &["scheduler_config.json"]),
     ] {
         let folder = copy_of("sd1");
@@ -85,7 +132,8 @@ fn absent_parts_and_pickles_are_refused_by_name() {
     let folder = copy_of("odd");
     let index = folder.path().join("unet/diffusion_pytorch_model.safetensors.index.json");
     let text = fs::read_to_string(&index).unwrap();
-    fs::write(&index, text.replacen("diffusion_pytorch_model-00001", "../vae/diffusion_pytorch_model-00001", 1)).unwrap();
+    fs::write(&index, text.replacen("diffusion_pytorch_model-00001", "../vae/diffusion_pytorch_model-00001", 1))
+        .unwrap();
     assert_refused(folder.path(), &["unet", "weight_map", "../vae"]);
 }
 
@@ -96,6 +144,27 @@ fn a_vocabulary_larger_than_the_text_encoder_is_refused() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen('{', r#"{"zebra</w>": 70000, "#, 1)).unwrap();
     assert_refused(folder.path(), &["tokenizer: ids up to 70001", "vocab_size: 524"]);
+}
+
+#[test]
+fn recommendations_of_the_folder_win_and_wrong_ones_are_refused_by_field() {
+    let folder = copy_of("sd1");
+    let path = folder.path().join("shanshui.json");
+    fs::write(&path, r#"{"width": 32, "steps": 12, "languages": ["en", "zh"]}"#).unwrap();
+    let model = Model::load(folder.path(), &Device::Cpu, DType::F32).unwrap();
+    let recommended = model.recommended();
+    assert_eq!((recommended.width, recommended.height, recommended.steps), (32, 16, 12));
+    assert_eq!((recommended.sampler.as_str(), recommended.guidance), ("euler-a", 7.5));
+    assert_eq!(recommended.languages, ["en", "zh"]);
+    for (json, words) in [
+        (r#"{"width": 33}"#, "width: 33, allowed are multiples of 2"),
+        (r#"{"steps": "many"}"#, "steps: invalid type"),
+        (r#"{"guidance": -1}"#, "guidance: -1"),
+        (r#"{"sampler": "dance"}"#, "dance"),
+    ] {
+        fs::write(&path, json).unwrap();
+        assert_refused(folder.path(), &["shanshui.json", words]);
+    }
 }
 
 fn assert_refused(folder: &Path, words: &[&str]) {

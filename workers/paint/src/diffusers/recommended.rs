@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::{Configs, read_json, unet_config::Size};
+use crate::sampler::SamplerKind;
 
 /// What a job gets when it does not say otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,11 +43,7 @@ impl Recommended {
     /// When the file exists and is not what it should be; names the field.
     pub fn read(root: &Path, configs: &Configs) -> Result<Self> {
         let path = root.join("shanshui.json");
-        let file = if path.is_file() {
-            parse(&path)?
-        } else {
-            File::default()
-        };
+        let file = if path.is_file() { parse(&path)? } else { File::default() };
         let scale = configs.vae.scale();
         let (height, width) = match configs.unet.sample_size {
             Some(Size::Square(side)) => (side, side),
@@ -54,14 +51,28 @@ impl Recommended {
             // What diffusers' pipeline falls back to.
             None => (64, 64),
         };
-        Ok(Self {
+        let recommended = Self {
             width: file.width.unwrap_or(width * scale),
             height: file.height.unwrap_or(height * scale),
             steps: file.steps.unwrap_or(20),
             guidance: file.guidance.unwrap_or(7.5),
             sampler: file.sampler.unwrap_or_else(|| "euler-a".to_owned()),
             languages: file.languages.unwrap_or_else(|| vec!["en".to_owned()]),
-        })
+        };
+        recommended.check(scale).with_context(|| path.display().to_string())?;
+        Ok(recommended)
+    }
+
+    fn check(&self, scale: usize) -> Result<()> {
+        for (name, side) in [("width", self.width), ("height", self.height)] {
+            let fits = side > 0 && side.is_multiple_of(scale);
+            ensure!(fits, "{name}: {side}, allowed are multiples of {scale}");
+        }
+        ensure!(self.steps > 0, "steps: 0, allowed are 1 and more");
+        self.sampler.parse::<SamplerKind>().context("sampler")?;
+        let guidance = self.guidance;
+        ensure!(guidance.is_finite() && guidance >= 0.0, "guidance: {guidance}, must not be negative");
+        Ok(())
     }
 }
 

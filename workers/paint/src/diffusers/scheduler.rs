@@ -85,9 +85,7 @@ impl SchedulerConfig {
         if let Some(fields) = value.as_object_mut() {
             let class = fields.get("_class_name").and_then(Value::as_str);
             let spacing = default_spacing(class.unwrap_or_default());
-            fields
-                .entry("timestep_spacing")
-                .or_insert_with(|| spacing.into());
+            fields.entry("timestep_spacing").or_insert_with(|| spacing.into());
         }
         let config: Self = serde_path_to_error::deserialize(value)?;
         config.check()?;
@@ -100,52 +98,24 @@ impl SchedulerConfig {
             (1..=MAX_TRAIN_TIMESTEPS).contains(&steps),
             "num_train_timesteps: {steps}, allowed are 1 to {MAX_TRAIN_TIMESTEPS}"
         );
-        ensure!(
-            self.steps_offset < steps,
-            "steps_offset: {}, allowed are 0 to {}",
-            self.steps_offset,
-            steps - 1
-        );
+        ensure!(self.steps_offset < steps, "steps_offset: {}, allowed are 0 to {}", self.steps_offset, steps - 1);
         for (name, beta) in [("beta_start", self.beta_start), ("beta_end", self.beta_end)] {
-            ensure!(
-                0.0 < beta && beta < 1.0,
-                "{name}: {beta}, allowed is between 0 and 1"
-            );
+            ensure!(0.0 < beta && beta < 1.0, "{name}: {beta}, allowed is between 0 and 1");
         }
         let Some(betas) = &self.trained_betas else {
             return Ok(());
         };
-        ensure!(
-            betas.len() == steps,
-            "trained_betas: {} values, num_train_timesteps says {steps}",
-            betas.len()
-        );
+        ensure!(betas.len() == steps, "trained_betas: {} values, num_train_timesteps says {steps}", betas.len());
         let wrong = betas.iter().find(|beta| !(0.0 < **beta && **beta < 1.0));
-        ensure!(
-            wrong.is_none(),
-            "trained_betas: {}, allowed is between 0 and 1",
-            wrong.unwrap_or(&0.0)
-        );
+        ensure!(wrong.is_none(), "trained_betas: {}, allowed is between 0 and 1", wrong.unwrap_or(&0.0));
         Ok(())
     }
 }
 
 /// The spacing a diffusers scheduler class has when its file, older than the setting, is silent.
 fn default_spacing(class: &str) -> &'static str {
-    let linspace = [
-        "Euler",
-        "DPMSolver",
-        "LMS",
-        "Heun",
-        "KDPM2",
-        "UniPC",
-        "DEIS",
-    ];
-    if linspace.iter().any(|prefix| class.starts_with(prefix)) {
-        "linspace"
-    } else {
-        "leading"
-    }
+    let linspace = ["Euler", "DPMSolver", "LMS", "Heun", "KDPM2", "UniPC", "DEIS"];
+    if linspace.iter().any(|prefix| class.starts_with(prefix)) { "linspace" } else { "leading" }
 }
 
 impl Default for SchedulerConfig {
@@ -192,23 +162,11 @@ mod tests {
     #[test]
     fn a_wrong_value_is_refused_by_field_value_and_what_is_allowed() {
         for (json, words) in [
-            (
-                r#"{"beta_schedule": "sigmoid"}"#,
-                ["beta_schedule", "sigmoid", "scaled_linear"],
-            ),
-            (
-                r#"{"prediction_type": "flow"}"#,
-                ["prediction_type", "flow", "v_prediction"],
-            ),
-            (
-                r#"{"num_train_timesteps": 0}"#,
-                ["num_train_timesteps", "0", "100000"],
-            ),
+            (r#"{"beta_schedule": "sigmoid"}"#, ["beta_schedule", "sigmoid", "scaled_linear"]),
+            (r#"{"prediction_type": "flow"}"#, ["prediction_type", "flow", "v_prediction"]),
+            (r#"{"num_train_timesteps": 0}"#, ["num_train_timesteps", "0", "100000"]),
             (r#"{"beta_end": 1.5}"#, ["beta_end", "1.5", "between"]),
-            (
-                r#"{"trained_betas": [0.1]}"#,
-                ["trained_betas", "1 values", "1000"],
-            ),
+            (r#"{"trained_betas": [0.1]}"#, ["trained_betas", "1 values", "1000"]),
         ] {
             let error = format!("{:#}", parse(json).unwrap_err());
             for word in words {

@@ -20,14 +20,8 @@ pub(super) fn check_supported(config: &Value, read: &[&str], fixed: &str) -> Res
         }
         let allowed = fixed.get(field).unwrap_or(&off);
         let any = allowed == &Value::String("any".to_owned());
-        let found = any
-            || allowed
-                .as_array()
-                .is_some_and(|values| values.contains(value));
-        ensure!(
-            found,
-            "{field}: {value} is not supported, allowed are {allowed}"
-        );
+        let found = any || allowed.as_array().is_some_and(|values| values.contains(value));
+        ensure!(found, "{field}: {value} is not supported, allowed are {allowed}");
     }
     Ok(())
 }

@@ -43,32 +43,17 @@ impl TextConfig {
     /// Names the field, its value and what is allowed.
     pub fn parse(json: Value) -> Result<Self> {
         let kind = json["model_type"].as_str().unwrap_or("clip_text_model");
-        ensure!(
-            kind == "clip_text_model",
-            "model_type: {kind:?} is not supported, allowed is \"clip_text_model\""
-        );
+        ensure!(kind == "clip_text_model", "model_type: {kind:?} is not supported, allowed is \"clip_text_model\"");
         let masked = json["use_attention_mask"].as_bool().unwrap_or(false);
-        ensure!(
-            !masked,
-            "use_attention_mask: true is not supported, allowed is false"
-        );
+        ensure!(!masked, "use_attention_mask: true is not supported, allowed is false");
         let config: Self = serde_path_to_error::deserialize(json)?;
         let (heads, width) = (config.num_attention_heads, config.hidden_size);
         let divides = (1..=width).contains(&heads) && width % heads == 0;
-        ensure!(
-            divides,
-            "num_attention_heads: {heads}, must divide hidden_size {width}"
-        );
+        ensure!(divides, "num_attention_heads: {heads}, must divide hidden_size {width}");
         let positions = config.max_position_embeddings;
-        ensure!(
-            (3..=4096).contains(&positions),
-            "max_position_embeddings: {positions}, allowed are 3 to 4096"
-        );
+        ensure!((3..=4096).contains(&positions), "max_position_embeddings: {positions}, allowed are 3 to 4096");
         let layers = config.num_hidden_layers;
-        ensure!(
-            (1..=256).contains(&layers),
-            "num_hidden_layers: {layers}, allowed are 1 to 256"
-        );
+        ensure!((1..=256).contains(&layers), "num_hidden_layers: {layers}, allowed are 1 to 256");
         Ok(config)
     }
 }

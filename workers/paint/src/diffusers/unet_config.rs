@@ -135,9 +135,7 @@ impl UnetConfig {
     pub fn parse(json: Value) -> Result<Self> {
         // Diffusers writes `only_cross_attention` also as a list, one for each block.
         let mut checked = json.clone();
-        let each = checked
-            .get("only_cross_attention")
-            .and_then(Value::as_array);
+        let each = checked.get("only_cross_attention").and_then(Value::as_array);
         if each.is_some_and(|values| values.iter().all(|value| value == false)) {
             checked["only_cross_attention"] = Value::Bool(false);
         }
@@ -153,28 +151,16 @@ impl UnetConfig {
     /// When lists differ in length or channels do not divide into groups and heads.
     pub fn levels(&self) -> Result<Vec<Level>> {
         let count = self.block_out_channels.len();
-        ensure!(
-            (1..=8).contains(&count),
-            "block_out_channels: {count} values, allowed are 1 to 8"
-        );
-        for (field, found) in [
-            ("down_block_types", self.down_block_types.len()),
-            ("up_block_types", self.up_block_types.len()),
-        ] {
-            ensure!(
-                found == count,
-                "{field}: {found} values, block_out_channels has {count}"
-            );
+        ensure!((1..=8).contains(&count), "block_out_channels: {count} values, allowed are 1 to 8");
+        for (field, found) in
+            [("down_block_types", self.down_block_types.len()), ("up_block_types", self.up_block_types.len())]
+        {
+            ensure!(found == count, "{field}: {found} values, block_out_channels has {count}");
         }
-        let heads = self
-            .num_attention_heads
-            .as_ref()
-            .unwrap_or(&self.attention_head_dim);
+        let heads = self.num_attention_heads.as_ref().unwrap_or(&self.attention_head_dim);
         let heads = heads.each(count, "attention_head_dim")?;
         let layers = self.layers_per_block.each(count, "layers_per_block")?;
-        let depth = self
-            .transformer_layers_per_block
-            .each(count, "transformer_layers_per_block")?;
+        let depth = self.transformer_layers_per_block.each(count, "transformer_layers_per_block")?;
         let level = |index: usize| Level {
             channels: self.block_out_channels[index],
             layers: layers[index],
@@ -189,31 +175,16 @@ impl UnetConfig {
     }
 
     fn check(&self, level: &Level) -> Result<()> {
-        let Level {
-            channels,
-            heads,
-            layers,
-            depth,
-            ..
-        } = *level;
+        let Level { channels, heads, layers, depth, .. } = *level;
         let divides = |divisor: usize| (1..=channels).contains(&divisor) && channels % divisor == 0;
         ensure!(
             divides(self.norm_num_groups),
             "norm_num_groups: {}, must divide {channels} channels",
             self.norm_num_groups
         );
-        ensure!(
-            divides(heads),
-            "attention_head_dim: {heads} heads, must divide {channels} channels"
-        );
-        ensure!(
-            (1..=64).contains(&layers),
-            "layers_per_block: {layers}, allowed are 1 to 64"
-        );
-        ensure!(
-            (1..=64).contains(&depth),
-            "transformer_layers_per_block: {depth}, allowed are 1 to 64"
-        );
+        ensure!(divides(heads), "attention_head_dim: {heads} heads, must divide {channels} channels");
+        ensure!((1..=64).contains(&layers), "layers_per_block: {layers}, allowed are 1 to 64");
+        ensure!((1..=64).contains(&depth), "transformer_layers_per_block: {depth}, allowed are 1 to 64");
         Ok(())
     }
 }
@@ -223,10 +194,7 @@ impl PerBlock {
         match self {
             Self::One(value) => Ok(vec![*value; count]),
             Self::Each(values) if values.len() == count => Ok(values.clone()),
-            Self::Each(values) => anyhow::bail!(
-                "{field}: {} values, block_out_channels has {count}",
-                values.len()
-            ),
+            Self::Each(values) => anyhow::bail!("{field}: {} values, block_out_channels has {count}", values.len()),
         }
     }
 }
@@ -241,19 +209,9 @@ impl Default for UnetConfig {
             center_input_sample: false,
             flip_sin_to_cos: true,
             freq_shift: 0.0,
-            down_block_types: vec![
-                CrossAttnDownBlock2D,
-                CrossAttnDownBlock2D,
-                CrossAttnDownBlock2D,
-                DownBlock2D,
-            ],
+            down_block_types: vec![CrossAttnDownBlock2D, CrossAttnDownBlock2D, CrossAttnDownBlock2D, DownBlock2D],
             mid_block_type: Some(MidBlock::CrossAttention),
-            up_block_types: vec![
-                UpBlock2D,
-                CrossAttnUpBlock2D,
-                CrossAttnUpBlock2D,
-                CrossAttnUpBlock2D,
-            ],
+            up_block_types: vec![UpBlock2D, CrossAttnUpBlock2D, CrossAttnUpBlock2D, CrossAttnUpBlock2D],
             block_out_channels: vec![320, 640, 1280, 1280],
             layers_per_block: PerBlock::One(2),
             norm_num_groups: 32,

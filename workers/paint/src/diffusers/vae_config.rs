@@ -57,14 +57,8 @@ impl VaeConfig {
         check_supported(&json, READ, FIXED)?;
         let config: Self = serde_path_to_error::deserialize(&json)?;
         let count = config.block_out_channels.len();
-        ensure!(
-            (1..=8).contains(&count),
-            "block_out_channels: {count} values, allowed are 1 to 8"
-        );
-        for (field, name) in [
-            ("down_block_types", "DownEncoderBlock2D"),
-            ("up_block_types", "UpDecoderBlock2D"),
-        ] {
+        ensure!((1..=8).contains(&count), "block_out_channels: {count} values, allowed are 1 to 8");
+        for (field, name) in [("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")] {
             let Some(types) = json[field].as_array() else {
                 continue;
             };
@@ -74,11 +68,7 @@ impl VaeConfig {
                 "{field}: {} is not supported, allowed is {name:?}",
                 wrong.unwrap_or(&Value::Null)
             );
-            ensure!(
-                types.len() == count,
-                "{field}: {} values, block_out_channels has {count}",
-                types.len()
-            );
+            ensure!(types.len() == count, "{field}: {} values, block_out_channels has {count}", types.len());
         }
         config.check()?;
         Ok(config)
@@ -93,21 +83,12 @@ impl VaeConfig {
         let groups = self.norm_num_groups;
         for channels in &self.block_out_channels {
             let divides = (1..=*channels).contains(&groups) && channels % groups == 0;
-            ensure!(
-                divides,
-                "norm_num_groups: {groups}, must divide {channels} channels"
-            );
+            ensure!(divides, "norm_num_groups: {groups}, must divide {channels} channels");
         }
         let layers = self.layers_per_block;
-        ensure!(
-            (1..=64).contains(&layers),
-            "layers_per_block: {layers}, allowed are 1 to 64"
-        );
+        ensure!((1..=64).contains(&layers), "layers_per_block: {layers}, allowed are 1 to 64");
         let scaling = self.scaling_factor;
-        ensure!(
-            scaling.is_finite() && scaling > 0.0,
-            "scaling_factor: {scaling}, must be positive"
-        );
+        ensure!(scaling.is_finite() && scaling > 0.0, "scaling_factor: {scaling}, must be positive");
         Ok(())
     }
 }

@@ -44,20 +44,12 @@ pub struct Weights<'a> {
 impl<'a> Weights<'a> {
     /// Views `files` from their root; tensors are cast to `dtype` and moved to `device`.
     pub fn new(files: &'a WeightFiles, dtype: DType, device: &'a Device) -> Self {
-        Self {
-            files,
-            prefix: String::new(),
-            dtype,
-            device,
-        }
+        Self { files, prefix: String::new(), dtype, device }
     }
 
     /// The same files below `name`.
     pub fn at(&self, name: impl Display) -> Self {
-        Self {
-            prefix: self.path(name),
-            ..self.clone()
-        }
+        Self { prefix: self.path(name), ..self.clone() }
     }
 
     /// Whether a tensor of this name exists.
@@ -85,19 +77,13 @@ impl<'a> Weights<'a> {
     fn one_of(&self, name: impl Display, shapes: &[&[usize]]) -> Result<Tensor> {
         let path = self.path(name);
         let part = &self.files.part;
-        let Some(file) = self.files.find(&path) else {
-            bail!("{part}: tensor {path} is missing")
-        };
+        let Some(file) = self.files.find(&path) else { bail!("{part}: tensor {path} is missing") };
         file.load(&path, shapes, self.dtype, self.device)
             .with_context(|| format!("{part}/{}: tensor {path}", file.name))
     }
 
     fn path(&self, name: impl Display) -> String {
-        if self.prefix.is_empty() {
-            name.to_string()
-        } else {
-            format!("{}.{name}", self.prefix)
-        }
+        if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
     }
 }
 
@@ -109,89 +95,43 @@ impl WeightFiles {
     pub fn open(root: &Path, part: &str, stem: &str) -> Result<Self> {
         let folder = root.join(part);
         let names = file_names(&folder, stem).with_context(|| part.to_owned())?;
-        let open = |name: String| {
-            WeightFile::open(&folder, &name).with_context(|| format!("{part}/{name}"))
-        };
+        let open = |name: String| WeightFile::open(&folder, &name).with_context(|| format!("{part}/{name}"));
         let files = names.into_iter().map(open).collect::<Result<_>>()?;
-        Ok(Self {
-            part: part.to_owned(),
-            files,
-        })
+        Ok(Self { part: part.to_owned(), files })
     }
 
     /// Path below the model's folder and sha256 in hex, of every file.
     pub fn hashes(&self) -> Vec<(String, String)> {
-        let hash = |file: &WeightFile| {
-            Sha256::digest(&file.map)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect()
-        };
-        self.files
-            .iter()
-            .map(|file| (format!("{}/{}", self.part, file.name), hash(file)))
-            .collect()
+        let hash = |file: &WeightFile| Sha256::digest(&file.map).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.files.iter().map(|file| (format!("{}/{}", self.part, file.name), hash(file))).collect()
     }
 
     fn find(&self, path: &str) -> Option<&WeightFile> {
-        self.files
-            .iter()
-            .find(|file| file.header.info(path).is_some())
+        self.files.iter().find(|file| file.header.info(path).is_some())
     }
 }
 
 impl WeightFile {
     fn open(folder: &Path, name: &str) -> Result<Self> {
         let file = File::open(folder.join(name))?;
-        #[expect(
-            unsafe_code,
-            reason = "mapping; a model's files are not rewritten while a worker runs"
-        )]
+        #[expect(unsafe_code, reason = "mapping; a model's files are not rewritten while a worker runs")]
         let map = unsafe { Mmap::map(&file) }?;
-        let length = map
-            .first_chunk()
-            .map(|bytes| u64::from_le_bytes(*bytes))
-            .context("shorter than its header")?;
-        ensure!(
-            length <= MAX_HEADER_BYTES,
-            "header of {length} bytes, allowed are {MAX_HEADER_BYTES}"
-        );
-        let (header_bytes, header) =
-            SafeTensors::read_metadata(&map).context("not a whole safetensors file")?;
-        Ok(Self {
-            name: name.to_owned(),
-            data_start: size_of::<u64>() + header_bytes,
-            header,
-            map,
-        })
+        let length = map.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).context("shorter than its header")?;
+        ensure!(length <= MAX_HEADER_BYTES, "header of {length} bytes, allowed are {MAX_HEADER_BYTES}");
+        let (header_bytes, header) = SafeTensors::read_metadata(&map).context("not a whole safetensors file")?;
+        Ok(Self { name: name.to_owned(), data_start: size_of::<u64>() + header_bytes, header, map })
     }
 
-    fn load(
-        &self,
-        path: &str,
-        shapes: &[&[usize]],
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Tensor> {
+    fn load(&self, path: &str, shapes: &[&[usize]], dtype: DType, device: &Device) -> Result<Tensor> {
         let info = self.header.info(path).context("missing")?;
         let shape = info.shape.as_slice();
-        ensure!(
-            shapes.contains(&shape),
-            "shape {shape:?}, the config asks for {:?}",
-            shapes[0]
-        );
+        ensure!(shapes.contains(&shape), "shape {shape:?}, the config asks for {:?}", shapes[0]);
         let stored = DType::try_from(info.dtype).ok().filter(DType::is_float);
-        let stored = stored.with_context(|| {
-            format!(
-                "stored as {:?}, allowed are F16, BF16, F32, F64",
-                info.dtype
-            )
-        })?;
+        let stored = stored.with_context(|| format!("stored as {:?}, allowed are F16, BF16, F32, F64", info.dtype))?;
         let (start, end) = info.data_offsets;
         let bytes = &self.map[self.data_start + start..self.data_start + end];
         // Cast before the copy to the device: the card never holds a tensor twice.
-        let tensor =
-            Tensor::from_raw_buffer(bytes, stored, shape, &Device::Cpu)?.to_dtype(dtype)?;
+        let tensor = Tensor::from_raw_buffer(bytes, stored, shape, &Device::Cpu)?.to_dtype(dtype)?;
         Ok(tensor.to_device(device)?)
     }
 }
@@ -208,24 +148,15 @@ fn file_names(folder: &Path, stem: &str) -> Result<Vec<String>> {
         }
     }
     if let Some(pickle) = find_pickle(folder) {
-        bail!(
-            "{} is a pickle, which can run code when it is read; only safetensors are",
-            pickle.display()
-        );
+        bail!("{} is a pickle, which can run code when it is read; only safetensors are", pickle.display());
     }
     bail!("neither {stem}.safetensors nor its fp16 variant nor a sharded index is there")
 }
 
 fn shard_names(index: &Path) -> Result<Vec<String>> {
     let json: Value = read_json(index)?;
-    let map = json["weight_map"]
-        .as_object()
-        .with_context(|| format!("{}: no weight_map", index.display()))?;
-    let names: BTreeSet<_> = map
-        .values()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect();
+    let map = json["weight_map"].as_object().with_context(|| format!("{}: no weight_map", index.display()))?;
+    let names: BTreeSet<_> = map.values().filter_map(Value::as_str).map(str::to_owned).collect();
     let inside = |name: &String| name.ends_with(".safetensors") && !name.contains(['/', '\\']);
     if let Some(name) = names.iter().find(|name| !inside(name)) {
         bail!("weight_map: {name:?}, allowed are safetensors files of the same folder");
@@ -235,9 +166,7 @@ fn shard_names(index: &Path) -> Result<Vec<String>> {
 
 fn find_pickle(folder: &Path) -> Option<PathBuf> {
     let paths = folder.read_dir().ok()?.flatten().map(|entry| entry.path());
-    let pickle = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|end| ["bin", "ckpt", "pt", "pth"].iter().any(|e| end == *e))
-    };
+    let pickle =
+        |path: &PathBuf| path.extension().is_some_and(|end| ["bin", "ckpt", "pt", "pth"].iter().any(|e| end == *e));
     paths.into_iter().find(pickle)
 }

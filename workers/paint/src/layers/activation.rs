@@ -45,16 +45,10 @@ impl InplaceOp1 for Activation {
         let values = elements_mut(storage, layout)?;
         let width = layout.dims().last().copied().unwrap_or(1);
         match self {
-            Self::Silu => for_rows(values, width, |_, row| {
-                row.iter_mut().for_each(|x| *x = silu(*x))
-            }),
-            Self::Gelu => for_rows(values, width, |_, row| {
-                row.iter_mut().for_each(|x| *x = gelu(*x))
-            }),
+            Self::Silu => for_rows(values, width, |_, row| row.iter_mut().for_each(|x| *x = silu(*x))),
+            Self::Gelu => for_rows(values, width, |_, row| row.iter_mut().for_each(|x| *x = gelu(*x))),
             Self::QuickGelu => {
-                for_rows(values, width, |_, row| {
-                    row.iter_mut().for_each(|x| *x /= 1.0 + exp(-1.702 * *x))
-                });
+                for_rows(values, width, |_, row| row.iter_mut().for_each(|x| *x /= 1.0 + exp(-1.702 * *x)));
             }
         }
         Ok(())
@@ -93,9 +87,7 @@ impl CustomOp1 for Geglu {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let values = elements(storage, layout)?;
         let mut dims = layout.dims().to_vec();
-        let Some(last) = dims.last_mut() else {
-            candle_core::bail!("geglu of a scalar")
-        };
+        let Some(last) = dims.last_mut() else { candle_core::bail!("geglu of a scalar") };
         *last /= 2;
         let width = *last;
         let mut out = vec![0.0; values.len() / 2];

@@ -54,19 +54,8 @@ impl Attention {
     /// # Errors
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, config: AttentionConfig) -> Result<Self> {
-        let AttentionConfig {
-            width,
-            context,
-            heads,
-            bias,
-            upcast,
-            names,
-        } = config;
-        let load = if bias {
-            Linear::load
-        } else {
-            Linear::load_without_bias
-        };
+        let AttentionConfig { width, context, heads, bias, upcast, names } = config;
+        let load = if bias { Linear::load } else { Linear::load_without_bias };
         // The scores' scale, folded into the queries once.
         let scale = ((width / heads) as f64).powf(-0.5);
         Ok(Self {
@@ -84,10 +73,7 @@ impl Attention {
     /// # Errors
     /// When the device fails.
     pub fn prepare(&self, context: &Tensor) -> candle_core::Result<KeysValues> {
-        let keys = self
-            .split(&self.key.forward(context)?)?
-            .transpose(2, 3)?
-            .contiguous()?;
+        let keys = self.split(&self.key.forward(context)?)?.transpose(2, 3)?.contiguous()?;
         let values = self.split(&self.value.forward(context)?)?.contiguous()?;
         Ok(KeysValues { keys, values })
     }
@@ -96,12 +82,7 @@ impl Attention {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn forward(
-        &self,
-        x: &Tensor,
-        context: &KeysValues,
-        mask: Option<&Tensor>,
-    ) -> candle_core::Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, context: &KeysValues, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
         let queries = self.split(&self.query.forward(x)?)?.contiguous()?;
         let seen = context.keys.dim(3)?;
@@ -109,36 +90,18 @@ impl Attention {
         let states = if step >= tokens {
             self.attend(&queries, context, mask)?
         } else {
-            let part = |first| {
-                self.attend(
-                    &queries
-                        .narrow(2, first, step.min(tokens - first))?
-                        .contiguous()?,
-                    context,
-                    mask,
-                )
-            };
-            let parts = (0..tokens)
-                .step_by(step)
-                .map(part)
-                .collect::<candle_core::Result<Vec<_>>>()?;
+            let part =
+                |first| self.attend(&queries.narrow(2, first, step.min(tokens - first))?.contiguous()?, context, mask);
+            let parts = (0..tokens).step_by(step).map(part).collect::<candle_core::Result<Vec<_>>>()?;
             Tensor::cat(&parts, 2)?
         };
-        self.output
-            .forward(&states.transpose(1, 2)?.reshape((batch, tokens, width))?)
+        self.output.forward(&states.transpose(1, 2)?.reshape((batch, tokens, width))?)
     }
 
-    fn attend(
-        &self,
-        queries: &Tensor,
-        context: &KeysValues,
-        mask: Option<&Tensor>,
-    ) -> candle_core::Result<Tensor> {
+    fn attend(&self, queries: &Tensor, context: &KeysValues, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
         let dtype = queries.dtype();
         let scores = if self.upcast {
-            queries
-                .to_dtype(DType::F32)?
-                .matmul(&context.keys.to_dtype(DType::F32)?)?
+            queries.to_dtype(DType::F32)?.matmul(&context.keys.to_dtype(DType::F32)?)?
         } else {
             queries.matmul(&context.keys)?
         };
@@ -152,8 +115,7 @@ impl Attention {
     /// (batch, tokens, width) to (batch, heads, tokens, width of a head).
     fn split(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
-        x.reshape((batch, tokens, self.heads, width / self.heads))?
-            .transpose(1, 2)
+        x.reshape((batch, tokens, self.heads, width / self.heads))?.transpose(1, 2)
     }
 }
 
@@ -171,8 +133,5 @@ pub fn to_tokens(x: &Tensor) -> candle_core::Result<Tensor> {
 /// When `tokens` is not height · width tokens.
 pub fn to_map(tokens: &Tensor, height: usize, width: usize) -> candle_core::Result<Tensor> {
     let (batch, _, channels) = tokens.dims3()?;
-    tokens
-        .transpose(1, D::Minus1)?
-        .contiguous()?
-        .reshape((batch, channels, height, width))
+    tokens.transpose(1, D::Minus1)?.contiguous()?.reshape((batch, channels, height, width))
 }

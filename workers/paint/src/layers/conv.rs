@@ -28,35 +28,16 @@ impl Conv {
     /// # Errors
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
-        Self::with_window(
-            weights,
-            inputs,
-            outputs,
-            Window {
-                kernel: 3,
-                stride: 1,
-                before: 1,
-                after: 1,
-            },
-        )
+        Self::with_window(weights, inputs, outputs, Window { kernel: 3, stride: 1, before: 1, after: 1 })
     }
 
     /// Loads a convolution of any window.
     ///
     /// # Errors
     /// As [`Conv::load`].
-    pub fn with_window(
-        weights: &Weights<'_>,
-        inputs: usize,
-        outputs: usize,
-        window: Window,
-    ) -> Result<Self> {
+    pub fn with_window(weights: &Weights<'_>, inputs: usize, outputs: usize, window: Window) -> Result<Self> {
         let shape = [outputs, inputs, window.kernel, window.kernel];
-        Ok(Self {
-            weight: weights.tensor("weight", &shape)?,
-            bias: weights.tensor("bias", &[outputs])?,
-            window,
-        })
+        Ok(Self { weight: weights.tensor("weight", &shape)?, bias: weights.tensor("bias", &[outputs])?, window })
     }
 
     /// Maps (batch, inputs, height, width) to (batch, outputs, …).
@@ -77,26 +58,15 @@ impl Conv {
 
     fn forward_with(&self, x: &Tensor, bias: &Tensor) -> candle_core::Result<Tensor> {
         let x = x.contiguous()?;
-        if is_plain(&x) {
-            self.on_cpu(&x, bias)
-        } else {
-            self.on_device(&x, bias)
-        }
+        if is_plain(&x) { self.on_cpu(&x, bias) } else { self.on_device(&x, bias) }
     }
 
     fn on_device(&self, x: &Tensor, bias: &Tensor) -> candle_core::Result<Tensor> {
-        let Window {
-            stride,
-            before,
-            after,
-            ..
-        } = self.window;
+        let Window { stride, before, after, .. } = self.window;
         let y = if before == after {
             x.conv2d(&self.weight, before, stride, 1, 1)?
         } else {
-            let padded = x
-                .pad_with_zeros(2, before, after)?
-                .pad_with_zeros(3, before, after)?;
+            let padded = x.pad_with_zeros(2, before, after)?.pad_with_zeros(3, before, after)?;
             padded.conv2d(&self.weight, 0, stride, 1, 1)?
         };
         let (rows, outputs) = (bias.elem_count() / y.dim(1)?, y.dim(1)?);
@@ -114,10 +84,7 @@ impl Conv {
         let mut pieces = Vec::with_capacity(high.div_ceil(step));
         for first in (0..high).step_by(step) {
             let rows = first..high.min(first + step);
-            let columns = x.apply_op1_no_bwd(&Im2Col {
-                window: self.window,
-                rows,
-            })?;
+            let columns = x.apply_op1_no_bwd(&Im2Col { window: self.window, rows })?;
             pieces.push(weight.matmul(&columns)?);
         }
         AddBias { batch, high, wide }.gather(&pieces, bias)

@@ -8,20 +8,13 @@ pub(super) const PARALLEL_FROM: usize = 1 << 15;
 
 /// The elements of a contiguous f32 tensor.
 pub(super) fn elements<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!("the layer needs a contiguous tensor")
-    };
+    let Some((start, end)) = layout.contiguous_offsets() else { bail!("the layer needs a contiguous tensor") };
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
 /// The elements of a contiguous f32 tensor, to be changed in place.
-pub(super) fn elements_mut<'a>(
-    storage: &'a mut CpuStorage,
-    layout: &Layout,
-) -> Result<&'a mut [f32]> {
-    let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!("the layer needs a contiguous tensor")
-    };
+pub(super) fn elements_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else { bail!("the layer needs a contiguous tensor") };
     match storage {
         CpuStorage::F32(values) => Ok(&mut values[start..end]),
         _ => bail!("the layer needs an f32 tensor"),
@@ -31,17 +24,10 @@ pub(super) fn elements_mut<'a>(
 /// Calls `work` with the index of each row of `width` elements, on all threads when there is enough to do.
 pub(super) fn for_rows(values: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     if values.len() < PARALLEL_FROM || rayon::current_num_threads() == 1 {
-        values
-            .chunks_exact_mut(width)
-            .enumerate()
-            .for_each(|(index, row)| work(index, row));
+        values.chunks_exact_mut(width).enumerate().for_each(|(index, row)| work(index, row));
     } else {
         let least = (PARALLEL_FROM / 4).div_ceil(width);
-        values
-            .par_chunks_exact_mut(width)
-            .with_min_len(least)
-            .enumerate()
-            .for_each(|(index, row)| work(index, row));
+        values.par_chunks_exact_mut(width).with_min_len(least).enumerate().for_each(|(index, row)| work(index, row));
     }
 }
 
@@ -57,13 +43,7 @@ pub(super) fn exp(x: f32) -> f32 {
     let n = shifted - ROUND;
     let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let mut sum = 1.987_569_1e-4_f32;
-    for coefficient in [
-        1.398_199_9e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_5e-1,
-        0.5,
-    ] {
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         sum = sum * r + coefficient;
     }
     let power = sum * r * r + r + 1.0;
@@ -105,23 +85,10 @@ mod tests {
         for step in -8700..=8800 {
             let x = step as f32 / 100.0;
             let exact = f64::from(x).exp();
-            assert!(
-                (f64::from(exp(x)) / exact - 1.0).abs() < 4e-7,
-                "exp({x}) = {}, not {exact}",
-                exp(x)
-            );
+            assert!((f64::from(exp(x)) / exact - 1.0).abs() < 4e-7, "exp({x}) = {}, not {exact}", exp(x));
         }
-        for (x, exact) in [
-            (0.0, 0.0),
-            (0.5, 0.520_499_9),
-            (-1.0, -0.842_700_8),
-            (3.0, 0.999_977_9),
-        ] {
-            assert!(
-                (erf(x) - exact).abs() < 3e-7,
-                "erf({x}) = {}, not {exact}",
-                erf(x)
-            );
+        for (x, exact) in [(0.0, 0.0), (0.5, 0.520_499_9), (-1.0, -0.842_700_8), (3.0, 0.999_977_9)] {
+            assert!((erf(x) - exact).abs() < 3e-7, "erf({x}) = {}, not {exact}", erf(x));
         }
         assert_eq!(exp(f32::NEG_INFINITY), exp(-87.0));
         assert!(exp(f32::NAN).is_nan());

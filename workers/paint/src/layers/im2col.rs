@@ -47,16 +47,11 @@ impl CustomOp1 for Im2Col {
             let (channel, tap) = (index / (kernel * kernel), index % (kernel * kernel));
             let (down, right) = (tap / kernel, tap % kernel);
             for (item, part) in line.chunks_exact_mut(self.rows.len() * wide).enumerate() {
-                let plane =
-                    &picture[(item * channels + channel) * height * width..][..height * width];
+                let plane = &picture[(item * channels + channel) * height * width..][..height * width];
                 for (row, target) in self.rows.clone().zip(part.chunks_exact_mut(wide)) {
                     let y = (row * self.window.stride + down).checked_sub(self.window.before);
-                    let source = y
-                        .filter(|y| *y < height)
-                        .map(|y| &plane[y * width..][..width]);
-                    source
-                        .into_iter()
-                        .for_each(|source| self.row(source, target, right));
+                    let source = y.filter(|y| *y < height).map(|y| &plane[y * width..][..width]);
+                    source.into_iter().for_each(|source| self.row(source, target, right));
                 }
             }
         });
@@ -71,18 +66,11 @@ impl Im2Col {
         let first = before.saturating_sub(right).div_ceil(stride);
         let start = (first * stride + right).saturating_sub(before);
         if stride == 1 {
-            let count = source
-                .len()
-                .saturating_sub(start)
-                .min(target.len().saturating_sub(first));
+            let count = source.len().saturating_sub(start).min(target.len().saturating_sub(first));
             target[first..first + count].copy_from_slice(&source[start..start + count]);
         } else {
             let values = source.iter().skip(start).step_by(stride);
-            target
-                .iter_mut()
-                .skip(first)
-                .zip(values)
-                .for_each(|(to, from)| *to = *from);
+            target.iter_mut().skip(first).zip(values).for_each(|(to, from)| *to = *from);
         }
     }
 }
@@ -103,26 +91,17 @@ impl AddBias {
         let mut start = 0;
         for piece in pieces {
             let (storage, layout) = piece.storage_and_layout();
-            let Storage::Cpu(storage) = &*storage else {
-                candle_core::bail!("the layer needs a tensor on the CPU")
-            };
+            let Storage::Cpu(storage) = &*storage else { candle_core::bail!("the layer needs a tensor on the CPU") };
             let source = elements(storage, layout)?;
             let pixels = piece.dim(1)? / self.batch;
             for_rows(&mut picture, self.high * self.wide, |index, plane| {
                 let (item, output) = (index / outputs, index % outputs);
                 let bias = bias[index % bias.len()];
                 let line = &source[(output * self.batch + item) * pixels..][..pixels];
-                plane[start..start + pixels]
-                    .iter_mut()
-                    .zip(line)
-                    .for_each(|(to, from)| *to = from + bias);
+                plane[start..start + pixels].iter_mut().zip(line).for_each(|(to, from)| *to = from + bias);
             });
             start += pixels;
         }
-        Tensor::from_vec(
-            picture,
-            (self.batch, outputs, self.high, self.wide),
-            &candle_core::Device::Cpu,
-        )
+        Tensor::from_vec(picture, (self.batch, outputs, self.high, self.wide), &candle_core::Device::Cpu)
     }
 }

@@ -23,10 +23,7 @@ impl Linear {
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
         let bias = weights.tensor("bias", &[outputs])?;
-        Ok(Self {
-            bias: Some(bias),
-            ..Self::load_without_bias(weights, inputs, outputs)?
-        })
+        Ok(Self { bias: Some(bias), ..Self::load_without_bias(weights, inputs, outputs)? })
     }
 
     /// Loads `weight` alone.
@@ -34,10 +31,7 @@ impl Linear {
     /// # Errors
     /// When the tensor is missing or misshapen.
     pub fn load_without_bias(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
-        Ok(Self {
-            weight: weights.matrix("weight", outputs, inputs)?.t()?,
-            bias: None,
-        })
+        Ok(Self { weight: weights.matrix("weight", outputs, inputs)?.t()?, bias: None })
     }
 
     /// The same layer with its output multiplied by `factor`.
@@ -47,10 +41,7 @@ impl Linear {
     pub fn scaled(self, factor: f64) -> Result<Self> {
         let bias = self.bias.map(|bias| bias * factor).transpose()?;
         // Multiplying packs the transposed view; transposing twice keeps the stored order.
-        Ok(Self {
-            weight: (self.weight.t()? * factor)?.t()?,
-            bias,
-        })
+        Ok(Self { weight: (self.weight.t()? * factor)?.t()?, bias })
     }
 
     /// Maps (…, inputs) to (…, outputs).
@@ -89,13 +80,7 @@ impl InplaceOp2 for AddToRows {
         "add-to-rows"
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &mut CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> candle_core::Result<()> {
+    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> candle_core::Result<()> {
         let vector = elements(s2, l2)?;
         for_rows(elements_mut(s1, l1)?, vector.len(), |_, row| {
             row.iter_mut().zip(vector).for_each(|(x, y)| *x += y);

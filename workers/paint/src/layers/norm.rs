@@ -23,11 +23,7 @@ impl LayerNorm {
     /// # Errors
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, width: usize, epsilon: f64) -> Result<Self> {
-        Ok(Self {
-            weight: weights.tensor("weight", &[width])?,
-            bias: weights.tensor("bias", &[width])?,
-            epsilon,
-        })
+        Ok(Self { weight: weights.tensor("weight", &[width])?, bias: weights.tensor("bias", &[width])?, epsilon })
     }
 
     /// Keeps the shape.
@@ -35,12 +31,7 @@ impl LayerNorm {
     /// # Errors
     /// When the device fails.
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        candle_nn::ops::layer_norm(
-            &x.contiguous()?,
-            &self.weight,
-            &self.bias,
-            self.epsilon as f32,
-        )
+        candle_nn::ops::layer_norm(&x.contiguous()?, &self.weight, &self.bias, self.epsilon as f32)
     }
 }
 
@@ -63,22 +54,9 @@ impl GroupNorm {
     ///
     /// # Errors
     /// When a tensor is missing or misshapen.
-    pub fn load(
-        weights: &Weights<'_>,
-        channels: usize,
-        groups: usize,
-        epsilon: f64,
-    ) -> Result<Self> {
-        let fused = Fused {
-            groups,
-            epsilon,
-            silu: false,
-        };
-        Ok(Self {
-            weight: weights.tensor("weight", &[channels])?,
-            bias: weights.tensor("bias", &[channels])?,
-            fused,
-        })
+    pub fn load(weights: &Weights<'_>, channels: usize, groups: usize, epsilon: f64) -> Result<Self> {
+        let fused = Fused { groups, epsilon, silu: false };
+        Ok(Self { weight: weights.tensor("weight", &[channels])?, bias: weights.tensor("bias", &[channels])?, fused })
     }
 
     /// The same with a SiLU behind it.
@@ -94,27 +72,17 @@ impl GroupNorm {
     /// When the device fails.
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         if is_plain(x) {
-            return x
-                .contiguous()?
-                .apply_op3_no_bwd(&self.weight, &self.bias, &self.fused);
+            return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &self.fused);
         }
         let (batch, channels, height, width) = x.dims4()?;
-        let grouped = x
-            .to_dtype(DType::F32)?
-            .reshape((batch, self.fused.groups, ()))?;
+        let grouped = x.to_dtype(DType::F32)?.reshape((batch, self.fused.groups, ()))?;
         let centred = grouped.broadcast_sub(&grouped.mean_keepdim(2)?)?;
         let deviation = (centred.sqr()?.mean_keepdim(2)? + self.fused.epsilon)?.sqrt()?;
         let normal = centred.broadcast_div(&deviation)?.to_dtype(x.dtype())?;
         let normal = normal.reshape((batch, channels, height, width))?;
         let weight = self.weight.reshape((1, channels, 1, 1))?;
-        let y = normal
-            .broadcast_mul(&weight)?
-            .broadcast_add(&self.bias.reshape((1, channels, 1, 1))?)?;
-        if self.fused.silu {
-            Activation::Silu.apply(y)
-        } else {
-            Ok(y)
-        }
+        let y = normal.broadcast_mul(&weight)?.broadcast_add(&self.bias.reshape((1, channels, 1, 1))?)?;
+        if self.fused.silu { Activation::Silu.apply(y) } else { Ok(y) }
     }
 }
 
@@ -143,11 +111,7 @@ impl CustomOp3 for Fused {
             let variance = sum(source, |value| (value - mean) * (value - mean)) / size as f32;
             let scale = 1.0 / (variance + self.epsilon as f32).sqrt();
             let first = index % self.groups * per_group;
-            for (channel, (y, x)) in group
-                .chunks_exact_mut(pixels)
-                .zip(source.chunks_exact(pixels))
-                .enumerate()
-            {
+            for (channel, (y, x)) in group.chunks_exact_mut(pixels).zip(source.chunks_exact(pixels)).enumerate() {
                 let factor = weight[first + channel] * scale;
                 self.channel(x, y, factor, bias[first + channel] - mean * factor);
             }
@@ -159,13 +123,9 @@ impl CustomOp3 for Fused {
 impl Fused {
     fn channel(&self, x: &[f32], y: &mut [f32], factor: f32, offset: f32) {
         if self.silu {
-            y.iter_mut()
-                .zip(x)
-                .for_each(|(y, x)| *y = silu(x * factor + offset));
+            y.iter_mut().zip(x).for_each(|(y, x)| *y = silu(x * factor + offset));
         } else {
-            y.iter_mut()
-                .zip(x)
-                .for_each(|(y, x)| *y = x * factor + offset);
+            y.iter_mut().zip(x).for_each(|(y, x)| *y = x * factor + offset);
         }
     }
 }

@@ -41,30 +41,14 @@ impl Resnet {
     /// # Errors
     /// When a tensor is missing or misshapen, or channels do not divide into groups.
     pub fn load(weights: &Weights<'_>, config: ResnetConfig) -> Result<Self> {
-        let ResnetConfig {
-            inputs,
-            outputs,
-            time,
-            groups,
-            epsilon,
-        } = config;
-        anyhow::ensure!(
-            inputs % groups == 0,
-            "norm_num_groups: {groups}, must divide {inputs} channels"
-        );
-        let point = Window {
-            kernel: 1,
-            stride: 1,
-            before: 0,
-            after: 0,
-        };
+        let ResnetConfig { inputs, outputs, time, groups, epsilon } = config;
+        anyhow::ensure!(inputs % groups == 0, "norm_num_groups: {groups}, must divide {inputs} channels");
+        let point = Window { kernel: 1, stride: 1, before: 0, after: 0 };
         let shortcut = || Conv::with_window(&weights.at("conv_shortcut"), inputs, outputs, point);
         Ok(Self {
             norm1: GroupNorm::load(&weights.at("norm1"), inputs, groups, epsilon)?.with_silu(),
             conv1: Conv::load(&weights.at("conv1"), inputs, outputs)?,
-            time: time
-                .map(|width| Linear::load(&weights.at("time_emb_proj"), width, outputs))
-                .transpose()?,
+            time: time.map(|width| Linear::load(&weights.at("time_emb_proj"), width, outputs)).transpose()?,
             norm2: GroupNorm::load(&weights.at("norm2"), outputs, groups, epsilon)?.with_silu(),
             conv2: Conv::load(&weights.at("conv2"), outputs, outputs)?,
             shortcut: (inputs != outputs).then(shortcut).transpose()?,

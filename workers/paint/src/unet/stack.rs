@@ -29,23 +29,14 @@ impl Stack {
     ) -> Result<Self> {
         let load = |(index, config): (usize, &ResnetConfig)| {
             let resnet = Resnet::load(&weights.at(format!("resnets.{index}")), *config)?;
-            let transformer =
-                || Transformer::load(&weights.at(format!("attentions.{index}")), attention);
+            let transformer = || Transformer::load(&weights.at(format!("attentions.{index}")), attention);
             Ok((resnet, (index < attended).then(transformer).transpose()?))
         };
-        Ok(Self {
-            layers: resnets
-                .iter()
-                .enumerate()
-                .map(load)
-                .collect::<Result<_>>()?,
-        })
+        Ok(Self { layers: resnets.iter().enumerate().map(load).collect::<Result<_>>()? })
     }
 
     pub(super) fn transformers(&self) -> impl Iterator<Item = &Transformer> {
-        self.layers
-            .iter()
-            .filter_map(|(_, transformer)| transformer.as_ref())
+        self.layers.iter().filter_map(|(_, transformer)| transformer.as_ref())
     }
 
     /// Calls `each` with the input of every layer to learn what goes into it, and with its output.

@@ -63,11 +63,7 @@ impl Transformer {
     }
 
     /// Takes the keys and values of its blocks from `context`, in order.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        context: &mut Iter<'_, KeysValues>,
-    ) -> candle_core::Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor, context: &mut Iter<'_, KeysValues>) -> candle_core::Result<Tensor> {
         let (_, _, height, width) = x.dims4()?;
         let mut tokens = self.enter.forward(&to_tokens(&self.norm.forward(x)?)?)?;
         for (block, text) in self.blocks.iter().zip(context) {
@@ -79,21 +75,9 @@ impl Transformer {
 
 impl Block {
     fn load(weights: &Weights<'_>, config: TransformerConfig) -> Result<Self> {
-        let TransformerConfig {
-            channels,
-            heads,
-            text_width,
-            upcast,
-            ..
-        } = config;
-        let attention = |context| AttentionConfig {
-            width: channels,
-            context,
-            heads,
-            bias: false,
-            upcast,
-            names: NAMES,
-        };
+        let TransformerConfig { channels, heads, text_width, upcast, .. } = config;
+        let attention =
+            |context| AttentionConfig { width: channels, context, heads, bias: false, upcast, names: NAMES };
         let norm = |name| LayerNorm::load(&weights.at(name), channels, 1e-5);
         Ok(Self {
             norm1: norm("norm1")?,
@@ -108,9 +92,7 @@ impl Block {
 
     fn forward(&self, x: &Tensor, text: &KeysValues) -> candle_core::Result<Tensor> {
         let normal = self.norm1.forward(x)?;
-        let x = (x + self
-            .own
-            .forward(&normal, &self.own.prepare(&normal)?, None)?)?;
+        let x = (x + self.own.forward(&normal, &self.own.prepare(&normal)?, None)?)?;
         let x = (&x + self.text.forward(&self.norm2.forward(&x)?, text, None)?)?;
         let inner = geglu(&self.inner.forward(&self.norm3.forward(&x)?)?)?;
         x + self.outer.forward(&inner)?

@@ -26,42 +26,25 @@ pub(super) struct Decoder {
 impl Decoder {
     pub(super) fn load(weights: &Weights<'_>, config: &VaeConfig) -> Result<Self> {
         let latent = config.latent_channels;
-        let point = Window {
-            kernel: 1,
-            stride: 1,
-            before: 0,
-            after: 0,
-        };
-        let unquantise =
-            || Conv::with_window(&weights.at("post_quant_conv"), latent, latent, point);
+        let point = Window { kernel: 1, stride: 1, before: 0, after: 0 };
+        let unquantise = || Conv::with_window(&weights.at("post_quant_conv"), latent, latent, point);
         let unquantise = config.use_post_quant_conv.then(unquantise).transpose()?;
         let weights = weights.at("decoder");
-        let (first, last) = (
-            config.block_out_channels[0],
-            config.block_out_channels[config.block_out_channels.len() - 1],
-        );
+        let (first, last) =
+            (config.block_out_channels[0], config.block_out_channels[config.block_out_channels.len() - 1]);
         Ok(Self {
             unquantise,
             enter: Conv::load(&weights.at("conv_in"), latent, last)?,
             middle: Middle::load(&weights.at("mid_block"), config, last)?,
             up: up(&weights, config, last)?,
-            norm: GroupNorm::load(
-                &weights.at("conv_norm_out"),
-                first,
-                config.norm_num_groups,
-                EPSILON,
-            )?
-            .with_silu(),
+            norm: GroupNorm::load(&weights.at("conv_norm_out"), first, config.norm_num_groups, EPSILON)?.with_silu(),
             leave: Conv::load(&weights.at("conv_out"), first, 3)?,
         })
     }
 
     /// (batch, latent channels, height, width) to (batch, 3, …) in about [-1, 1].
     pub(super) fn forward(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
-        let latents = self
-            .unquantise
-            .as_ref()
-            .map_or_else(|| Ok(latents.clone()), |conv| conv.forward(latents))?;
+        let latents = self.unquantise.as_ref().map_or_else(|| Ok(latents.clone()), |conv| conv.forward(latents))?;
         let mut x = self.middle.forward(&self.enter.forward(&latents)?)?;
         for (resnets, grow) in &self.up {
             for resnet in resnets {
@@ -76,21 +59,12 @@ impl Decoder {
     }
 }
 
-fn up(
-    weights: &Weights<'_>,
-    config: &VaeConfig,
-    mut before: usize,
-) -> Result<Vec<(Vec<Resnet>, Option<Conv>)>> {
+fn up(weights: &Weights<'_>, config: &VaeConfig, mut before: usize) -> Result<Vec<(Vec<Resnet>, Option<Conv>)>> {
     let count = config.block_out_channels.len();
     let mut blocks = Vec::with_capacity(count);
     for (index, channels) in config.block_out_channels.iter().rev().enumerate() {
         let weights = weights.at(format!("up_blocks.{index}"));
-        let resnets = resnets(
-            &weights,
-            config,
-            (before, *channels),
-            config.layers_per_block + 1,
-        )?;
+        let resnets = resnets(&weights, config, (before, *channels), config.layers_per_block + 1)?;
         let grow = || Conv::load(&weights.at("upsamplers.0.conv"), *channels, *channels);
         blocks.push((resnets, (index + 1 < count).then(grow).transpose()?));
         before = *channels;

@@ -27,30 +27,17 @@ impl Encoder {
     pub(super) fn load(weights: &Weights<'_>, config: &VaeConfig) -> Result<Self> {
         // Mean and log variance.
         let moments = 2 * config.latent_channels;
-        let point = Window {
-            kernel: 1,
-            stride: 1,
-            before: 0,
-            after: 0,
-        };
+        let point = Window { kernel: 1, stride: 1, before: 0, after: 0 };
         let quantise = || Conv::with_window(&weights.at("quant_conv"), moments, moments, point);
         let quantise = config.use_quant_conv.then(quantise).transpose()?;
         let weights = weights.at("encoder");
-        let (first, last) = (
-            config.block_out_channels[0],
-            config.block_out_channels[config.block_out_channels.len() - 1],
-        );
+        let (first, last) =
+            (config.block_out_channels[0], config.block_out_channels[config.block_out_channels.len() - 1]);
         Ok(Self {
             enter: Conv::load(&weights.at("conv_in"), 3, first)?,
             down: down(&weights, config, first)?,
             middle: Middle::load(&weights.at("mid_block"), config, last)?,
-            norm: GroupNorm::load(
-                &weights.at("conv_norm_out"),
-                last,
-                config.norm_num_groups,
-                EPSILON,
-            )?
-            .with_silu(),
+            norm: GroupNorm::load(&weights.at("conv_norm_out"), last, config.norm_num_groups, EPSILON)?.with_silu(),
             leave: Conv::load(&weights.at("conv_out"), last, moments)?,
             quantise,
         })
@@ -67,47 +54,21 @@ impl Encoder {
                 x = conv.forward(&x)?;
             }
         }
-        let moments = self
-            .leave
-            .forward(&self.norm.forward(&self.middle.forward(&x)?)?)?;
-        let moments = self
-            .quantise
-            .as_ref()
-            .map_or_else(|| Ok(moments.clone()), |conv| conv.forward(&moments))?;
+        let moments = self.leave.forward(&self.norm.forward(&self.middle.forward(&x)?)?)?;
+        let moments = self.quantise.as_ref().map_or_else(|| Ok(moments.clone()), |conv| conv.forward(&moments))?;
         moments.narrow(1, 0, moments.dim(1)? / 2)
     }
 }
 
-fn down(
-    weights: &Weights<'_>,
-    config: &VaeConfig,
-    mut before: usize,
-) -> Result<Vec<(Vec<Resnet>, Option<Conv>)>> {
+fn down(weights: &Weights<'_>, config: &VaeConfig, mut before: usize) -> Result<Vec<(Vec<Resnet>, Option<Conv>)>> {
     let count = config.block_out_channels.len();
     let mut blocks = Vec::with_capacity(count);
     // Zeros only below and to the right, as in the original autoencoder.
-    let halving = Window {
-        kernel: 3,
-        stride: 2,
-        before: 0,
-        after: 1,
-    };
+    let halving = Window { kernel: 3, stride: 2, before: 0, after: 1 };
     for (index, channels) in config.block_out_channels.iter().enumerate() {
         let weights = weights.at(format!("down_blocks.{index}"));
-        let resnets = resnets(
-            &weights,
-            config,
-            (before, *channels),
-            config.layers_per_block,
-        )?;
-        let shrink = || {
-            Conv::with_window(
-                &weights.at("downsamplers.0.conv"),
-                *channels,
-                *channels,
-                halving,
-            )
-        };
+        let resnets = resnets(&weights, config, (before, *channels), config.layers_per_block)?;
+        let shrink = || Conv::with_window(&weights.at("downsamplers.0.conv"), *channels, *channels, halving);
         blocks.push((resnets, (index + 1 < count).then(shrink).transpose()?));
         before = *channels;
     }

@@ -27,33 +27,14 @@ pub(super) struct Middle {
 
 impl Middle {
     pub(super) fn load(weights: &Weights<'_>, config: &VaeConfig, channels: usize) -> Result<Self> {
-        let resnet = |index: usize| {
-            Resnet::load(
-                &weights.at(format!("resnets.{index}")),
-                resnet(config, channels, channels),
-            )
-        };
+        let resnet =
+            |index: usize| Resnet::load(&weights.at(format!("resnets.{index}")), resnet(config, channels, channels));
         let attention = || {
             let weights = weights.at("attentions.0");
-            let names = if weights.has("query.weight") {
-                OLD_NAMES
-            } else {
-                NAMES
-            };
-            let shape = AttentionConfig {
-                width: channels,
-                context: channels,
-                heads: 1,
-                bias: true,
-                upcast: false,
-                names,
-            };
-            let norm = GroupNorm::load(
-                &weights.at("group_norm"),
-                channels,
-                config.norm_num_groups,
-                EPSILON,
-            )?;
+            let names = if weights.has("query.weight") { OLD_NAMES } else { NAMES };
+            let shape =
+                AttentionConfig { width: channels, context: channels, heads: 1, bias: true, upcast: false, names };
+            let norm = GroupNorm::load(&weights.at("group_norm"), channels, config.norm_num_groups, EPSILON)?;
             anyhow::Ok((norm, Attention::load(&weights, shape)?))
         };
         Ok(Self {
@@ -77,13 +58,7 @@ impl Middle {
 
 /// The shape of one of the autoencoder's residual blocks.
 pub(super) fn resnet(config: &VaeConfig, inputs: usize, outputs: usize) -> ResnetConfig {
-    ResnetConfig {
-        inputs,
-        outputs,
-        time: None,
-        groups: config.norm_num_groups,
-        epsilon: EPSILON,
-    }
+    ResnetConfig { inputs, outputs, time: None, groups: config.norm_num_groups, epsilon: EPSILON }
 }
 
 /// `count` residual blocks, the first of which changes the channels.
@@ -95,10 +70,7 @@ pub(super) fn resnets(
 ) -> Result<Vec<Resnet>> {
     let load = |index: usize| {
         let from = if index == 0 { inputs } else { outputs };
-        Resnet::load(
-            &weights.at(format!("resnets.{index}")),
-            resnet(config, from, outputs),
-        )
+        Resnet::load(&weights.at(format!("resnets.{index}")), resnet(config, from, outputs))
     };
     (0..count).map(load).collect()
 }
