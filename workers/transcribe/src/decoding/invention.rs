@@ -1,0 +1,213 @@
+//! What Whisper writes when nobody speaks: courtesies, credits of subtitles, names of noises.
+//!
+//! Its training data were subtitles, whose makers sign in the silence at the end. The phrases are
+//! those of "Investigation of Whisper ASR hallucinations induced by non-speech audio" (Barański et
+//! al., 2025), and the credits of subtitles in other languages.
+
+use super::{Segment, Transcript};
+
+/// Whether a transcript tells of speech.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Somebody said something.
+    Speech,
+    /// Nobody did; the reason in words for the event and the receipt.
+    NoSpeech(String),
+}
+
+impl Transcript {
+    /// Whether somebody spoke, by the text alone; no model is asked.
+    pub fn verdict(&self) -> Verdict {
+        if !self.text.is_empty() {
+            return Verdict::Speech;
+        }
+        match self.invented.first() {
+            Some(segment) => Verdict::NoSpeech(format!(
+                "only {:?} was understood, which Whisper also writes where nobody speaks",
+                segment.text
+            )),
+            None => Verdict::NoSpeech("no words were understood".to_owned()),
+        }
+    }
+}
+
+/// A known phrase is believed if its window is surely speech, and surely read.
+const SURE_NO_SPEECH: f32 = 0.25;
+const SURE_LOGPROB: f32 = -0.5;
+
+/// Whether a segment is nothing that anybody said.
+pub(super) fn is_invented(segment: &Segment) -> bool {
+    let words = normalize(&strip_notes(&segment.text));
+    if words.is_empty() {
+        return true;
+    }
+    let known =
+        PHRASES.contains(&words.as_str()) || CREDITS.iter().any(|credit| words.contains(credit));
+    known && (segment.no_speech_prob > SURE_NO_SPEECH || segment.avg_logprob < SURE_LOGPROB)
+}
+
+/// The text without `[Music]`, `(applause)`, `*sighs*` and notes of music.
+fn strip_notes(text: &str) -> String {
+    let mut kept = String::new();
+    let mut close = None;
+    for symbol in text.chars() {
+        match (close, symbol) {
+            (Some(end), _) => close = if symbol == end { None } else { close },
+            (None, '[') => close = Some(']'),
+            (None, '(') => close = Some(')'),
+            (None, '（') => close = Some('）'),
+            (None, '*') => close = Some('*'),
+            (None, _) => kept.push(symbol),
+        }
+    }
+    kept
+}
+
+/// Lower-case words with one space between them.
+fn normalize(text: &str) -> String {
+    let words =
+        text.split(|symbol: char| !symbol.is_alphanumeric() && symbol != '\'' && symbol != '’');
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    words.join(" ")
+}
+
+/// Whole texts.
+const PHRASES: &[&str] = &[
+    "you",
+    "bye",
+    "bye bye",
+    "so",
+    "oh",
+    "okay",
+    "uh",
+    "um",
+    "hmm",
+    "the",
+    "i'm sorry",
+    "thank you",
+    "thank you very much",
+    "thank you so much",
+    "thank you for watching",
+    "thanks for watching",
+    "thank you for listening",
+    "thank you thank you",
+    "i'll see you in the next video",
+    "see you in the next video",
+    "see you next time",
+    "please subscribe",
+    "please subscribe to my channel",
+    "like and subscribe",
+    "music",
+    "applause",
+    "laughter",
+    "silence",
+    "blank audio",
+    "foreign",
+    "谢谢",
+    "謝謝",
+    "谢谢大家",
+    "谢谢观看",
+    "謝謝觀看",
+    "感谢观看",
+    "ご視聴ありがとうございました",
+    "시청해주셔서 감사합니다",
+    "merci",
+    "gracias",
+    "danke",
+    "obrigado",
+    "спасибо",
+    "продолжение следует",
+];
+
+/// Parts of texts.
+const CREDITS: &[&str] = &[
+    "amara org",
+    "subtitles by",
+    "subtitled by",
+    "captioning by",
+    "captions by",
+    "transcription by castingwords",
+    "thanks for watching",
+    "thank you for watching",
+    "subscribe to",
+    "untertitel im auftrag",
+    "untertitelung",
+    "untertitel von",
+    "sous titres réalisés",
+    "sous titrage",
+    "sottotitoli",
+    "subtítulos",
+    "legendas pela comunidade",
+    "ondertiteld door",
+    "субтитры сделал",
+    "субтитры создавал",
+    "редактор субтитров",
+    "字幕由",
+    "字幕志愿者",
+    "字幕制作",
+    "请不吝点赞",
+    "請不吝點贊",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(text: &str, no_speech_prob: f32, avg_logprob: f32) -> Segment {
+        Segment {
+            start: 0.0,
+            end: 1.0,
+            text: text.to_owned(),
+            tokens: Vec::new(),
+            avg_logprob,
+            compression_ratio: 1.0,
+            no_speech_prob,
+            temperature: 0.0,
+        }
+    }
+
+    #[test]
+    fn notes_about_noises_are_never_speech() {
+        for text in [
+            "[Music]",
+            " (upbeat music) ",
+            "♪♪",
+            "*sighs*",
+            "...",
+            "[BLANK_AUDIO]",
+        ] {
+            assert!(is_invented(&segment(text, 0.0, -0.1)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_courtesy_counts_only_where_speech_is_sure() {
+        for text in [
+            "Thank you.",
+            "Thanks for watching!",
+            "Subtitles by the Amara.org community",
+            "字幕由Amara.org社区提供",
+        ] {
+            assert!(is_invented(&segment(text, 0.6, -0.3)), "{text}");
+            assert!(is_invented(&segment(text, 0.1, -0.8)), "{text}");
+            assert!(!is_invented(&segment(text, 0.1, -0.2)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_is_kept_even_where_the_model_doubts() {
+        assert!(!is_invented(&segment(
+            "Thank you for the red apple.",
+            0.7,
+            -0.9
+        )));
+        assert!(!is_invented(&segment(
+            "[Music] Paint a mountain",
+            0.7,
+            -0.9
+        )));
+    }
+}

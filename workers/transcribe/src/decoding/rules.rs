@@ -1,0 +1,97 @@
+//! Which tokens may come next.
+
+use super::sampling::log_sum_exp;
+use crate::whisper::tokens::Tokens;
+
+/// The filters that `openai/whisper` puts over the scores before it picks a token.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) tokens: &'a Tokens,
+    pub(super) timestamps: bool,
+    /// How many timestamp tokens after `<|0.00|>` the first one may be.
+    pub(super) max_first_timestamp: usize,
+}
+
+impl Rules<'_> {
+    /// Forbids, by minus infinity, what may not follow the tokens written so far.
+    pub(super) fn apply(&self, logits: &mut [f32], written: &[u32]) {
+        if written.is_empty() {
+            forbid(logits, &self.tokens.suppressed_at_begin);
+        }
+        forbid(logits, &self.tokens.suppressed);
+        if self.timestamps {
+            forbid(logits, &[self.tokens.no_timestamps]);
+            self.keep_pairs(logits, written);
+            self.keep_order(logits, written);
+            self.keep_first(logits, written);
+            self.prefer_timestamp(logits);
+        }
+    }
+
+    /// Times come in pairs, the end of a segment and the start of the next, except before the end
+    /// of the text.
+    fn keep_pairs(&self, logits: &mut [f32], written: &[u32]) {
+        if !self.after_timestamp(written) {
+            return;
+        }
+        let before = written.len() < 2 || self.tokens.is_timestamp(written[written.len() - 2]);
+        if before {
+            logits[self.first()..].fill(f32::NEG_INFINITY);
+        } else {
+            logits[..self.tokens.end as usize].fill(f32::NEG_INFINITY);
+        }
+    }
+
+    /// Time does not run backwards, and a segment is not empty.
+    fn keep_order(&self, logits: &mut [f32], written: &[u32]) {
+        let Some(last) = written
+            .iter()
+            .rev()
+            .find(|token| self.tokens.is_timestamp(**token))
+        else {
+            return;
+        };
+        let second_of_pair =
+            written.len() > 1 && !self.tokens.is_timestamp(written[written.len() - 2]);
+        let may_repeat = self.after_timestamp(written) && second_of_pair;
+        let earliest = *last as usize + usize::from(!may_repeat);
+        let end = earliest.min(logits.len());
+        logits[self.first()..end].fill(f32::NEG_INFINITY);
+    }
+
+    /// A window begins with a time, and soon.
+    fn keep_first(&self, logits: &mut [f32], written: &[u32]) {
+        if written.is_empty() {
+            logits[..self.first()].fill(f32::NEG_INFINITY);
+            let latest = self.first() + self.max_first_timestamp;
+            if let Some(late) = logits.get_mut(latest + 1..) {
+                late.fill(f32::NEG_INFINITY);
+            }
+        }
+    }
+
+    /// If a time, whichever, is likelier than the likeliest text, it is a time.
+    fn prefer_timestamp(&self, logits: &mut [f32]) {
+        let (text, times) = logits.split_at(self.first());
+        let likeliest = text.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if log_sum_exp(times) > likeliest {
+            logits[..self.first()].fill(f32::NEG_INFINITY);
+        }
+    }
+
+    fn after_timestamp(&self, written: &[u32]) -> bool {
+        written
+            .last()
+            .is_some_and(|token| self.tokens.is_timestamp(*token))
+    }
+
+    fn first(&self) -> usize {
+        self.tokens.first_timestamp as usize
+    }
+}
+
+fn forbid(logits: &mut [f32], tokens: &[u32]) {
+    for token in tokens {
+        logits[*token as usize] = f32::NEG_INFINITY;
+    }
+}

@@ -1,0 +1,253 @@
+//! One window of 30 seconds: tokens, and whether they are to be trusted.
+
+use anyhow::ensure;
+use candle_core::Tensor;
+
+use super::{
+    Options, Stopped,
+    repeats::{compression_ratio, end_of_first_in_loop},
+    rules::Rules,
+    sampling::{Draws, pick, probability},
+};
+use crate::whisper::{
+    Whisper,
+    decoder::{Heard, Written},
+    languages::Language,
+    tokens::TIMESTAMP_SECONDS,
+};
+
+/// A window that is ready to be decoded, and what came before it.
+pub(super) struct Window<'a> {
+    pub(super) whisper: &'a Whisper,
+    pub(super) options: &'a Options,
+    pub(super) heard: &'a Heard,
+    /// Where it begins in the recording, in frames.
+    pub(super) frame: usize,
+    /// Start, language and task.
+    pub(super) beginning: &'a [u32],
+    /// Text of the windows before, and the hint.
+    pub(super) previous: &'a [u32],
+}
+
+/// The outcome of one attempt at a window.
+#[derive(Debug, Clone)]
+pub(super) struct Decoded {
+    pub(super) tokens: Vec<u32>,
+    pub(super) avg_logprob: f32,
+    pub(super) compression_ratio: f32,
+    pub(super) no_speech_prob: f32,
+    pub(super) temperature: f32,
+    /// The text ran in circles and was cut.
+    looped: bool,
+}
+
+/// Told how many seconds of the window are written; an error ends the work.
+pub(super) type Tick<'a> = dyn FnMut(f64) -> Result<(), Stopped> + 'a;
+
+impl Window<'_> {
+    /// Tries one temperature after the other until the text passes the thresholds of the options.
+    /// If none does, the likeliest of the texts that do not repeat themselves is taken.
+    pub(super) fn decode(&self, tick: &mut Tick<'_>) -> anyhow::Result<Decoded> {
+        let mut failed: Vec<Decoded> = Vec::new();
+        for (attempt, temperature) in self.options.temperatures.iter().enumerate() {
+            let decoded = self.attempt(attempt, *temperature, tick)?;
+            if decoded.is_silence(self.options) || decoded.is_good(self.options) {
+                return Ok(decoded);
+            }
+            tracing::debug!(
+                temperature,
+                decoded.avg_logprob,
+                decoded.compression_ratio,
+                decoded.looped,
+                "window is decoded again"
+            );
+            failed.push(decoded);
+        }
+        let rank = |decoded: &Decoded| (!decoded.repeats(self.options), decoded.avg_logprob);
+        let best = failed.into_iter().max_by(|a, b| {
+            rank(a)
+                .partial_cmp(&rank(b))
+                .unwrap_or(std::cmp::Ordering::Equal)
+        });
+        best.ok_or_else(|| anyhow::anyhow!("temperatures: none is given"))
+    }
+
+    fn attempt(
+        &self,
+        attempt: usize,
+        temperature: f32,
+        tick: &mut Tick<'_>,
+    ) -> anyhow::Result<Decoded> {
+        let draws = Draws::new(self.options.seed, self.frame, attempt);
+        let mut writer = Writer::start(self)?;
+        let rules = self.rules();
+        let (mut sum, mut picked) = (0f32, 0);
+        let mut looped = false;
+        let mut tokens: Vec<u32> = Vec::new();
+        for step in 0..self.whisper.dims().text_context / 2 {
+            let mut logits = writer.logits()?;
+            rules.apply(&mut logits, &tokens);
+            let (token, logprob) = pick(&logits, temperature, draws, step);
+            sum += logprob;
+            picked += 1;
+            if token == self.whisper.tokens().end {
+                break;
+            }
+            tokens.push(token);
+            tick(self.seconds(&tokens))?;
+            looped = self.cut_loop(&mut tokens);
+            if looped || !writer.write(token)? {
+                break;
+            }
+        }
+        let text = self.whisper.tokens().decode(&tokens)?;
+        Ok(Decoded {
+            avg_logprob: sum / picked.max(1) as f32,
+            compression_ratio: compression_ratio(text.trim())?,
+            no_speech_prob: writer.no_speech_prob,
+            tokens,
+            temperature,
+            looped,
+        })
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        let max_first_timestamp =
+            (self.options.max_first_timestamp / TIMESTAMP_SECONDS).round() as usize;
+        Rules {
+            tokens: self.whisper.tokens(),
+            timestamps: self.options.timestamps,
+            max_first_timestamp,
+        }
+    }
+
+    /// Seconds of the window up to the last time that was written.
+    fn seconds(&self, tokens: &[u32]) -> f64 {
+        let last = tokens
+            .iter()
+            .rev()
+            .find(|token| self.whisper.tokens().is_timestamp(**token));
+        last.map_or(0.0, |token| self.whisper.tokens().seconds(*token))
+    }
+
+    /// Leaves one round of a loop of words. Times count on while the words turn, so they are not
+    /// looked at.
+    fn cut_loop(&self, tokens: &mut Vec<u32>) -> bool {
+        let (places, words): (Vec<usize>, Vec<u32>) = tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, token)| !self.whisper.tokens().is_timestamp(**token))
+            .map(|(place, token)| (place, *token))
+            .unzip();
+        let end = end_of_first_in_loop(&words);
+        if let Some(end) = end {
+            tokens.truncate(places[end - 1] + 1);
+        }
+        end.is_some()
+    }
+}
+
+impl Decoded {
+    /// The window holds nothing that was said.
+    pub(super) fn is_silence(&self, options: &Options) -> bool {
+        self.no_speech_prob > options.max_no_speech && self.avg_logprob < options.min_logprob
+    }
+
+    fn is_good(&self, options: &Options) -> bool {
+        !self.repeats(options) && self.avg_logprob >= options.min_logprob
+    }
+
+    fn repeats(&self, options: &Options) -> bool {
+        self.looped || self.compression_ratio > options.max_compression
+    }
+}
+
+/// The decoder at work on one hypothesis.
+struct Writer<'a> {
+    whisper: &'a Whisper,
+    heard: &'a Heard,
+    written: Written,
+    /// State of the last token, (1, width).
+    state: Tensor,
+    no_speech_prob: f32,
+}
+
+impl<'a> Writer<'a> {
+    fn start(window: &Window<'a>) -> anyhow::Result<Self> {
+        let Window { whisper, heard, .. } = *window;
+        let decoder = whisper.decoder();
+        let room = whisper.dims().text_context / 2 - 1;
+        let previous = &window.previous[window.previous.len().saturating_sub(room)..];
+        let mut prompt = Vec::new();
+        if !previous.is_empty() {
+            prompt.push(whisper.tokens().previous);
+            prompt.extend(previous);
+        }
+        let start = prompt.len();
+        prompt.extend(window.beginning);
+        ensure!(
+            prompt.len() < whisper.dims().text_context,
+            "weights: a context of {} tokens is too short",
+            whisper.dims().text_context
+        );
+        let mut written = decoder.start(1)?;
+        let states = decoder.forward(&prompt, heard, &mut written)?;
+        let first = decoder
+            .logits(&states.narrow(0, start, 1)?)?
+            .squeeze(0)?
+            .to_vec1()?;
+        let state = states.narrow(0, prompt.len() - 1, 1)?;
+        Ok(Self {
+            whisper,
+            heard,
+            written,
+            state,
+            no_speech_prob: probability(&first, whisper.tokens().no_speech),
+        })
+    }
+
+    /// Scores of the token after the last.
+    fn logits(&self) -> anyhow::Result<Vec<f32>> {
+        Ok(self
+            .whisper
+            .decoder()
+            .logits(&self.state)?
+            .squeeze(0)?
+            .to_vec1()?)
+    }
+
+    /// Adds a token; false if the context is full.
+    fn write(&mut self, token: u32) -> anyhow::Result<bool> {
+        if self.written.length() == self.whisper.dims().text_context {
+            return Ok(false);
+        }
+        self.state = self
+            .whisper
+            .decoder()
+            .forward(&[token], self.heard, &mut self.written)?;
+        Ok(true)
+    }
+}
+
+/// How likely a window is in each of the languages that the model reads, likeliest first; none if
+/// it reads only English.
+pub(super) fn detect_language(
+    whisper: &Whisper,
+    heard: &Heard,
+) -> anyhow::Result<Vec<(&'static Language, f32)>> {
+    let decoder = whisper.decoder();
+    let state = decoder.forward(&[whisper.tokens().start], heard, &mut decoder.start(1)?)?;
+    let logits: Vec<f32> = decoder.logits(&state)?.squeeze(0)?.to_vec1()?;
+    let languages = whisper.tokens().languages();
+    let scores: Vec<f32> = languages
+        .iter()
+        .map(|(id, _)| logits[*id as usize])
+        .collect();
+    let mut found: Vec<_> = languages
+        .iter()
+        .zip(0..)
+        .map(|((_, language), at)| (*language, probability(&scores, at)))
+        .collect();
+    found.sort_by(|a, b| b.1.total_cmp(&a.1));
+    Ok(found)
+}

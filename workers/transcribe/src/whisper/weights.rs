@@ -1,0 +1,276 @@
+//! The tensors of a Whisper folder, memory-mapped, under one naming whatever the format.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+use sha2::{Digest, Sha256};
+
+use super::{ctranslate2, safetensors};
+
+/// A Whisper checkpoint: read-only mapped files and where each tensor lies in them.
+///
+/// Tensors carry the names of the Hugging Face checkpoints without their `model.` prefix
+/// (`encoder.layers.0.self_attn.q_proj.weight`). The files must not change while mapped.
+#[derive(Debug)]
+pub struct Weights {
+    files: Vec<MappedFile>,
+    tensors: HashMap<String, Stored>,
+    heads: HashMap<String, usize>,
+    sha256: OnceLock<String>,
+}
+
+/// Why a folder of weights was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The folder holds no file of a known name.
+    #[error("weights: {0} holds no model.safetensors, model.safetensors.index.json or model.bin")]
+    Absent(PathBuf),
+    /// A format that is not read here, because reading it can run code or is not Whisper's.
+    #[error("weights: {file} is {found}; allowed are safetensors and CTranslate2 (model.bin)")]
+    Unsupported {
+        /// The file that was looked at.
+        file: PathBuf,
+        /// What it seems to be.
+        found: &'static str,
+    },
+    /// The file contradicts itself or ends too early.
+    #[error("weights: {file} is damaged: {reason}")]
+    Corrupt {
+        /// The damaged file.
+        file: PathBuf,
+        /// What does not hold.
+        reason: String,
+    },
+    /// A tensor that every Whisper has is not there.
+    #[error("weights: tensor {0} is missing")]
+    Missing(String),
+    /// A tensor does not fit to the others, or to the configuration.
+    #[error("weights: tensor {name} has shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// Its shape in the file.
+        found: Vec<usize>,
+        /// The shape that the rest of the model calls for.
+        expected: Vec<usize>,
+    },
+    /// The file could not be read at all.
+    #[error("weights: cannot read {file}")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Weights {
+    /// Opens the checkpoint of a folder: safetensors (one file or shards) or CTranslate2.
+    ///
+    /// # Errors
+    /// [`WeightsError`] if there is none, or it is damaged or of another format.
+    pub fn open(folder: &Path) -> Result<Self, WeightsError> {
+        if folder.join(safetensors::INDEX).is_file() || folder.join(safetensors::SINGLE).is_file() {
+            return safetensors::open(folder);
+        }
+        if folder.join(ctranslate2::FILE).is_file() {
+            return ctranslate2::open(&folder.join(ctranslate2::FILE));
+        }
+        Err(unsupported(folder).unwrap_or_else(|| WeightsError::Absent(folder.to_owned())))
+    }
+
+    /// The SHA-256, in hexadecimal, of the weight files one after the other (of the file, if it
+    /// is one). Computed at the first call.
+    pub fn sha256(&self) -> &str {
+        self.sha256.get_or_init(|| {
+            let mut hasher = Sha256::new();
+            for file in &self.files {
+                hasher.update(&file.map);
+            }
+            hasher
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect()
+        })
+    }
+
+    /// The shape of a tensor, if it is there.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|tensor| tensor.shape.as_slice())
+    }
+
+    /// The number of attention heads that the file itself states for `encoder` or `decoder`.
+    pub(super) fn heads(&self, side: &str) -> Option<usize> {
+        self.heads.get(side).copied()
+    }
+
+    /// Appends the values of a tensor of the given shape, as f32.
+    pub(super) fn append(
+        &self,
+        name: &str,
+        expected: &[usize],
+        out: &mut Vec<f32>,
+    ) -> Result<(), WeightsError> {
+        let stored = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
+        if stored.shape != expected {
+            return Err(WeightsError::Shape {
+                name: name.to_owned(),
+                found: stored.shape.clone(),
+                expected: expected.to_vec(),
+            });
+        }
+        stored.append(&self.files[stored.file].map[stored.bytes.clone()], out);
+        Ok(())
+    }
+
+    pub(super) fn new(
+        files: Vec<MappedFile>,
+        tensors: HashMap<String, Stored>,
+        heads: HashMap<String, usize>,
+    ) -> Self {
+        Self {
+            files,
+            tensors,
+            heads,
+            sha256: OnceLock::new(),
+        }
+    }
+}
+
+/// One mapped weight file.
+#[derive(Debug)]
+pub(super) struct MappedFile {
+    pub(super) path: PathBuf,
+    pub(super) map: Mmap,
+}
+
+impl MappedFile {
+    pub(super) fn open(path: &Path) -> Result<Self, WeightsError> {
+        let unreadable = |source| WeightsError::Unreadable {
+            file: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(unreadable)?;
+        #[expect(
+            unsafe_code,
+            reason = "weights are mapped: gigabytes that are read once, from files nobody writes"
+        )]
+        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
+        let file = Self {
+            path: path.to_owned(),
+            map,
+        };
+        match foreign_format(&file.map) {
+            Some(found) => Err(WeightsError::Unsupported {
+                file: file.path,
+                found,
+            }),
+            None => Ok(file),
+        }
+    }
+
+    pub(super) fn corrupt(&self, reason: impl Into<String>) -> WeightsError {
+        WeightsError::Corrupt {
+            file: self.path.clone(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// How numbers lie in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    F32,
+    F16,
+    Bf16,
+    /// To be divided by the scale of its row.
+    I8,
+}
+
+impl Numbers {
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::I8 => 1,
+        }
+    }
+}
+
+/// Where a tensor lies; whoever makes one has checked that `bytes` is inside the file and that
+/// it holds as many numbers as `shape` says.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) file: usize,
+    pub(super) bytes: Range<usize>,
+    pub(super) numbers: Numbers,
+    pub(super) shape: Vec<usize>,
+    /// One divisor per row, for [`Numbers::I8`] only.
+    pub(super) scale: Vec<f32>,
+}
+
+impl Stored {
+    fn append(&self, bytes: &[u8], out: &mut Vec<f32>) {
+        match self.numbers {
+            Numbers::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
+            Numbers::F16 => out.extend(
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|b| f16::from_le_bytes(*b).to_f32()),
+            ),
+            Numbers::Bf16 => out.extend(
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|b| bf16::from_le_bytes(*b).to_f32()),
+            ),
+            Numbers::I8 => {
+                let columns = (bytes.len() / self.scale.len().max(1)).max(1);
+                for (row, scale) in bytes.chunks(columns).zip(&self.scale) {
+                    out.extend(row.iter().map(|b| f32::from(b.cast_signed()) / scale));
+                }
+            }
+        }
+    }
+}
+
+/// Formats that people try, by their first bytes.
+fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [b'P', b'K', 3, 4, ..] => Some("a pickle archive of PyTorch"),
+        [0x80, 2..=5, ..] => Some("a Python pickle"),
+        [b'G', b'G', b'U', b'F', ..] => Some("GGUF"),
+        [b'l', b'm', b'g', b'g', ..] => Some("ggml (whisper.cpp)"),
+        _ => None,
+    }
+}
+
+fn unsupported(folder: &Path) -> Option<WeightsError> {
+    folder.read_dir().ok()?.flatten().find_map(|entry| {
+        let file = entry.path();
+        let found = match file.extension()?.to_str()? {
+            "pt" | "pth" | "ckpt" => "a Python pickle",
+            "gguf" => "GGUF",
+            "onnx" => "ONNX",
+            "bin" if file.file_name()?.to_str()?.starts_with("ggml") => "ggml (whisper.cpp)",
+            "bin" if file.file_name()?.to_str()?.starts_with("pytorch_model") => "a Python pickle",
+            _ => return None,
+        };
+        Some(WeightsError::Unsupported { file, found })
+    })
+}
