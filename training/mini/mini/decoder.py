@@ -12,7 +12,6 @@ from diffusers import AutoencoderKL
 from . import common, vae
 
 CHANNELS = (16, 32, 64, 96)
-CROP = 10  # latent px: 80 px of picture
 NOISE = 0.12  # std added to latents, in units of their own std: what a UNet gets wrong, the decoder forgives
 
 
@@ -26,19 +25,14 @@ def warm_start(big: AutoencoderKL, small: AutoencoderKL) -> int:
 
 
 def pairs(z, x, n, rng, guesses=None):
-    """Random windows of latents with the picture (8 px a latent) they stand for; half of them as guessed by
-    the UNet where there are guesses (stage 5)."""
-    size = z.shape[-1]
-    zs, xs = torch.empty(n, 4, CROP, CROP), np.empty((n, CROP * 8, CROP * 8, 3), np.uint8)
-    for k, i in enumerate(rng.integers(0, len(z), n)):
-        top, left = rng.integers(0, size - CROP + 1, 2)
-        source = z[i]
-        if guesses is not None and k % 2:
-            j = rng.integers(0, len(guesses[0]))
-            i, source = int(guesses[0][j]), guesses[1][j].float()
-        zs[k] = source[:, top:top + CROP, left:left + CROP]
-        xs[k] = x[i, top * 8:(top + CROP) * 8, left * 8:(left + CROP) * 8]
-    return zs.to(common.DEVICE), common.to_float(xs).to(common.DEVICE)
+    """Latents with the picture they stand for; half of them as guessed by the UNet where there are guesses
+    (stage 5). Whole pictures: of a window, the border would have to be drawn but could not be judged."""
+    which = rng.integers(0, len(z), n)
+    latents = z[which].clone()
+    for k in range(1, n if guesses is not None else 0, 2):
+        j = rng.integers(0, len(guesses[0]))
+        which[k], latents[k] = int(guesses[0][j]), guesses[1][j].float()
+    return latents.to(common.DEVICE), common.to_float(np.stack([x[i] for i in which])).to(common.DEVICE)
 
 
 class Critic(torch.nn.Module):
@@ -69,17 +63,15 @@ def decoder_step(model, critic, z, x, weight):
     with common.autocast():
         r = model.decode(z).sample
     r = r.float()
-    # Two latent px at a window's border lack their neighbours: they are drawn but not judged.
-    inner = np.s_[..., 8:-8, 8:-8]
-    loss = likeness(r[inner], x[inner])
+    loss = likeness(r, x)
     if weight:
         with common.autocast():
-            score, fake = critic(r[inner])
+            score, fake = critic(r)
             with torch.no_grad():
-                _, real = critic(x[inner])
+                _, real = critic(x)
         match = sum((a.float() - b.float()).abs().mean() for a, b in zip(fake, real))
         loss = loss + weight * (0.5 * match - 0.1 * score.float().mean())
-    return loss, r.detach()[inner], x[inner]
+    return loss, r.detach(), x
 
 
 def critic_step(critic, opt, r, x):
@@ -96,6 +88,14 @@ def validate(model, z, x):
     r = torch.cat([model.decode(z[k:k + 16]).sample for k in range(0, len(z), 16)])
     sharp = lambda p: float(sum(e.abs().mean() for e in vae.edges(p)))
     return common.psnr(r, x), sharp(r.clamp(-1, 1)) / sharp(x)
+
+
+def publish(run: Path) -> None:
+    """The two halves may be trained at the same time; the shipped folder takes each from its own checkpoint."""
+    model = vae.build(CHANNELS, 128)
+    model.load_state_dict(common.load(run / "decoder.pt")["model"])
+    model.load_state_dict(common.load(run / "encoder.pt") or {}, strict=False)
+    model.save_pretrained(run / "vae128")
 
 
 def train_decoder(a, model, z, x, held, guesses):
@@ -129,7 +129,7 @@ def train_decoder(a, model, z, x, held, guesses):
                   f"{step * a.batch / budget.spent:.0f}/s", flush=True)
             common.save_atomic(dict(model=model.state_dict(), critic=critic.state_dict(), opt=opt.state_dict(), copt=copt.state_dict(),
                                     step=step, spent=budget.spent), check)
-            model.save_pretrained(a.run / "vae128")
+            publish(a.run)
     print("decoder done", step, step * a.batch, flush=True)
 
 
@@ -144,7 +144,7 @@ def train_encoder(a, model, z, x):
         target, picture = pairs(z, x, a.batch, rng)
         with common.autocast():
             got = model.encode(picture).latent_dist.mean
-        loss = F.smooth_l1_loss(got.float()[..., 1:-1, 1:-1], target[..., 1:-1, 1:-1], beta=0.2)
+        loss = F.smooth_l1_loss(got.float(), target, beta=0.2)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(params, 1.0)
@@ -156,7 +156,8 @@ def train_encoder(a, model, z, x):
     with torch.no_grad():
         model.quant_conv.weight[4:] = 0
         model.quant_conv.bias[4:] = -8.0
-    model.save_pretrained(a.run / "vae128")
+    common.save_atomic({k: v for k, v in model.state_dict().items() if k.startswith(("encoder.", "quant_conv."))}, a.run / "encoder.pt")
+    publish(a.run)
 
 
 def main():
@@ -166,7 +167,7 @@ def main():
     p.add_argument("--run", type=Path, required=True, help="folder with vae64; receives vae128")
     p.add_argument("--minutes", type=float)
     p.add_argument("--steps", type=int)
-    p.add_argument("--batch", type=int, default=12 if common.DEVICE == "cpu" else 64)
+    p.add_argument("--batch", type=int, default=6 if common.DEVICE == "cpu" else 64)
     p.add_argument("--lr", type=float, default=1.5e-3)
     p.add_argument("--critic", type=float, default=0.15)
     p.add_argument("--critic-from", type=float, default=0.6)

@@ -55,14 +55,14 @@ def blobs(picture) -> int:
 def objects(paint, judge, result, failed):
     hits, times = [], []
     for k, (tail, when) in enumerate(CONTEXTS):
-        x = paint([captions.article(key) + tail for key in vocab.KEYS], seed=1000 * k)
+        x = paint([captions.article(key) + tail for key in vocab.CORE], seed=1000 * k)
         p = judge(x)
         best = judge.best(p, "object")
-        hits += [b == key for b, key in zip(best, vocab.KEYS)]
-        for b, key in zip(best, vocab.KEYS):
+        hits += [b == key for b, key in zip(best, vocab.CORE)]
+        for b, key in zip(best, vocab.CORE):
             if b != key:
                 failed.setdefault(key, []).append(b)
-        result[f"object{tail or ' alone'}"] = float(np.mean(hits[-len(vocab.KEYS):]))
+        result[f"object{tail or ' alone'}"] = float(np.mean(hits[-len(vocab.CORE):]))
         if when:
             times += [b == when for b in judge.best(p, "time")]
     result["object"] = float(np.mean(hits))
@@ -83,15 +83,15 @@ def lands(paint, judge, result, times):
 
 
 def attributes(paint, judge, result):
-    keys = [k for k, c in vocab.CONCEPTS.items() if len(c["colours"]) > 6]
+    keys = [k for k in vocab.CORE if len(vocab.CONCEPTS[k]["colours"]) > 6]
     ask = [(k, c) for k in keys for c in HUES]
     x = paint([f"{captions.article(f'{c} {k}')} on a white background" for k, c in ask], seed=5)
     result["colour"] = float(np.mean([hue_right(p, c) for p, (_, c) in zip(x, ask)]))
     result["object when coloured"] = float(np.mean([b == k for b, (k, _) in zip(judge.best(judge(x), "object"), ask)]))
-    sides = [(k, s) for k in vocab.KEYS[::3] for s in ("left", "right")]
+    sides = [(k, s) for k in vocab.CORE[::3] for s in ("left", "right")]
     x = paint([f"{captions.article(k)} on the {s} on a white background" for k, s in sides], seed=9)
     result["side"] = float(np.mean([(centre(p) < 0.44) if s == "left" else (centre(p) > 0.56) for p, (_, s) in zip(x, sides)]))
-    counts = [(k, n) for k in vocab.KEYS[::4] for n in (2, 3)]
+    counts = [(k, n) for k in vocab.CORE[::4] for n in (2, 3)]
     x = paint([f"{'two' if n == 2 else 'three'} {captions.plural(k)} on a white background" for k, n in counts], seed=11)
     result["count"] = float(np.mean([blobs(p) == n for p, (_, n) in zip(x, counts)]))
 
@@ -99,11 +99,11 @@ def attributes(paint, judge, result):
 def both(paint, judge, result):
     """Two objects: are both among the judge's first two?"""
     for rel, words in (("beside", "next to"), ("under", "sitting under")):
-        pairs = [(a, b) for a, b in zip(vocab.KEYS, vocab.KEYS[37:] + vocab.KEYS[:37])][::2]
+        pairs = [(a, b) for a, b in zip(vocab.CORE, vocab.CORE[23:] + vocab.CORE[:23])][::2]
         p = judge(paint([f"{captions.article(a)} {words} {captions.article(b)}" for a, b in pairs], seed=13))
-        cols = [INDEX[f"object={k}"] for k in vocab.KEYS]
+        cols = [INDEX[f"object={k}"] for k in vocab.CORE]
         top = p[:, cols].topk(2, 1).indices.tolist()
-        result[f"both objects, {rel}"] = float(np.mean([{vocab.KEYS[i] for i in t} == {a, b} for t, (a, b) in zip(top, pairs)]))
+        result[f"both objects, {rel}"] = float(np.mean([{vocab.CORE[i] for i in t} == {a, b} for t, (a, b) in zip(top, pairs)]))
 
 
 def sharp(paint, data: Path, result):

@@ -2,6 +2,7 @@
 
 Such guesses are a little soft, as drawn latents are. A decoder that has learned from them too draws them crisp."""
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from diffusers import UNet2DConditionModel
 from transformers import CLIPTextModel
 
 from . import common, tok
-from .unet import alphas, latents, prepare, wordings
+from .unet import alphas, latents, prepare
 
 LOW, HIGH = 120, 420  # timesteps; beyond these the guess is another picture, not a softer one
 
@@ -26,7 +27,8 @@ def main():
     t = tok.load(a.run / "tokenizer")
     text = CLIPTextModel.from_pretrained(a.run / "text").to(common.DEVICE).eval()
     unet = prepare(UNet2DConditionModel.from_pretrained(a.run / "unet")).eval()
-    z, (_, ids), ac = latents(a.data, a.run), wordings(a.data, t, a.seed), alphas()
+    z, ac = latents(a.data, a.run), alphas()
+    said = [json.loads(line)["caption"] for line in open(a.data / "scenes.jsonl")]
     which = torch.randperm(len(z) - 512)[: a.n]
     out = []
     for k in range(0, len(which), 64):
@@ -36,7 +38,7 @@ def main():
         s = ac[when].view(-1, 1, 1, 1)
         noisy = s.sqrt() * x + (1 - s).sqrt() * torch.randn_like(x)
         with common.autocast():
-            v = unet(noisy, when, text(ids[i, 0].to(common.DEVICE)).last_hidden_state).sample
+            v = unet(noisy, when, text(tok.encode(t, [said[j] for j in i]).to(common.DEVICE)).last_hidden_state).sample
         out.append((s.sqrt() * noisy - (1 - s).sqrt() * v.float()).half().cpu())
     torch.save((which, torch.cat(out)), a.data / "guess.pt")
     print("guesses", len(which), "off by", float((torch.cat(out).float() - z[which].float()).pow(2).mean().sqrt()), flush=True)

@@ -32,7 +32,7 @@ def label(m) -> np.ndarray:
 
 def build() -> nn.Module:
     layers, c = [], 3
-    for width, stride in ((32, 2), (64, 1), (64, 2), (128, 1), (128, 2), (192, 1), (192, 2)):
+    for width, stride in ((32, 2), (48, 1), (64, 2), (96, 1), (128, 2), (160, 1), (160, 2)):
         layers += [nn.Conv2d(c, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
         c = width
     return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * c, len(NAMES))).to(common.DEVICE)

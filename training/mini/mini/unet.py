@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from transformers import CLIPTextModel
 
-from . import captions, common, tok
+from . import captions, common, tok, vocab
 
 CHANNELS, ATTENTION, HEADS, GROUPS = (64, 96, 144), (False, True, True), 4, 8
 SCHEDULE = dict(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="trailing",
@@ -59,22 +59,31 @@ def wordings(data: Path, t, seed: int):
 
 
 class Draw:
-    """Picks training samples: `fixed` is the share of easy scenes in a batch."""
+    """Picks training samples from four pools: easy single objects, single objects, pairs, landscapes."""
 
     def __init__(self, facts, held: int, seed: int):
-        flags = np.array([m["fixed"] for m in facts[:-held]])
-        self.pools = [np.flatnonzero(~flags), np.flatnonzero(flags)]
-        self.rng, self.queue = np.random.default_rng(seed), [np.empty(0, int), np.empty(0, int)]
+        pools = [[], [], [], []]
+        for i, m in enumerate(facts[:-held]):
+            if all(key in vocab.CORE for key, _ in m["objs"]):
+                pools[3 if not m["objs"] else 2 if len(m["objs"]) > 1 else 0 if m["fixed"] else 1].append(i)
+        self.pools, self.rng = [np.array(p) for p in pools], np.random.default_rng(seed)
+        self.queue = [np.empty(0, int)] * 4
+        print("pools", [len(p) for p in pools], flush=True)
 
-    def take(self, which: int, n: int):
-        while len(self.queue[which]) < n:
-            self.queue[which] = np.concatenate([self.queue[which], self.rng.permutation(self.pools[which])])
-        out, self.queue[which] = self.queue[which][:n], self.queue[which][n:]
-        return out
+    def batch(self, n: int, shares):
+        out = []
+        for k, count in enumerate(self.rng.multinomial(n, shares)):
+            while len(self.queue[k]) < count:
+                self.queue[k] = np.concatenate([self.queue[k], self.rng.permutation(self.pools[k])])
+            out.append(self.queue[k][:count])
+            self.queue[k] = self.queue[k][count:]
+        return torch.from_numpy(np.concatenate(out))
 
-    def batch(self, n: int, fixed: float):
-        k = int(np.floor(n * fixed + self.rng.random()))
-        return torch.from_numpy(np.concatenate([self.take(1, k), self.take(0, n - k)]))
+
+def shares(p: float):
+    """Of the four pools: easy objects at first, then the rest; landscapes are learned soonest and fade."""
+    early, middle, late = (0.64, 0, 0, 0.36), (0.25, 0.25, 0.15, 0.35), (0.35, 0.34, 0.17, 0.14)
+    return early if p < 0.2 else middle if p < 0.45 else late
 
 
 def alphas() -> torch.Tensor:
@@ -111,11 +120,6 @@ def save(run: Path, model, ema, name="unet"):
     model.save_pretrained(run / name)
     ema.swap()
     DDIMScheduler(**SCHEDULE).save_pretrained(run / "scheduler")
-
-
-def easy_share(p: float) -> float:
-    """All easy at first, then 40 %, a little at the end."""
-    return 1.0 if p < 0.18 else 0.40 if p < 0.7 else 0.15
 
 
 def options():
@@ -158,7 +162,7 @@ def main():
     while (p := budget.progress(step)) < 1 and not stop:
         for g in opt.param_groups:
             g["lr"] = a.lr * min(1, (step + 1) / 200) * common.cosine(p, a.decay_from, 0.01)
-        k = draw.batch(a.batch, easy_share(p))
+        k = draw.batch(a.batch, shares(p))
         i = ids[k, torch.randint(0, RECAPTIONS, (len(k),))]
         i[torch.rand(len(k)) < 0.1] = null  # for classifier-free guidance
         with torch.no_grad():
