@@ -12,9 +12,9 @@ pub(crate) mod languages;
 mod layers;
 mod products;
 mod safetensors;
-pub(crate) mod tokens;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+pub(crate) mod tokens;
 mod weights;
 
 use std::path::Path;
@@ -57,22 +57,10 @@ impl Whisper {
         let settings = dims::Settings::read(folder)?;
         let dims = Dims::read(&weights, &settings)?;
         let tokens = Tokens::read(folder, &dims, &settings)?;
-        let loader = Loader {
-            weights: &weights,
-            dims: &dims,
-            device,
-        };
+        let loader = Loader { weights: &weights, dims: &dims, device };
         let encoder = Encoder::load(loader)?;
         let decoder = Decoder::load(loader)?;
-        Ok(Self {
-            weights,
-            dims,
-            encoder,
-            decoder,
-            tokens,
-            mel: Mel::new(dims.mels),
-            device: device.clone(),
-        })
+        Ok(Self { weights, dims, encoder, decoder, tokens, mel: Mel::new(dims.mels), device: device.clone() })
     }
 
     /// Writes down what is said in a recording of 16 kHz mono samples, of any length.
@@ -97,9 +85,7 @@ impl Whisper {
     /// The window has another size, or a token or their number is beyond what the model takes.
     pub fn logits(&self, window: Vec<f32>, tokens: &[u32]) -> anyhow::Result<Vec<f32>> {
         let heard = self.hear(window)?;
-        let states = self
-            .decoder
-            .forward(tokens, &heard, &mut self.decoder.start(1)?)?;
+        let states = self.decoder.forward(tokens, &heard, &mut self.decoder.start(1)?)?;
         let last = states.narrow(0, tokens.len().saturating_sub(1), 1)?;
         Ok(self.decoder.logits(&last)?.squeeze(0)?.to_vec1()?)
     }
@@ -117,8 +103,7 @@ impl Whisper {
     /// Encodes a window of log-mel values, bins × frames, band after band.
     pub(crate) fn hear(&self, window: Vec<f32>) -> candle_core::Result<Heard> {
         let window = Tensor::from_vec(window, (self.dims.mels, self.dims.frames()), &self.device)?;
-        self.decoder
-            .hear(&self.encoder.forward(&window.t()?.contiguous()?)?)
+        self.decoder.hear(&self.encoder.forward(&window.t()?.contiguous()?)?)
     }
 
     pub(crate) fn decoder(&self) -> &Decoder {

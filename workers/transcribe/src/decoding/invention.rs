@@ -35,14 +35,23 @@ impl Transcript {
 const SURE_NO_SPEECH: f32 = 0.25;
 const SURE_LOGPROB: f32 = -0.5;
 
-/// Whether a segment is nothing that anybody said.
-pub(super) fn is_invented(segment: &Segment) -> bool {
+/// Which segments of one window are nothing that anybody said. A courtesy beside other words is
+/// believed, credits of subtitles are not.
+pub(super) fn invented(segments: &[Segment]) -> Vec<bool> {
+    let alone: Vec<bool> = segments.iter().map(|segment| is_invented(segment, true)).collect();
+    if alone.iter().all(|invented| *invented) {
+        return alone;
+    }
+    segments.iter().map(|segment| is_invented(segment, false)).collect()
+}
+
+fn is_invented(segment: &Segment, alone: bool) -> bool {
     let words = normalize(&strip_notes(&segment.text));
     if words.is_empty() {
         return true;
     }
-    let known =
-        PHRASES.contains(&words.as_str()) || CREDITS.iter().any(|credit| words.contains(credit));
+    let courtesy = alone && PHRASES.contains(&words.as_str());
+    let known = courtesy || CREDITS.iter().any(|credit| words.contains(credit));
     known && (segment.no_speech_prob > SURE_NO_SPEECH || segment.avg_logprob < SURE_LOGPROB)
 }
 
@@ -65,12 +74,8 @@ fn strip_notes(text: &str) -> String {
 
 /// Lower-case words with one space between them.
 fn normalize(text: &str) -> String {
-    let words =
-        text.split(|symbol: char| !symbol.is_alphanumeric() && symbol != '\'' && symbol != '’');
-    let words: Vec<String> = words
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect();
+    let words = text.split(|symbol: char| !symbol.is_alphanumeric() && symbol != '\'' && symbol != '’');
+    let words: Vec<String> = words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
     words.join(" ")
 }
 
@@ -171,43 +176,33 @@ mod tests {
 
     #[test]
     fn notes_about_noises_are_never_speech() {
-        for text in [
-            "[Music]",
-            " (upbeat music) ",
-            "♪♪",
-            "*sighs*",
-            "...",
-            "[BLANK_AUDIO]",
-        ] {
-            assert!(is_invented(&segment(text, 0.0, -0.1)), "{text}");
+        for text in ["[Music]", " (upbeat music) ", "♪♪", "*sighs*", "...", "[BLANK_AUDIO]"] {
+            assert_eq!(invented(&[segment(text, 0.0, -0.1)]), [true], "{text}");
         }
     }
 
     #[test]
     fn a_courtesy_counts_only_where_speech_is_sure() {
-        for text in [
-            "Thank you.",
-            "Thanks for watching!",
-            "Subtitles by the Amara.org community",
-            "字幕由Amara.org社区提供",
-        ] {
-            assert!(is_invented(&segment(text, 0.6, -0.3)), "{text}");
-            assert!(is_invented(&segment(text, 0.1, -0.8)), "{text}");
-            assert!(!is_invented(&segment(text, 0.1, -0.2)), "{text}");
+        for text in
+            ["Thank you.", "Thanks for watching!", "Subtitles by the Amara.org community", "字幕由Amara.org社区提供"]
+        {
+            assert_eq!(invented(&[segment(text, 0.6, -0.3)]), [true], "{text}");
+            assert_eq!(invented(&[segment(text, 0.1, -0.8)]), [true], "{text}");
+            assert_eq!(invented(&[segment(text, 0.1, -0.2)]), [false], "{text}");
         }
     }
 
     #[test]
     fn a_sentence_is_kept_even_where_the_model_doubts() {
-        assert!(!is_invented(&segment(
-            "Thank you for the red apple.",
-            0.7,
-            -0.9
-        )));
-        assert!(!is_invented(&segment(
-            "[Music] Paint a mountain",
-            0.7,
-            -0.9
-        )));
+        for text in ["Thank you for the red apple.", "[Music] Paint a mountain"] {
+            assert_eq!(invented(&[segment(text, 0.7, -0.9)]), [false], "{text}");
+        }
+    }
+
+    #[test]
+    fn beside_other_words_a_courtesy_is_kept_and_credits_are_not() {
+        let texts = ["Paint a mountain.", "Thank you.", "Thanks for watching!"];
+        let segments = texts.map(|text| segment(text, 0.3, -0.6));
+        assert_eq!(invented(&segments), [false, false, true]);
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{
     OnProgress, Options, Progress, Segment, Stopped, Task, Transcript,
-    invention::is_invented,
+    invention::invented,
     segments::{Cut, FRAMES_PER_SECOND, cut},
     window::{Decoded, Window, detect_language},
 };
@@ -44,15 +44,8 @@ pub(crate) fn transcribe(
     let mut heard = Some(recording.hear(0)?);
     let (language, language_probability) = recording.language(heard.as_ref())?;
     let task = options.task_for(language.code);
-    let beginning = whisper
-        .tokens()
-        .beginning(language, task, options.timestamps)?;
-    if let Some(hint) = options
-        .hint
-        .as_deref()
-        .map(str::trim)
-        .filter(|hint| !hint.is_empty())
-    {
+    let beginning = whisper.tokens().beginning(language, task, options.timestamps)?;
+    if let Some(hint) = options.hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty()) {
         recording.history = whisper.tokens().encode(&format!(" {hint}"))?;
     }
     let mut frame = 0;
@@ -64,6 +57,7 @@ pub(crate) fn transcribe(
         frame += recording.write(frame, &window, &beginning)?;
         recording.report(frame as f64 / FRAMES_PER_SECOND)?;
     }
+    recording.report(recording.seconds())?;
     Ok(recording.finish(language, language_probability, task))
 }
 
@@ -89,9 +83,7 @@ impl Recording<'_, '_> {
 
     fn hear(&mut self, frame: usize) -> anyhow::Result<Heard> {
         self.report(frame as f64 / FRAMES_PER_SECOND)?;
-        Ok(self
-            .whisper
-            .hear(self.mel.window(frame, self.whisper.dims().frames()))?)
+        Ok(self.whisper.hear(self.mel.window(frame, self.whisper.dims().frames()))?)
     }
 
     fn language(&self, heard: Option<&Heard>) -> anyhow::Result<(&'static Language, Option<f32>)> {
@@ -116,18 +108,12 @@ impl Recording<'_, '_> {
             return Ok(frames);
         }
         let (cuts, done) = cut(&decoded.tokens, self.whisper.tokens(), frames);
+        let mut segments = Vec::with_capacity(cuts.len());
         for cut in &cuts {
-            let text = self.whisper.tokens().decode(cut.tokens)?;
-            let segment = self.segment(text.trim(), cut, frame, &decoded);
-            match is_invented(&segment) {
-                true if segment.text.is_empty() => {}
-                true => self.invented.push(segment),
-                false => {
-                    self.text.push_str(&text);
-                    self.history.extend(&segment.tokens);
-                    self.segments.push(segment);
-                }
-            }
+            segments.push(self.segment(cut, frame, &decoded)?);
+        }
+        for (segment, invented) in std::iter::zip(&segments, invented(&segments)) {
+            self.add(segment, invented);
         }
         if !self.options.condition_on_previous || decoded.temperature > MAX_TRUSTED_TEMPERATURE {
             self.trusted_from = self.history.len();
@@ -136,12 +122,7 @@ impl Recording<'_, '_> {
         Ok(if done == 0 { frames } else { done })
     }
 
-    fn decode(
-        &mut self,
-        frame: usize,
-        heard: &Heard,
-        beginning: &[u32],
-    ) -> anyhow::Result<Decoded> {
+    fn decode(&mut self, frame: usize, heard: &Heard, beginning: &[u32]) -> anyhow::Result<Decoded> {
         let window = Window {
             whisper: self.whisper,
             options: self.options,
@@ -156,19 +137,31 @@ impl Recording<'_, '_> {
         window.decode(&mut |seconds| report(on_progress, start + seconds, total))
     }
 
-    fn segment(&self, text: &str, cut: &Cut<'_>, frame: usize, decoded: &Decoded) -> Segment {
+    /// A segment whose text still has the spaces around it.
+    fn segment(&self, cut: &Cut<'_>, frame: usize, decoded: &Decoded) -> anyhow::Result<Segment> {
         let offset = frame as f64 / FRAMES_PER_SECOND;
         // Whisper hears silence behind the end of a recording and sometimes puts a time into it.
         let total = self.seconds();
-        Segment {
+        Ok(Segment {
             start: (offset + cut.start).min(total),
             end: (offset + cut.end).min(total),
-            text: text.to_owned(),
+            text: self.whisper.tokens().decode(cut.tokens)?,
             tokens: cut.tokens.to_vec(),
             avg_logprob: decoded.avg_logprob,
             compression_ratio: decoded.compression_ratio,
             no_speech_prob: decoded.no_speech_prob,
             temperature: decoded.temperature,
+        })
+    }
+
+    fn add(&mut self, segment: &Segment, invented: bool) {
+        let trimmed = Segment { text: segment.text.trim().to_owned(), ..segment.clone() };
+        if !invented {
+            self.text.push_str(&segment.text);
+            self.history.extend(&segment.tokens);
+            self.segments.push(trimmed);
+        } else if !trimmed.text.is_empty() {
+            self.invented.push(trimmed);
         }
     }
 
@@ -177,12 +170,7 @@ impl Recording<'_, '_> {
         report(self.on_progress, done, total)
     }
 
-    fn finish(
-        self,
-        language: &'static Language,
-        language_probability: Option<f32>,
-        task: Task,
-    ) -> Transcript {
+    fn finish(self, language: &'static Language, language_probability: Option<f32>, task: Task) -> Transcript {
         Transcript {
             text: self.text.trim().to_owned(),
             language: language.code,
@@ -196,10 +184,7 @@ impl Recording<'_, '_> {
 }
 
 fn report(on_progress: &mut OnProgress<'_>, done: f64, total: f64) -> Result<(), Stopped> {
-    match on_progress(Progress {
-        done: done.min(total),
-        total,
-    }) {
+    match on_progress(Progress { done: done.min(total), total }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Stopped),
     }

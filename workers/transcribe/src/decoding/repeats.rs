@@ -35,10 +35,7 @@ mod tests {
     #[test]
     fn a_loop_is_found_and_cut_after_its_first_round() {
         let unit = [5, 6, 7, 8, 9, 10, 11];
-        let tokens: Vec<u32> = [1, 2, 3]
-            .into_iter()
-            .chain(unit.into_iter().cycle().take(28))
-            .collect();
+        let tokens: Vec<u32> = [1, 2, 3].into_iter().chain(unit.into_iter().cycle().take(28)).collect();
         assert_eq!(end_of_first_in_loop(&tokens), Some(10));
         assert_eq!(end_of_first_in_loop(&tokens[..tokens.len() - 1]), None);
     }

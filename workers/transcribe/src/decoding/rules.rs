@@ -44,15 +44,10 @@ impl Rules<'_> {
 
     /// Time does not run backwards, and a segment is not empty.
     fn keep_order(&self, logits: &mut [f32], written: &[u32]) {
-        let Some(last) = written
-            .iter()
-            .rev()
-            .find(|token| self.tokens.is_timestamp(**token))
-        else {
+        let Some(last) = written.iter().rev().find(|token| self.tokens.is_timestamp(**token)) else {
             return;
         };
-        let second_of_pair =
-            written.len() > 1 && !self.tokens.is_timestamp(written[written.len() - 2]);
+        let second_of_pair = written.len() > 1 && !self.tokens.is_timestamp(written[written.len() - 2]);
         let may_repeat = self.after_timestamp(written) && second_of_pair;
         let earliest = *last as usize + usize::from(!may_repeat);
         let end = earliest.min(logits.len());
@@ -80,9 +75,7 @@ impl Rules<'_> {
     }
 
     fn after_timestamp(&self, written: &[u32]) -> bool {
-        written
-            .last()
-            .is_some_and(|token| self.tokens.is_timestamp(*token))
+        written.last().is_some_and(|token| self.tokens.is_timestamp(*token))
     }
 
     fn first(&self) -> usize {
@@ -93,5 +86,58 @@ impl Rules<'_> {
 fn forbid(logits: &mut [f32], tokens: &[u32]) {
     for token in tokens {
         logits[*token as usize] = f32::NEG_INFINITY;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::whisper::tests::load;
+
+    const END: u32 = 10;
+    const FIRST: u32 = 20;
+
+    /// The tokens that may follow, if all were equally likely but for those given.
+    fn allowed(written: &[u32], likely: &[(u32, f32)]) -> Vec<u32> {
+        let whisper = load();
+        let rules = Rules { tokens: whisper.tokens(), timestamps: true, max_first_timestamp: 5 };
+        let mut logits = vec![0f32; 64];
+        likely.iter().for_each(|(token, logit)| logits[*token as usize] = *logit);
+        rules.apply(&mut logits, written);
+        (0..64).filter(|token| logits[*token as usize] > f32::NEG_INFINITY).collect()
+    }
+
+    #[test]
+    fn a_window_begins_with_a_time_not_later_than_allowed() {
+        assert_eq!(allowed(&[], &[(3, 50.0)]), (FIRST..=FIRST + 5).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn after_a_pair_of_times_comes_text_and_after_one_the_end_or_its_partner() {
+        let text = |token: &u32| *token < END;
+        assert!(allowed(&[FIRST], &[]).iter().filter(|token| **token < FIRST).any(text));
+        assert!(allowed(&[FIRST], &[]).iter().all(|token| *token < FIRST));
+        assert!(allowed(&[FIRST, 1, 30, 30], &[]).iter().all(|token| *token < FIRST));
+        let after_one = allowed(&[FIRST, 1, 30], &[(END, 9.0)]);
+        assert!(after_one.contains(&END) && after_one.contains(&30) && !after_one.iter().any(text));
+    }
+
+    #[test]
+    fn time_does_not_run_backwards_and_a_segment_is_not_empty() {
+        let after_text = allowed(&[FIRST + 4, 1, 2], &[(1, 9.0)]);
+        assert!(after_text.contains(&1) && after_text.contains(&(FIRST + 5)));
+        assert!(!(FIRST..=FIRST + 4).any(|token| after_text.contains(&token)));
+    }
+
+    #[test]
+    fn a_time_is_taken_when_all_times_together_are_likelier_than_any_text() {
+        assert!(allowed(&[FIRST, 1], &[(2, 1.0)]).iter().all(|token| *token >= FIRST));
+        assert!(allowed(&[FIRST, 1], &[(2, 9.0)]).contains(&2));
+    }
+
+    #[test]
+    fn steering_tokens_are_never_written() {
+        let after_text = allowed(&[FIRST, 1], &[(2, 9.0)]);
+        assert!([11, 14, 15, 16, 17, 18, 19].iter().all(|token| !after_text.contains(token)));
     }
 }

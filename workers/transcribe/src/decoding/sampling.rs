@@ -13,16 +13,12 @@ pub(super) struct Draws {
 impl Draws {
     /// Draws for one attempt at the window that begins at a frame.
     pub(super) fn new(seed: u64, frame: usize, attempt: usize) -> Self {
-        Self {
-            key: mix(mix(mix(seed) ^ frame as u64) ^ attempt as u64),
-        }
+        Self { key: mix(mix(mix(seed) ^ frame as u64) ^ attempt as u64) }
     }
 
     /// A number in [0, 1) for a step.
     fn draw(self, step: usize) -> f64 {
-        let bits = mix(self
-            .key
-            .wrapping_add((step as u64 + 1).wrapping_mul(GOLDEN)));
+        let bits = mix(self.key.wrapping_add((step as u64 + 1).wrapping_mul(GOLDEN)));
         (bits >> 11) as f64 / (1u64 << 53) as f64
     }
 }
@@ -41,16 +37,9 @@ pub(super) fn pick(logits: &[f32], temperature: f32, draws: Draws, step: usize) 
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let token = if temperature > 0.0 {
         let scale = f64::from(temperature).recip();
-        sample(
-            logits,
-            |logit| (f64::from(logit - largest) * scale).exp(),
-            draws.draw(step),
-        )
+        sample(logits, |logit| (f64::from(logit - largest) * scale).exp(), draws.draw(step))
     } else {
-        logits
-            .iter()
-            .position(|logit| *logit == largest)
-            .unwrap_or(0)
+        logits.iter().position(|logit| *logit == largest).unwrap_or(0)
     };
     (token as u32, logits[token] - log_sum_exp(logits))
 }
@@ -60,11 +49,7 @@ fn sample(logits: &[f32], weight: impl Fn(f32) -> f64, share: f64) -> usize {
     let total: f64 = logits.iter().map(|logit| weight(*logit)).sum();
     let mut left = share * total;
     let mut last = 0;
-    for (token, logit) in logits
-        .iter()
-        .enumerate()
-        .filter(|(_, logit)| **logit > f32::NEG_INFINITY)
-    {
+    for (token, logit) in logits.iter().enumerate().filter(|(_, logit)| **logit > f32::NEG_INFINITY) {
         left -= weight(*logit);
         last = token;
         if left < 0.0 {
@@ -85,12 +70,7 @@ pub(super) fn log_sum_exp(logits: &[f32]) -> f32 {
     if largest == f32::NEG_INFINITY {
         return largest;
     }
-    largest
-        + logits
-            .iter()
-            .map(|logit| (logit - largest).exp())
-            .sum::<f32>()
-            .ln()
+    largest + logits.iter().map(|logit| (logit - largest).exp()).sum::<f32>().ln()
 }
 
 #[cfg(test)]
@@ -101,11 +81,7 @@ mod tests {
     fn draws_repeat_for_the_same_place_and_differ_elsewhere() {
         let draws = Draws::new(42, 3000, 1);
         assert_eq!(draws.draw(5), Draws::new(42, 3000, 1).draw(5));
-        for other in [
-            Draws::new(43, 3000, 1),
-            Draws::new(42, 0, 1),
-            Draws::new(42, 3000, 2),
-        ] {
+        for other in [Draws::new(43, 3000, 1), Draws::new(42, 0, 1), Draws::new(42, 3000, 2)] {
             assert_ne!(draws.draw(5), other.draw(5));
         }
         assert_ne!(draws.draw(5), draws.draw(6));
@@ -120,10 +96,7 @@ mod tests {
         }
         for (token, count) in counts.into_iter().enumerate() {
             let expected = probability(&logits, token as u32);
-            assert!(
-                (count as f32 / 20_000.0 - expected).abs() < 0.01,
-                "token {token}: {count}"
-            );
+            assert!((count as f32 / 20_000.0 - expected).abs() < 0.01, "token {token}: {count}");
         }
         assert_eq!(counts[2], 0);
     }

@@ -64,20 +64,11 @@ impl Window<'_> {
             failed.push(decoded);
         }
         let rank = |decoded: &Decoded| (!decoded.repeats(self.options), decoded.avg_logprob);
-        let best = failed.into_iter().max_by(|a, b| {
-            rank(a)
-                .partial_cmp(&rank(b))
-                .unwrap_or(std::cmp::Ordering::Equal)
-        });
+        let best = failed.into_iter().max_by(|a, b| rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal));
         best.ok_or_else(|| anyhow::anyhow!("temperatures: none is given"))
     }
 
-    fn attempt(
-        &self,
-        attempt: usize,
-        temperature: f32,
-        tick: &mut Tick<'_>,
-    ) -> anyhow::Result<Decoded> {
+    fn attempt(&self, attempt: usize, temperature: f32, tick: &mut Tick<'_>) -> anyhow::Result<Decoded> {
         let draws = Draws::new(self.options.seed, self.frame, attempt);
         let mut writer = Writer::start(self)?;
         let rules = self.rules();
@@ -112,21 +103,13 @@ impl Window<'_> {
     }
 
     fn rules(&self) -> Rules<'_> {
-        let max_first_timestamp =
-            (self.options.max_first_timestamp / TIMESTAMP_SECONDS).round() as usize;
-        Rules {
-            tokens: self.whisper.tokens(),
-            timestamps: self.options.timestamps,
-            max_first_timestamp,
-        }
+        let max_first_timestamp = (self.options.max_first_timestamp / TIMESTAMP_SECONDS).round() as usize;
+        Rules { tokens: self.whisper.tokens(), timestamps: self.options.timestamps, max_first_timestamp }
     }
 
     /// Seconds of the window up to the last time that was written.
     fn seconds(&self, tokens: &[u32]) -> f64 {
-        let last = tokens
-            .iter()
-            .rev()
-            .find(|token| self.whisper.tokens().is_timestamp(**token));
+        let last = tokens.iter().rev().find(|token| self.whisper.tokens().is_timestamp(**token));
         last.map_or(0.0, |token| self.whisper.tokens().seconds(*token))
     }
 
@@ -192,28 +175,14 @@ impl<'a> Writer<'a> {
         );
         let mut written = decoder.start(1)?;
         let states = decoder.forward(&prompt, heard, &mut written)?;
-        let first = decoder
-            .logits(&states.narrow(0, start, 1)?)?
-            .squeeze(0)?
-            .to_vec1()?;
+        let first = decoder.logits(&states.narrow(0, start, 1)?)?.squeeze(0)?.to_vec1()?;
         let state = states.narrow(0, prompt.len() - 1, 1)?;
-        Ok(Self {
-            whisper,
-            heard,
-            written,
-            state,
-            no_speech_prob: probability(&first, whisper.tokens().no_speech),
-        })
+        Ok(Self { whisper, heard, written, state, no_speech_prob: probability(&first, whisper.tokens().no_speech) })
     }
 
     /// Scores of the token after the last.
     fn logits(&self) -> anyhow::Result<Vec<f32>> {
-        Ok(self
-            .whisper
-            .decoder()
-            .logits(&self.state)?
-            .squeeze(0)?
-            .to_vec1()?)
+        Ok(self.whisper.decoder().logits(&self.state)?.squeeze(0)?.to_vec1()?)
     }
 
     /// Adds a token; false if the context is full.
@@ -221,33 +190,21 @@ impl<'a> Writer<'a> {
         if self.written.length() == self.whisper.dims().text_context {
             return Ok(false);
         }
-        self.state = self
-            .whisper
-            .decoder()
-            .forward(&[token], self.heard, &mut self.written)?;
+        self.state = self.whisper.decoder().forward(&[token], self.heard, &mut self.written)?;
         Ok(true)
     }
 }
 
 /// How likely a window is in each of the languages that the model reads, likeliest first; none if
 /// it reads only English.
-pub(super) fn detect_language(
-    whisper: &Whisper,
-    heard: &Heard,
-) -> anyhow::Result<Vec<(&'static Language, f32)>> {
+pub(super) fn detect_language(whisper: &Whisper, heard: &Heard) -> anyhow::Result<Vec<(&'static Language, f32)>> {
     let decoder = whisper.decoder();
     let state = decoder.forward(&[whisper.tokens().start], heard, &mut decoder.start(1)?)?;
     let logits: Vec<f32> = decoder.logits(&state)?.squeeze(0)?.to_vec1()?;
     let languages = whisper.tokens().languages();
-    let scores: Vec<f32> = languages
-        .iter()
-        .map(|(id, _)| logits[*id as usize])
-        .collect();
-    let mut found: Vec<_> = languages
-        .iter()
-        .zip(0..)
-        .map(|((_, language), at)| (*language, probability(&scores, at)))
-        .collect();
+    let scores: Vec<f32> = languages.iter().map(|(id, _)| logits[*id as usize]).collect();
+    let mut found: Vec<_> =
+        languages.iter().zip(0..).map(|((_, language), at)| (*language, probability(&scores, at))).collect();
     found.sort_by(|a, b| b.1.total_cmp(&a.1));
     Ok(found)
 }

@@ -20,12 +20,7 @@ const MAX_RANK: u8 = 4;
 
 pub(super) fn open(path: &Path) -> Result<Weights, WeightsError> {
     let file = MappedFile::open(path)?;
-    let variables = Reader {
-        bytes: &file.map,
-        at: 0,
-    }
-    .variables()
-    .map_err(|reason| file.corrupt(reason))?;
+    let variables = Reader { bytes: &file.map, at: 0 }.variables().map_err(|reason| file.corrupt(reason))?;
     let mut tensors = HashMap::new();
     let mut heads = HashMap::new();
     for (name, variable) in &variables {
@@ -42,15 +37,9 @@ pub(super) fn open(path: &Path) -> Result<Weights, WeightsError> {
         let Some((prefix, parts, suffix)) = ct2_names::translate(name) else {
             continue;
         };
-        let whole = Whole {
-            variable,
-            numbers,
-            scale,
-        };
+        let whole = Whole { variable, numbers, scale };
         for (part, part_name) in parts.iter().enumerate() {
-            let stored = whole
-                .part(part, parts.len())
-                .map_err(|reason| file.corrupt(format!("{name}: {reason}")))?;
+            let stored = whole.part(part, parts.len()).map_err(|reason| file.corrupt(format!("{name}: {reason}")))?;
             tensors.insert(format!("{prefix}{part_name}{suffix}"), stored);
         }
     }
@@ -80,9 +69,7 @@ impl Variable {
         let value = file[self.bytes.clone()]
             .iter()
             .rev()
-            .try_fold(0usize, |sum, byte| {
-                sum.checked_mul(256).map(|sum| sum + usize::from(*byte))
-            });
+            .try_fold(0usize, |sum, byte| sum.checked_mul(256).map(|sum| sum + usize::from(*byte)));
         value.unwrap_or(0)
     }
 }
@@ -101,9 +88,7 @@ impl Whole<'_> {
         if count > 1 {
             let rows = shape.first_mut().ok_or("a scalar cannot be split")?;
             if *rows % count != 0 {
-                return Err(format!(
-                    "{rows} rows cannot be split into {count} projections"
-                ));
+                return Err(format!("{rows} rows cannot be split into {count} projections"));
             }
             *rows /= count;
         }
@@ -111,13 +96,7 @@ impl Whole<'_> {
         let start = self.variable.bytes.start + part * length;
         let rows = self.scale.len() / count;
         let scale = self.scale[part * rows..(part + 1) * rows].to_vec();
-        Ok(Stored {
-            file: 0,
-            bytes: start..start + length,
-            numbers: self.numbers,
-            shape,
-            scale,
-        })
+        Ok(Stored { file: 0, bytes: start..start + length, numbers: self.numbers, shape, scale })
     }
 }
 
@@ -129,28 +108,14 @@ fn row_scale(
     file: &MappedFile,
 ) -> Result<Vec<f32>, WeightsError> {
     let scale_name = format!("{name}_scale");
-    let scale = variables
-        .get(&scale_name)
-        .ok_or_else(|| WeightsError::Missing(scale_name.clone()))?;
-    let values: Vec<f32> = file.map[scale.bytes.clone()]
-        .as_chunks()
-        .0
-        .iter()
-        .map(|b| f32::from_le_bytes(*b))
-        .collect();
+    let scale = variables.get(&scale_name).ok_or_else(|| WeightsError::Missing(scale_name.clone()))?;
+    let values: Vec<f32> = file.map[scale.bytes.clone()].as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let rows = weight.shape.first().copied().unwrap_or(0);
     if scale.numbers() != Some(Numbers::F32) || values.len() != rows {
-        return Err(file.corrupt(format!(
-            "{scale_name} does not hold one f32 for each of {rows} rows"
-        )));
+        return Err(file.corrupt(format!("{scale_name} does not hold one f32 for each of {rows} rows")));
     }
-    if values
-        .iter()
-        .any(|value| !value.is_finite() || *value == 0.0)
-    {
-        return Err(file.corrupt(format!(
-            "{scale_name} holds a value that nothing can be divided by"
-        )));
+    if values.iter().any(|value| !value.is_finite() || *value == 0.0) {
+        return Err(file.corrupt(format!("{scale_name} holds a value that nothing can be divided by")));
     }
     Ok(values)
 }
@@ -165,24 +130,18 @@ impl Reader<'_> {
     fn variables(&mut self) -> Result<HashMap<String, Variable>, String> {
         let version = self.u32()?;
         if version != VERSION {
-            return Err(format!(
-                "CTranslate2 format version is {version}, only {VERSION} is read"
-            ));
+            return Err(format!("CTranslate2 format version is {version}, only {VERSION} is read"));
         }
         let specification = self.name()?;
         if specification != SPECIFICATION {
-            return Err(format!(
-                "specification is {specification:?}, not {SPECIFICATION:?}"
-            ));
+            return Err(format!("specification is {specification:?}, not {SPECIFICATION:?}"));
         }
         let _revision = self.u32()?;
         let count = self.u32()?;
         let mut variables = HashMap::new();
         for _ in 0..count {
             let name = self.name()?;
-            let variable = self
-                .variable()
-                .map_err(|reason| format!("{name}: {reason}"))?;
+            let variable = self.variable().map_err(|reason| format!("{name}: {reason}"))?;
             variables.insert(name, variable);
         }
         for _ in 0..self.u32()? {
@@ -200,50 +159,29 @@ impl Reader<'_> {
         if rank > MAX_RANK {
             return Err(format!("{rank} dimensions, at most {MAX_RANK} are allowed"));
         }
-        let shape = (0..rank)
-            .map(|_| self.u32().map(|size| size as usize))
-            .collect::<Result<Vec<_>, _>>()?;
+        let shape = (0..rank).map(|_| self.u32().map(|size| size as usize)).collect::<Result<Vec<_>, _>>()?;
         let [dtype] = self.take()?;
         let length = self.u32()? as usize;
         let bytes = self.at
-            ..self
-                .at
-                .checked_add(length)
-                .filter(|end| *end <= self.bytes.len())
-                .ok_or("the file ends inside it")?;
+            ..self.at.checked_add(length).filter(|end| *end <= self.bytes.len()).ok_or("the file ends inside it")?;
         self.at = bytes.end;
-        let variable = Variable {
-            shape,
-            dtype,
-            bytes,
-        };
-        let count = variable
-            .shape
-            .iter()
-            .try_fold(1usize, |count, size| count.checked_mul(*size));
+        let variable = Variable { shape, dtype, bytes };
+        let count = variable.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
         let wanted = match variable.numbers() {
             Some(numbers) => count.and_then(|count| count.checked_mul(numbers.width())),
             None => Some(length),
         };
         match wanted == Some(length) {
             true => Ok(variable),
-            false => Err(format!(
-                "{length} bytes do not make the shape {:?}",
-                variable.shape
-            )),
+            false => Err(format!("{length} bytes do not make the shape {:?}", variable.shape)),
         }
     }
 
     fn name(&mut self) -> Result<String, String> {
         let length = usize::from(u16::from_le_bytes(self.take()?));
-        let end = self
-            .at
-            .checked_add(length)
-            .filter(|end| *end <= self.bytes.len())
-            .ok_or("the file ends inside a name")?;
-        let name = self.bytes[self.at..end]
-            .strip_suffix(&[0])
-            .ok_or("a name does not end with NUL")?;
+        let end =
+            self.at.checked_add(length).filter(|end| *end <= self.bytes.len()).ok_or("the file ends inside a name")?;
+        let name = self.bytes[self.at..end].strip_suffix(&[0]).ok_or("a name does not end with NUL")?;
         self.at = end;
         String::from_utf8(name.to_vec()).map_err(|_| "a name is not UTF-8".to_owned())
     }
@@ -253,9 +191,7 @@ impl Reader<'_> {
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let bytes = self.bytes[self.at..]
-            .first_chunk()
-            .ok_or("the file ends inside its header")?;
+        let bytes = self.bytes[self.at..].first_chunk().ok_or("the file ends inside its header")?;
         self.at += N;
         Ok(*bytes)
     }

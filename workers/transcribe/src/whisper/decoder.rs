@@ -46,15 +46,8 @@ impl Written {
 impl Decoder {
     pub(super) fn load(loader: Loader<'_>) -> anyhow::Result<Self> {
         let dims = *loader.dims;
-        let Dims {
-            vocabulary,
-            width,
-            text_context,
-            decoder: tower,
-            ..
-        } = dims;
-        let layers = (0..tower.layers)
-            .map(|layer| Layer::load(loader, &format!("decoder.layers.{layer}"), tower));
+        let Dims { vocabulary, width, text_context, decoder: tower, .. } = dims;
+        let layers = (0..tower.layers).map(|layer| Layer::load(loader, &format!("decoder.layers.{layer}"), tower));
         Ok(Self {
             tokens: loader.tensor("decoder.embed_tokens.weight", &[vocabulary, width])?,
             positions: loader.tensor("decoder.embed_positions.weight", &[text_context, width])?,
@@ -66,60 +59,32 @@ impl Decoder {
 
     /// Prepares the features (positions, width) of a window for all steps.
     pub(super) fn hear(&self, features: &Tensor) -> Result<Heard> {
-        let layers = self
-            .layers
-            .iter()
-            .map(|layer| layer.heard.keys_and_values(features));
-        Ok(Heard {
-            layers: layers.collect::<Result<_>>()?,
-        })
+        let layers = self.layers.iter().map(|layer| layer.heard.keys_and_values(features));
+        Ok(Heard { layers: layers.collect::<Result<_>>()? })
     }
 
     /// An empty cache for as many hypotheses.
     pub(crate) fn start(&self, rows: usize) -> Result<Written> {
-        let Dims {
-            width,
-            text_context,
-            decoder: Tower { heads, .. },
-            ..
-        } = self.dims;
+        let Dims { width, text_context, decoder: Tower { heads, .. }, .. } = self.dims;
         let shape = (rows * heads, text_context, width / heads);
         let empty = || Tensor::zeros(shape, self.tokens.dtype(), self.tokens.device());
         let layers = self.layers.iter().map(|_| Ok((empty()?, empty()?)));
-        Ok(Written {
-            layers: layers.collect::<Result<_>>()?,
-            rows,
-            length: 0,
-        })
+        Ok(Written { layers: layers.collect::<Result<_>>()?, rows, length: 0 })
     }
 
     /// Feeds the next tokens, as many for each hypothesis, one hypothesis after the other.
     /// Returns their states, (hypotheses · tokens, width).
-    pub(crate) fn forward(
-        &self,
-        tokens: &[u32],
-        heard: &Heard,
-        written: &mut Written,
-    ) -> Result<Tensor> {
+    pub(crate) fn forward(&self, tokens: &[u32], heard: &Heard, written: &mut Written) -> Result<Tensor> {
         let steps = tokens.len() / written.rows;
         let ids = Tensor::new(tokens, self.tokens.device())?;
-        let positions = self
-            .positions
-            .narrow(0, written.length, steps)?
-            .repeat((written.rows, 1))?;
+        let positions = self.positions.narrow(0, written.length, steps)?.repeat((written.rows, 1))?;
         let mut x = (self.tokens.index_select(&ids, 0)? + positions)?;
         let mask = match steps {
             1 => None,
             _ => Some(causal_mask(steps, written.length, self.tokens.device())?),
         };
-        let step = Step {
-            rows: written.rows,
-            start: written.length,
-            steps,
-            mask,
-        };
-        for ((layer, heard), written) in self.layers.iter().zip(&heard.layers).zip(&written.layers)
-        {
+        let step = Step { rows: written.rows, start: written.length, steps, mask };
+        for ((layer, heard), written) in self.layers.iter().zip(&heard.layers).zip(&written.layers) {
             x = layer.forward(&x, &step, heard, written)?;
         }
         written.length += steps;
@@ -156,13 +121,7 @@ impl Layer {
         })
     }
 
-    fn forward(
-        &self,
-        x: &Tensor,
-        step: &Step,
-        heard: &(Tensor, Tensor),
-        written: &(Tensor, Tensor),
-    ) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, step: &Step, heard: &(Tensor, Tensor), written: &(Tensor, Tensor)) -> Result<Tensor> {
         let x = (x + self.own.forward(x, step, written)?)?;
         let x = (&x + self.heard.forward(&x, heard)?)?;
         self.feed_forward.add_to(&x)
@@ -183,50 +142,31 @@ impl OwnAttention {
         let width = loader.dims.width;
         Ok(Self {
             norm: loader.norm(&format!("{layer}.self_attn_layer_norm"))?,
-            qkv: loader.projections(
-                &format!("{layer}.self_attn"),
-                &["q_proj", "k_proj", "v_proj"],
-                tower,
-            )?,
+            qkv: loader.projections(&format!("{layer}.self_attn"), &["q_proj", "k_proj", "v_proj"], tower)?,
             out: loader.linear(&format!("{layer}.self_attn.out_proj"), width, width)?,
             heads: tower.heads,
         })
     }
 
-    fn forward(
-        &self,
-        x: &Tensor,
-        step: &Step,
-        (keys, values): &(Tensor, Tensor),
-    ) -> Result<Tensor> {
-        let &Step {
-            rows, start, steps, ..
-        } = step;
+    fn forward(&self, x: &Tensor, step: &Step, (keys, values): &(Tensor, Tensor)) -> Result<Tensor> {
+        let &Step { rows, start, steps, .. } = step;
         let width = x.dim(1)?;
         let (heads, head_width) = (self.heads, width / self.heads);
         let qkv = self.qkv.forward(&self.norm.forward(x)?)?;
         // (rows, steps, 3, heads, head width) to three of (rows · heads, steps, head width)
-        let qkv = qkv
-            .reshape((rows, steps, 3, heads, head_width))?
-            .permute((2, 0, 3, 1, 4))?
-            .contiguous()?;
+        let qkv = qkv.reshape((rows, steps, 3, heads, head_width))?.permute((2, 0, 3, 1, 4))?.contiguous()?;
         let qkv = qkv.reshape((3, rows * heads, steps, head_width))?;
         keys.slice_set(&qkv.get(1)?, 1, start)?;
         values.slice_set(&qkv.get(2)?, 1, start)?;
         let seen = start + steps;
-        let scores = qkv
-            .get(0)?
-            .matmul(&keys.narrow(1, 0, seen)?.transpose(1, 2)?)?;
+        let scores = qkv.get(0)?.matmul(&keys.narrow(1, 0, seen)?.transpose(1, 2)?)?;
         let scores = match &step.mask {
             Some(mask) => scores.broadcast_add(mask)?,
             None => scores,
         };
         let result = kernels::softmax(scores)?.matmul(&values.narrow(1, 0, seen)?)?;
-        let result = result
-            .reshape((rows, heads, steps, head_width))?
-            .transpose(1, 2)?;
-        self.out
-            .forward(&result.contiguous()?.reshape((rows * steps, width))?)
+        let result = result.reshape((rows, heads, steps, head_width))?.transpose(1, 2)?;
+        self.out.forward(&result.contiguous()?.reshape((rows * steps, width))?)
     }
 }
 
@@ -256,45 +196,24 @@ impl HeardAttention {
 
     fn keys_and_values(&self, features: &Tensor) -> Result<(Tensor, Tensor)> {
         let (positions, width) = features.dims2()?;
-        let kv =
-            self.kv
-                .forward(features)?
-                .reshape((positions, 2 * self.heads, width / self.heads))?;
+        let kv = self.kv.forward(features)?.reshape((positions, 2 * self.heads, width / self.heads))?;
         let kv = kv.transpose(0, 1)?.contiguous()?;
-        Ok((
-            kv.narrow(0, 0, self.heads)?,
-            kv.narrow(0, self.heads, self.heads)?,
-        ))
+        Ok((kv.narrow(0, 0, self.heads)?, kv.narrow(0, self.heads, self.heads)?))
     }
 
     fn forward(&self, x: &Tensor, (keys, values): &(Tensor, Tensor)) -> Result<Tensor> {
         let (rows, width) = x.dims2()?;
         let query = self.query.forward(&self.norm.forward(x)?)?;
-        let query = query
-            .reshape((rows, self.heads, width / self.heads))?
-            .transpose(0, 1)?
-            .contiguous()?;
+        let query = query.reshape((rows, self.heads, width / self.heads))?.transpose(0, 1)?.contiguous()?;
         let result = kernels::softmax(query.matmul(&keys.transpose(1, 2)?)?)?.matmul(values)?;
-        self.out.forward(
-            &result
-                .transpose(0, 1)?
-                .contiguous()?
-                .reshape((rows, width))?,
-        )
+        self.out.forward(&result.transpose(0, 1)?.contiguous()?.reshape((rows, width))?)
     }
 }
 
 /// (steps, start + steps): a token sees itself and what came before it.
 fn causal_mask(steps: usize, start: usize, device: &Device) -> Result<Tensor> {
     let seen = start + steps;
-    let mask = (0..steps).flat_map(|step| {
-        (0..seen).map(move |at| {
-            if at > start + step {
-                f32::NEG_INFINITY
-            } else {
-                0.0
-            }
-        })
-    });
+    let mask =
+        (0..steps).flat_map(|step| (0..seen).map(move |at| if at > start + step { f32::NEG_INFINITY } else { 0.0 }));
     Tensor::from_vec(mask.collect(), (steps, seen), device)
 }

@@ -113,14 +113,8 @@ impl Dims {
 
     fn check_plausible(&self) -> anyhow::Result<()> {
         let Self { mels, width, .. } = *self;
-        ensure!(
-            matches!(mels, 80 | 128),
-            "weights: encoder.conv1 takes {mels} mel bins, allowed are 80 and 128"
-        );
-        ensure!(
-            self.audio_context > 0 && self.text_context > 1,
-            "weights: a position table is empty"
-        );
+        ensure!(matches!(mels, 80 | 128), "weights: encoder.conv1 takes {mels} mel bins, allowed are 80 and 128");
+        ensure!(self.audio_context > 0 && self.text_context > 1, "weights: a position table is empty");
         for (name, tower) in [("encoder", self.encoder), ("decoder", self.decoder)] {
             let Tower { heads, layers } = tower;
             ensure!(
@@ -141,30 +135,14 @@ impl Config {
     fn check(&self, dims: &Dims) -> anyhow::Result<()> {
         let fields = [
             ("num_mel_bins", self.num_mel_bins, dims.mels),
-            (
-                "max_source_positions",
-                self.max_source_positions,
-                dims.audio_context,
-            ),
-            (
-                "max_target_positions",
-                self.max_target_positions,
-                dims.text_context,
-            ),
+            ("max_source_positions", self.max_source_positions, dims.audio_context),
+            ("max_target_positions", self.max_target_positions, dims.text_context),
             ("vocab_size", self.vocab_size, dims.vocabulary),
             ("d_model", self.d_model, dims.width),
             ("encoder_layers", self.encoder_layers, dims.encoder.layers),
             ("decoder_layers", self.decoder_layers, dims.decoder.layers),
-            (
-                "encoder_attention_heads",
-                self.encoder_attention_heads,
-                dims.encoder.heads,
-            ),
-            (
-                "decoder_attention_heads",
-                self.decoder_attention_heads,
-                dims.decoder.heads,
-            ),
+            ("encoder_attention_heads", self.encoder_attention_heads, dims.encoder.heads),
+            ("decoder_attention_heads", self.decoder_attention_heads, dims.decoder.heads),
         ];
         for (field, stated, found) in fields {
             ensure!(
@@ -187,15 +165,13 @@ impl Settings {
 
     /// Tokens that are never written: punctuation of captions, notes, speaker marks.
     pub(super) fn suppressed(&self, vocabulary: usize) -> Vec<u32> {
-        let lists =
-            [&self.generation.suppress, &self.config.suppress].map(|lists| &lists.suppress_tokens);
+        let lists = [&self.generation.suppress, &self.config.suppress].map(|lists| &lists.suppress_tokens);
         first_list(lists, vocabulary)
     }
 
     /// Tokens that may not come first: a blank, and the end of the text.
     pub(super) fn suppressed_at_begin(&self, vocabulary: usize) -> Vec<u32> {
-        let lists = [&self.generation.suppress, &self.config.suppress]
-            .map(|lists| &lists.begin_suppress_tokens);
+        let lists = [&self.generation.suppress, &self.config.suppress].map(|lists| &lists.begin_suppress_tokens);
         first_list(lists, vocabulary)
     }
 
@@ -207,15 +183,8 @@ impl Settings {
 
 /// The first list that is given; -1, which means "the usual ones", and impossible ids fall out.
 fn first_list(lists: [&Option<Vec<i64>>; 2], vocabulary: usize) -> Vec<u32> {
-    let ids = lists
-        .into_iter()
-        .flatten()
-        .next()
-        .map_or(&[][..], Vec::as_slice);
-    ids.iter()
-        .filter_map(|id| u32::try_from(*id).ok())
-        .filter(|id| (*id as usize) < vocabulary)
-        .collect()
+    let ids = lists.into_iter().flatten().next().map_or(&[][..], Vec::as_slice);
+    ids.iter().filter_map(|id| u32::try_from(*id).ok()).filter(|id| (*id as usize) < vocabulary).collect()
 }
 
 fn read_json<T: Default + for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Result<T> {
@@ -223,23 +192,14 @@ fn read_json<T: Default + for<'a> Deserialize<'a>>(path: &Path) -> anyhow::Resul
         return Ok(T::default());
     }
     let size = fs::metadata(path)?.len();
-    ensure!(
-        size <= SETTINGS_LIMIT,
-        "{}: {size} bytes, at most {SETTINGS_LIMIT} are allowed",
-        path.display()
-    );
+    ensure!(size <= SETTINGS_LIMIT, "{}: {size} bytes, at most {SETTINGS_LIMIT} are allowed", path.display());
     let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&text)
-        .with_context(|| format!("{} is not the configuration of a Whisper", path.display()))
+    serde_json::from_slice(&text).with_context(|| format!("{} is not the configuration of a Whisper", path.display()))
 }
 
 fn tower(weights: &Weights, side: &str, width: usize, stated: Option<usize>) -> Tower {
     let layers = (0..=MAX_LAYERS)
-        .take_while(|layer| {
-            weights
-                .shape(&format!("{side}.layers.{layer}.fc1.weight"))
-                .is_some()
-        })
+        .take_while(|layer| weights.shape(&format!("{side}.layers.{layer}.fc1.weight")).is_some())
         .count();
     let heads = weights.heads(side).or(stated).unwrap_or(width / HEAD_WIDTH);
     Tower { heads, layers }
@@ -252,15 +212,9 @@ fn sizes<const N: usize>(
     axes: [usize; N],
     rank: usize,
 ) -> Result<[usize; N], WeightsError> {
-    let shape = weights
-        .shape(name)
-        .ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
+    let shape = weights.shape(name).ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
     if shape.len() != rank {
-        return Err(WeightsError::Shape {
-            name: name.to_owned(),
-            found: shape.to_vec(),
-            expected: vec![0; rank],
-        });
+        return Err(WeightsError::Shape { name: name.to_owned(), found: shape.to_vec(), expected: vec![0; rank] });
     }
     Ok(axes.map(|axis| shape[axis]))
 }

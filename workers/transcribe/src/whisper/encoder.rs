@@ -31,15 +31,8 @@ struct Layer {
 
 impl Encoder {
     pub(super) fn load(loader: Loader<'_>) -> anyhow::Result<Self> {
-        let Dims {
-            mels,
-            width,
-            audio_context,
-            encoder: tower,
-            ..
-        } = *loader.dims;
-        let layers = (0..tower.layers)
-            .map(|layer| Layer::load(loader, &format!("encoder.layers.{layer}"), tower));
+        let Dims { mels, width, audio_context, encoder: tower, .. } = *loader.dims;
+        let layers = (0..tower.layers).map(|layer| Layer::load(loader, &format!("encoder.layers.{layer}"), tower));
         Ok(Self {
             conv1: loader.convolution("encoder.conv1", mels)?,
             conv2: loader.convolution("encoder.conv2", width)?,
@@ -67,11 +60,7 @@ impl Layer {
         let width = loader.dims.width;
         Ok(Self {
             norm: loader.norm(&format!("{name}.self_attn_layer_norm"))?,
-            qkv: loader.projections(
-                &format!("{name}.self_attn"),
-                &["q_proj", "k_proj", "v_proj"],
-                tower,
-            )?,
+            qkv: loader.projections(&format!("{name}.self_attn"), &["q_proj", "k_proj", "v_proj"], tower)?,
             out: loader.linear(&format!("{name}.self_attn.out_proj"), width, width)?,
             feed_forward: loader.feed_forward(name)?,
             tower,
@@ -99,13 +88,8 @@ fn every_second_neighbours(x: &Tensor) -> Result<Tensor> {
     let (frames, channels) = x.dims2()?;
     let padded = x.pad_with_zeros(0, 1, 1)?;
     // Two frames in a row of memory are one row of twice the width.
-    let first_two = padded
-        .narrow(0, 0, frames)?
-        .reshape((frames / 2, 2 * channels))?;
-    let third = padded
-        .narrow(0, 2, frames)?
-        .reshape((frames / 2, 2 * channels))?
-        .narrow(1, 0, channels)?;
+    let first_two = padded.narrow(0, 0, frames)?.reshape((frames / 2, 2 * channels))?;
+    let third = padded.narrow(0, 2, frames)?.reshape((frames / 2, 2 * channels))?.narrow(1, 0, channels)?;
     Tensor::cat(&[first_two, third], 1)
 }
 
@@ -117,10 +101,7 @@ const QUERIES: usize = 128;
 fn attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let (positions, triple) = qkv.dims2()?;
     let (width, head_width) = (triple / 3, triple / 3 / heads);
-    let split = qkv
-        .reshape((positions, 3 * heads, head_width))?
-        .transpose(0, 1)?
-        .contiguous()?;
+    let split = qkv.reshape((positions, 3 * heads, head_width))?.transpose(0, 1)?.contiguous()?;
     let mut results = Vec::with_capacity(heads);
     for head in 0..heads {
         let query = split.get(head)?;

@@ -3,17 +3,13 @@
 //! They work on slices, which the compiler turns into AVX2 or AVX-512 code inside
 //! [`pulp::Arch::dispatch`]. On other devices candle's operations do the same.
 
-use candle_core::{
-    CpuStorage, D, Error, InplaceOp1, InplaceOp2, Layout, Result, Tensor,
-};
+use candle_core::{CpuStorage, D, Error, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
 use rayon::prelude::*;
 
 /// Softmax over the last axis; on a CPU in the memory of `scores`, which must be contiguous.
 pub(super) fn softmax(scores: Tensor) -> Result<Tensor> {
     if scores.device().is_cpu() {
-        scores.inplace_op1(&Softmax {
-            row: scores.dim(D::Minus1)?,
-        })?;
+        scores.inplace_op1(&Softmax { row: scores.dim(D::Minus1)? })?;
         return Ok(scores);
     }
     candle_nn::ops::softmax_last_dim(&scores)
@@ -58,13 +54,7 @@ impl InplaceOp2 for BiasGelu {
         "whisper-bias-gelu"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &mut CpuStorage,
-        layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<()> {
+    fn cpu_fwd(&self, x: &mut CpuStorage, layout: &Layout, bias: &CpuStorage, bias_layout: &Layout) -> Result<()> {
         let values = floats_mut(x, layout)?;
         let bias = floats(bias, bias_layout)?;
         let arch = pulp::Arch::new();
@@ -144,11 +134,7 @@ fn maximum(row: &[f32]) -> f32 {
             *largest = if *value > *largest { *value } else { *largest };
         }
     }
-    largest
-        .iter()
-        .chain(rest)
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max)
+    largest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 struct GeluRow<'a> {
@@ -173,9 +159,7 @@ impl pulp::NullaryFnOnce for GeluRow<'_> {
 fn gelu(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * z);
-    let series = t
-        * (0.254_829_6
-            + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
+    let series = t * (0.254_829_6 + t * (-0.284_496_74 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4))));
     let erf = 1.0 - series * exp(-z * z);
     0.5 * (x + x.abs() * erf)
 }
@@ -193,10 +177,8 @@ fn exp(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = x - n * LN2_HIGH - n * LN2_LOW;
-    let series = 1.0
-        + r * (1.0
-            + r * (0.5
-                + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
+    let series =
+        1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
     let exponent = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     series * f32::from_bits(((exponent + 127) << 23) as u32)
 }
@@ -207,34 +189,19 @@ mod tests {
     use candle_core::Device;
 
     fn spread(rows: usize, columns: usize) -> Tensor {
-        let values: Vec<f32> = (0..rows * columns)
-            .map(|i| ((i * 7919 % 2003) as f32 / 2003.0 - 0.5) * 20.0)
-            .collect();
+        let values: Vec<f32> = (0..rows * columns).map(|i| ((i * 7919 % 2003) as f32 / 2003.0 - 0.5) * 20.0).collect();
         Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
     }
 
     fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
-        (a - b)
-            .unwrap()
-            .abs()
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .max(0)
-            .unwrap()
-            .to_scalar()
-            .unwrap()
+        (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
     }
 
     #[test]
     fn softmax_is_that_of_candle_also_where_a_mask_forbids() {
         let scores = spread(37, 101);
-        let mask: Vec<f32> = (0..101)
-            .map(|i| if i > 60 { f32::NEG_INFINITY } else { 0.0 })
-            .collect();
-        let scores = scores
-            .broadcast_add(&Tensor::new(mask, &Device::Cpu).unwrap())
-            .unwrap();
+        let mask: Vec<f32> = (0..101).map(|i| if i > 60 { f32::NEG_INFINITY } else { 0.0 }).collect();
+        let scores = scores.broadcast_add(&Tensor::new(mask, &Device::Cpu).unwrap()).unwrap();
         let expected = candle_nn::ops::softmax(&scores, 1).unwrap();
         assert!(largest_difference(&softmax(scores).unwrap(), &expected) < 1e-6);
     }
@@ -242,10 +209,7 @@ mod tests {
     #[test]
     fn gelu_is_the_exact_one_and_not_the_approximation_by_tanh() {
         let x = spread(300, 77);
-        let bias = Tensor::arange(0f32, 77.0, &Device::Cpu)
-            .unwrap()
-            .affine(0.01, 0.0)
-            .unwrap();
+        let bias = Tensor::arange(0f32, 77.0, &Device::Cpu).unwrap().affine(0.01, 0.0).unwrap();
         let expected = x.broadcast_add(&bias).unwrap().gelu_erf().unwrap();
         assert!(largest_difference(&bias_gelu(x, &bias).unwrap(), &expected) < 2e-6);
     }

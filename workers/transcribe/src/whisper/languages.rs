@@ -18,25 +18,15 @@ pub struct Language {
 pub fn find(value: &str) -> anyhow::Result<&'static Language> {
     let wanted = value.trim().to_lowercase();
     let primary = wanted.split(['-', '_']).next().unwrap_or_default();
-    let alias = |name: &str| {
-        ALIASES
-            .iter()
-            .find(|(alias, _)| *alias == name)
-            .map(|(_, code)| *code)
-    };
+    let alias = |name: &str| ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, code)| *code);
     let by = |name: &str| {
         let code = alias(name);
-        LANGUAGES.iter().find(|language| {
-            language.code == name || language.name == name || Some(language.code) == code
-        })
+        LANGUAGES.iter().find(|language| language.code == name || language.name == name || Some(language.code) == code)
     };
     by(&wanted).or_else(|| by(primary)).with_context(|| {
         let codes: Vec<_> = LANGUAGES.iter().map(|language| language.code).collect();
         let shown: String = value.chars().take(40).collect();
-        format!(
-            "language: {shown:?} is unknown; allowed are {}, or their English names",
-            codes.join(", ")
-        )
+        format!("language: {shown:?} is unknown; allowed are {}, or their English names", codes.join(", "))
     })
 }
 
@@ -195,9 +185,6 @@ mod tests {
     #[test]
     fn an_unknown_language_is_named_with_what_is_allowed() {
         let error = find("klingon").unwrap_err().to_string();
-        assert!(
-            error.contains("\"klingon\"") && error.contains("en, zh, de"),
-            "{error}"
-        );
+        assert!(error.contains("\"klingon\"") && error.contains("en, zh, de"), "{error}");
     }
 }

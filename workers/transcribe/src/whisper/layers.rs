@@ -84,12 +84,7 @@ impl Loader<'_> {
         })
     }
 
-    pub(super) fn linear(
-        &self,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
-    ) -> anyhow::Result<Linear> {
+    pub(super) fn linear(&self, name: &str, inputs: usize, outputs: usize) -> anyhow::Result<Linear> {
         Ok(Linear {
             weight: self.tensor(&format!("{name}.weight"), &[outputs, inputs])?,
             bias: self.tensor(&format!("{name}.bias"), &[outputs])?,
@@ -107,36 +102,19 @@ impl Loader<'_> {
 
     /// Several projections of an attention block as one: their rows stacked. The queries carry
     /// the scale of the scores, 1/sqrt(head width); keys have no bias in Whisper.
-    pub(super) fn projections(
-        &self,
-        block: &str,
-        names: &[&str],
-        tower: Tower,
-    ) -> anyhow::Result<Linear> {
+    pub(super) fn projections(&self, block: &str, names: &[&str], tower: Tower) -> anyhow::Result<Linear> {
         let width = self.dims.width;
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
         for name in names {
             let start = (weight.len(), bias.len());
-            self.weights.append(
-                &format!("{block}.{name}.weight"),
-                &[width, width],
-                &mut weight,
-            )?;
-            match self
-                .weights
-                .append(&format!("{block}.{name}.bias"), &[width], &mut bias)
-            {
-                Err(WeightsError::Missing(_)) if *name == "k_proj" => {
-                    bias.resize(start.1 + width, 0.0)
-                }
+            self.weights.append(&format!("{block}.{name}.weight"), &[width, width], &mut weight)?;
+            match self.weights.append(&format!("{block}.{name}.bias"), &[width], &mut bias) {
+                Err(WeightsError::Missing(_)) if *name == "k_proj" => bias.resize(start.1 + width, 0.0),
                 result => result?,
             }
             if *name == "q_proj" {
                 let scale = ((width / tower.heads) as f32).sqrt().recip();
-                weight[start.0..]
-                    .iter_mut()
-                    .chain(&mut bias[start.1..])
-                    .for_each(|value| *value *= scale);
+                weight[start.0..].iter_mut().chain(&mut bias[start.1..]).for_each(|value| *value *= scale);
             }
         }
         let rows = names.len() * width;
@@ -151,13 +129,7 @@ impl Loader<'_> {
     pub(super) fn convolution(&self, name: &str, channels: usize) -> anyhow::Result<Linear> {
         let width = self.dims.width;
         let weight = self.tensor(&format!("{name}.weight"), &[width, channels, 3])?;
-        let weight = weight
-            .transpose(1, 2)?
-            .contiguous()?
-            .reshape((width, 3 * channels))?;
-        Ok(Linear {
-            weight,
-            bias: self.tensor(&format!("{name}.bias"), &[width])?,
-        })
+        let weight = weight.transpose(1, 2)?.contiguous()?.reshape((width, 3 * channels))?;
+        Ok(Linear { weight, bias: self.tensor(&format!("{name}.bias"), &[width])? })
     }
 }

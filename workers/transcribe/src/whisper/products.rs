@@ -34,14 +34,11 @@ impl CustomOp2 for RowTimesTransposed {
         let mut out = vec![0f32; matrix.len() / row.len()];
         let arch = pulp::Arch::new();
         let each = PARALLEL_VALUES.div_ceil(row.len());
-        let products =
-            |(out, matrix): (&mut [f32], &[f32])| arch.dispatch(Products { out, row, matrix });
+        let products = |(out, matrix): (&mut [f32], &[f32])| arch.dispatch(Products { out, row, matrix });
         if out.len() <= each {
             products((&mut out, matrix));
         } else {
-            out.par_chunks_mut(each)
-                .zip(matrix.par_chunks(each * row.len()))
-                .for_each(products);
+            out.par_chunks_mut(each).zip(matrix.par_chunks(each * row.len())).for_each(products);
         }
         let shape = Shape::from((1, out.len()));
         Ok((CpuStorage::F32(out), shape))

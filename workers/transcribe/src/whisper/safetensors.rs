@@ -19,11 +19,7 @@ const HEADER_LIMIT: u64 = 10_000_000;
 const SHARD_LIMIT: usize = 64;
 
 pub(super) fn open(folder: &Path) -> Result<Weights, WeightsError> {
-    let names = if folder.join(INDEX).is_file() {
-        shards(folder)?
-    } else {
-        BTreeSet::from([SINGLE.to_owned()])
-    };
+    let names = if folder.join(INDEX).is_file() { shards(folder)? } else { BTreeSet::from([SINGLE.to_owned()]) };
     let mut files = Vec::new();
     let mut tensors = HashMap::new();
     for name in names {
@@ -34,22 +30,12 @@ pub(super) fn open(folder: &Path) -> Result<Weights, WeightsError> {
     Ok(Weights::new(files, tensors, HashMap::new()))
 }
 
-fn read_header(
-    file: &MappedFile,
-    number: usize,
-    tensors: &mut HashMap<String, Stored>,
-) -> Result<(), WeightsError> {
-    let length = file
-        .map
-        .first_chunk()
-        .map(|bytes| u64::from_le_bytes(*bytes));
+fn read_header(file: &MappedFile, number: usize, tensors: &mut HashMap<String, Stored>) -> Result<(), WeightsError> {
+    let length = file.map.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
     if length.is_none_or(|length| length > HEADER_LIMIT) {
-        return Err(file.corrupt(format!(
-            "header of {length:?} bytes, at most {HEADER_LIMIT} are allowed"
-        )));
+        return Err(file.corrupt(format!("header of {length:?} bytes, at most {HEADER_LIMIT} are allowed")));
     }
-    let (length, metadata) =
-        SafeTensors::read_metadata(&file.map).map_err(|error| file.corrupt(error.to_string()))?;
+    let (length, metadata) = SafeTensors::read_metadata(&file.map).map_err(|error| file.corrupt(error.to_string()))?;
     let start = 8 + length;
     for (name, info) in metadata.tensors() {
         // Files hold counters and the like beside the weights; only a missing tensor is an error.
@@ -58,16 +44,7 @@ fn read_header(
         };
         let name = name.strip_prefix("model.").unwrap_or(&name).to_owned();
         let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
-        tensors.insert(
-            name,
-            Stored {
-                file: number,
-                bytes,
-                numbers,
-                shape: info.shape.clone(),
-                scale: Vec::new(),
-            },
-        );
+        tensors.insert(name, Stored { file: number, bytes, numbers, shape: info.shape.clone(), scale: Vec::new() });
     }
     Ok(())
 }
@@ -89,37 +66,21 @@ struct Index {
 /// File names of the shards, in order.
 fn shards(folder: &Path) -> Result<BTreeSet<String>, WeightsError> {
     let path = folder.join(INDEX);
-    let unreadable = |source| WeightsError::Unreadable {
-        file: path.clone(),
-        source,
-    };
-    let corrupt = |reason| WeightsError::Corrupt {
-        file: path.clone(),
-        reason,
-    };
+    let unreadable = |source| WeightsError::Unreadable { file: path.clone(), source };
+    let corrupt = |reason| WeightsError::Corrupt { file: path.clone(), reason };
     let size = fs::metadata(&path).map_err(unreadable)?.len();
     if size > HEADER_LIMIT {
-        return Err(corrupt(format!(
-            "{size} bytes, at most {HEADER_LIMIT} are allowed"
-        )));
+        return Err(corrupt(format!("{size} bytes, at most {HEADER_LIMIT} are allowed")));
     }
     let text = fs::read(&path).map_err(unreadable)?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| corrupt(error.to_string()))?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     if names.len() > SHARD_LIMIT {
-        return Err(corrupt(format!(
-            "{} shards, at most {SHARD_LIMIT} are allowed",
-            names.len()
-        )));
+        return Err(corrupt(format!("{} shards, at most {SHARD_LIMIT} are allowed", names.len())));
     }
     // A shard lies beside its index: a path that leads elsewhere is not followed.
-    match names
-        .iter()
-        .find(|name| name.contains(['/', '\\']) || !name.ends_with(".safetensors"))
-    {
-        Some(name) => Err(corrupt(format!(
-            "shard {name:?} is not the name of a .safetensors file in this folder"
-        ))),
+    match names.iter().find(|name| name.contains(['/', '\\']) || !name.ends_with(".safetensors")) {
+        Some(name) => Err(corrupt(format!("shard {name:?} is not the name of a .safetensors file in this folder"))),
         None => Ok(names),
     }
 }

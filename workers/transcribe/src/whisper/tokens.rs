@@ -47,17 +47,13 @@ impl Tokens {
     /// Reads `tokenizer.json` and finds the special tokens by their names.
     pub(super) fn read(folder: &Path, dims: &Dims, settings: &Settings) -> anyhow::Result<Self> {
         let path = folder.join("tokenizer.json");
-        let tokenizer = Tokenizer::from_file(&path)
-            .map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+        let tokenizer =
+            Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         let id = |name: &str| {
-            tokenizer
-                .token_to_id(name)
-                .with_context(|| format!("tokenizer.json: token {name} is missing"))
+            tokenizer.token_to_id(name).with_context(|| format!("tokenizer.json: token {name} is missing"))
         };
         let no_timestamps = id("<|notimestamps|>")?;
-        let multilingual = settings
-            .is_multilingual()
-            .unwrap_or(dims.vocabulary != ENGLISH_VOCABULARY);
+        let multilingual = settings.is_multilingual().unwrap_or(dims.vocabulary != ENGLISH_VOCABULARY);
         let mut tokens = Self {
             end: id("<|endoftext|>")?,
             start: id("<|startoftranscript|>")?,
@@ -66,14 +62,8 @@ impl Tokens {
             previous: id("<|startofprev|>")?,
             no_speech: id("<|nospeech|>").or_else(|_| id("<|nocaptions|>"))?,
             no_timestamps,
-            first_timestamp: tokenizer
-                .token_to_id("<|0.00|>")
-                .unwrap_or(no_timestamps + 1),
-            languages: if multilingual {
-                languages(&tokenizer)
-            } else {
-                Vec::new()
-            },
+            first_timestamp: tokenizer.token_to_id("<|0.00|>").unwrap_or(no_timestamps + 1),
+            languages: if multilingual { languages(&tokenizer) } else { Vec::new() },
             suppressed: settings.suppressed(dims.vocabulary),
             suppressed_at_begin: settings.suppressed_at_begin(dims.vocabulary),
             tokenizer,
@@ -87,12 +77,7 @@ impl Tokens {
     ///
     /// # Errors
     /// A model that reads only English was asked for another language or to translate.
-    pub(crate) fn beginning(
-        &self,
-        language: &Language,
-        task: Task,
-        timestamps: bool,
-    ) -> anyhow::Result<Vec<u32>> {
+    pub(crate) fn beginning(&self, language: &Language, task: Task, timestamps: bool) -> anyhow::Result<Vec<u32>> {
         let mut tokens = vec![self.start];
         if self.languages.is_empty() {
             ensure!(
@@ -106,19 +91,9 @@ impl Tokens {
             );
         } else {
             let Some((id, _)) = self.languages.iter().find(|(_, known)| *known == language) else {
-                bail!(
-                    "language: {:?} is not in the vocabulary of this model",
-                    language.code
-                );
+                bail!("language: {:?} is not in the vocabulary of this model", language.code);
             };
-            tokens.extend([
-                *id,
-                if task == Task::Translate {
-                    self.translate
-                } else {
-                    self.transcribe
-                },
-            ]);
+            tokens.extend([*id, if task == Task::Translate { self.translate } else { self.transcribe }]);
         }
         if !timestamps {
             tokens.push(self.no_timestamps);
@@ -133,24 +108,15 @@ impl Tokens {
 
     /// Tokens of a text; special tokens that it names are left out.
     pub(crate) fn encode(&self, text: &str) -> anyhow::Result<Vec<u32>> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, false)
-            .map_err(|error| anyhow!("hint: cannot be read: {error}"))?;
-        Ok(encoding
-            .get_ids()
-            .iter()
-            .copied()
-            .filter(|id| *id < self.end)
-            .collect())
+        let encoding =
+            self.tokenizer.encode_fast(text, false).map_err(|error| anyhow!("hint: cannot be read: {error}"))?;
+        Ok(encoding.get_ids().iter().copied().filter(|id| *id < self.end).collect())
     }
 
     /// The text of tokens, without those that steer.
     pub(crate) fn decode(&self, tokens: &[u32]) -> anyhow::Result<String> {
         let text: Vec<u32> = tokens.iter().copied().filter(|id| *id < self.end).collect();
-        self.tokenizer
-            .decode(&text, true)
-            .map_err(|error| anyhow!("tokens cannot be turned into text: {error}"))
+        self.tokenizer.decode(&text, true).map_err(|error| anyhow!("tokens cannot be turned into text: {error}"))
     }
 
     /// Whether a token is a time.
@@ -175,11 +141,7 @@ impl Tokens {
         ];
         let languages = self.languages.iter().map(|(id, _)| *id);
         for id in steering.into_iter().chain(languages) {
-            ensure!(
-                id > self.end,
-                "tokenizer.json: special token {id} comes before <|endoftext|>, {}",
-                self.end
-            );
+            ensure!(id > self.end, "tokenizer.json: special token {id} comes before <|endoftext|>, {}", self.end);
             ensure!(
                 (id as usize) < dims.vocabulary,
                 "tokenizer.json: special token {id} is beyond the {} tokens of the weights",
@@ -191,29 +153,16 @@ impl Tokens {
 
     /// Steering tokens are no text, whatever the lists of the model say.
     fn suppress_steering(&mut self) {
-        self.suppressed.extend([
-            self.start,
-            self.translate,
-            self.transcribe,
-            self.previous,
-            self.no_speech,
-        ]);
-        self.suppressed
-            .extend(self.tokenizer.token_to_id("<|startoflm|>"));
+        self.suppressed.extend([self.start, self.translate, self.transcribe, self.previous, self.no_speech]);
+        self.suppressed.extend(self.tokenizer.token_to_id("<|startoflm|>"));
         if self.suppressed_at_begin.is_empty() {
-            self.suppressed_at_begin
-                .extend(self.tokenizer.token_to_id("Ġ"));
+            self.suppressed_at_begin.extend(self.tokenizer.token_to_id("Ġ"));
             self.suppressed_at_begin.push(self.end);
         }
     }
 }
 
 fn languages(tokenizer: &Tokenizer) -> Vec<(u32, &'static Language)> {
-    let id = |language: &'static Language| {
-        Some((
-            tokenizer.token_to_id(&format!("<|{}|>", language.code))?,
-            language,
-        ))
-    };
+    let id = |language: &'static Language| Some((tokenizer.token_to_id(&format!("<|{}|>", language.code))?, language));
     LANGUAGES.iter().filter_map(id).collect()
 }

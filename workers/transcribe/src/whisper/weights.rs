@@ -95,11 +95,7 @@ impl Weights {
             for file in &self.files {
                 hasher.update(&file.map);
             }
-            hasher
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect()
+            hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
         })
     }
 
@@ -114,16 +110,8 @@ impl Weights {
     }
 
     /// Appends the values of a tensor of the given shape, as f32.
-    pub(super) fn append(
-        &self,
-        name: &str,
-        expected: &[usize],
-        out: &mut Vec<f32>,
-    ) -> Result<(), WeightsError> {
-        let stored = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
+    pub(super) fn append(&self, name: &str, expected: &[usize], out: &mut Vec<f32>) -> Result<(), WeightsError> {
+        let stored = self.tensors.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
         if stored.shape != expected {
             return Err(WeightsError::Shape {
                 name: name.to_owned(),
@@ -135,17 +123,8 @@ impl Weights {
         Ok(())
     }
 
-    pub(super) fn new(
-        files: Vec<MappedFile>,
-        tensors: HashMap<String, Stored>,
-        heads: HashMap<String, usize>,
-    ) -> Self {
-        Self {
-            files,
-            tensors,
-            heads,
-            sha256: OnceLock::new(),
-        }
+    pub(super) fn new(files: Vec<MappedFile>, tensors: HashMap<String, Stored>, heads: HashMap<String, usize>) -> Self {
+        Self { files, tensors, heads, sha256: OnceLock::new() }
     }
 }
 
@@ -158,34 +137,19 @@ pub(super) struct MappedFile {
 
 impl MappedFile {
     pub(super) fn open(path: &Path) -> Result<Self, WeightsError> {
-        let unreadable = |source| WeightsError::Unreadable {
-            file: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| WeightsError::Unreadable { file: path.to_owned(), source };
         let file = File::open(path).map_err(unreadable)?;
-        #[expect(
-            unsafe_code,
-            reason = "weights are mapped: gigabytes that are read once, from files nobody writes"
-        )]
+        #[expect(unsafe_code, reason = "weights are mapped: gigabytes that are read once, from files nobody writes")]
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let file = Self {
-            path: path.to_owned(),
-            map,
-        };
+        let file = Self { path: path.to_owned(), map };
         match foreign_format(&file.map) {
-            Some(found) => Err(WeightsError::Unsupported {
-                file: file.path,
-                found,
-            }),
+            Some(found) => Err(WeightsError::Unsupported { file: file.path, found }),
             None => Ok(file),
         }
     }
 
     pub(super) fn corrupt(&self, reason: impl Into<String>) -> WeightsError {
-        WeightsError::Corrupt {
-            file: self.path.clone(),
-            reason: reason.into(),
-        }
+        WeightsError::Corrupt { file: self.path.clone(), reason: reason.into() }
     }
 }
 
@@ -225,20 +189,8 @@ impl Stored {
     fn append(&self, bytes: &[u8], out: &mut Vec<f32>) {
         match self.numbers {
             Numbers::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
-            Numbers::F16 => out.extend(
-                bytes
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|b| f16::from_le_bytes(*b).to_f32()),
-            ),
-            Numbers::Bf16 => out.extend(
-                bytes
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|b| bf16::from_le_bytes(*b).to_f32()),
-            ),
+            Numbers::F16 => out.extend(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32())),
+            Numbers::Bf16 => out.extend(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32())),
             Numbers::I8 => {
                 let columns = (bytes.len() / self.scale.len().max(1)).max(1);
                 for (row, scale) in bytes.chunks(columns).zip(&self.scale) {

@@ -46,8 +46,10 @@ fn sizes_in_a_hostile_header_are_checked_before_anything_is_allocated() {
     }
     fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     let name = |text: &[u8]| [&(text.len() as u16 + 1).to_le_bytes()[..], text, &[0]].concat();
-    let header = [&6u32.to_le_bytes()[..], &name(b"WhisperSpec"), &3u32.to_le_bytes(), &u32::MAX.to_le_bytes()].concat();
-    let overflow = [&header[..], &name(b"encoder/conv1/weight"), &[4], &[0xff; 16], &[0], &8u32.to_le_bytes(), &[0; 8]].concat();
+    let header =
+        [&6u32.to_le_bytes()[..], &name(b"WhisperSpec"), &3u32.to_le_bytes(), &u32::MAX.to_le_bytes()].concat();
+    let overflow =
+        [&header[..], &name(b"encoder/conv1/weight"), &[4], &[0xff; 16], &[0], &8u32.to_le_bytes(), &[0; 8]].concat();
     let ranks = [&header[..], &name(b"encoder/conv1/weight"), &[255], &[0xff; 64]].concat();
     for bytes in [overflow, ranks] {
         fs::write(folder.path().join("model.bin"), bytes).unwrap();

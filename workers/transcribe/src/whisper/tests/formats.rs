@@ -67,6 +67,7 @@ fn the_sha256_is_that_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     Tiny::new().write_ctranslate2(folder.path(), false);
     let file = std::fs::read(folder.path().join("model.bin")).unwrap();
-    let expected: String = <sha2::Sha256 as sha2::Digest>::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+    let expected: String =
+        <sha2::Sha256 as sha2::Digest>::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(Whisper::load(folder.path(), &Device::Cpu).unwrap().sha256(), expected);
 }

@@ -1,16 +1,8 @@
 //! The caches and the batch change the time that a step takes, and nothing else.
 
-use ::safetensors::Dtype;
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
-use super::{formats::window, tiny::Tiny};
-use crate::whisper::Whisper;
-
-fn tiny() -> Whisper {
-    let folder = tempfile::tempdir().unwrap();
-    Tiny::new().write_hugging_face(folder.path(), Dtype::F32, 1);
-    Whisper::load(folder.path(), &Device::Cpu).unwrap()
-}
+use super::{formats::window, load};
 
 fn assert_same(a: &Tensor, b: &Tensor) {
     let difference = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
@@ -19,7 +11,7 @@ fn assert_same(a: &Tensor, b: &Tensor) {
 
 #[test]
 fn token_by_token_gives_the_states_of_all_tokens_at_once() {
-    let whisper = tiny();
+    let whisper = load();
     let heard = whisper.hear(window()).unwrap();
     let tokens = [11, 13, 14, 2, 7, 7, 25];
     let all = whisper.decoder.forward(&tokens, &heard, &mut whisper.decoder.start(1).unwrap()).unwrap();
@@ -33,7 +25,7 @@ fn token_by_token_gives_the_states_of_all_tokens_at_once() {
 
 #[test]
 fn two_hypotheses_in_one_batch_do_not_see_each_other() {
-    let whisper = tiny();
+    let whisper = load();
     let heard = whisper.hear(window()).unwrap();
     let (first, second) = ([11, 12, 15, 1, 2], [11, 13, 14, 9, 8]);
     let mut written = whisper.decoder.start(2).unwrap();

@@ -54,7 +54,8 @@ impl Tiny {
     }
 
     fn put(&mut self, name: &str, shape: &[usize], scale: f32) {
-        let mut state = name.bytes().fold(0x811c_9dc5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let mut state =
+            name.bytes().fold(0x811c_9dc5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         let mut value = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             f16::from_f32(((state >> 8) as f32 / 8_388_608.0 - 1.0) * scale).to_f32()
@@ -81,7 +82,9 @@ impl Tiny {
             .0
             .iter()
             .zip(&bytes)
-            .map(|((name, (shape, _)), bytes)| (format!("model.{name}"), TensorView::new(dtype, shape.clone(), bytes).unwrap()))
+            .map(|((name, (shape, _)), bytes)| {
+                (format!("model.{name}"), TensorView::new(dtype, shape.clone(), bytes).unwrap())
+            })
             .collect();
         if shards == 1 {
             serialize_to_file(views, None, &folder.join("model.safetensors")).unwrap();
@@ -111,10 +114,20 @@ impl Tiny {
         let mut variables = Vec::new();
         for side in ["encoder", "decoder"] {
             variables.push((format!("{side}/num_heads"), vec![], 2, 2i16.to_le_bytes().to_vec()));
-            self.weight(&mut variables, &format!("{side}/position_encodings/encodings"), &[&format!("{side}.embed_positions.weight")], false);
+            self.weight(
+                &mut variables,
+                &format!("{side}/position_encodings/encodings"),
+                &[&format!("{side}.embed_positions.weight")],
+                false,
+            );
             self.norm(&mut variables, &format!("{side}/layer_norm"), &format!("{side}.layer_norm"));
             for layer in 0..LAYERS {
-                self.ct2_layer(&mut variables, &format!("{side}/layer_{layer}"), &format!("{side}.layers.{layer}"), int8);
+                self.ct2_layer(
+                    &mut variables,
+                    &format!("{side}/layer_{layer}"),
+                    &format!("{side}.layers.{layer}"),
+                    int8,
+                );
             }
         }
         self.linear(&mut variables, "encoder/conv1", &["encoder.conv1"], int8);
@@ -148,7 +161,12 @@ impl Tiny {
 
     fn linear(&self, out: &mut Variables, to: &str, from: &[&str], int8: bool) {
         let names = |kind: &str| from.iter().map(|name| format!("{name}.{kind}")).collect::<Vec<_>>();
-        self.weight(out, &format!("{to}/weight"), &names("weight").iter().map(String::as_str).collect::<Vec<_>>(), int8);
+        self.weight(
+            out,
+            &format!("{to}/weight"),
+            &names("weight").iter().map(String::as_str).collect::<Vec<_>>(),
+            int8,
+        );
         self.weight(out, &format!("{to}/bias"), &names("bias").iter().map(String::as_str).collect::<Vec<_>>(), false);
     }
 
@@ -164,7 +182,10 @@ impl Tiny {
             return;
         }
         let rows = values.chunks(values.len() / shape[0]);
-        let bytes = rows.clone().flat_map(|row| row.iter().map(|value| ((*value * row_scale(row)).round() as i8).cast_unsigned())).collect();
+        let bytes = rows
+            .clone()
+            .flat_map(|row| row.iter().map(|value| ((*value * row_scale(row)).round() as i8).cast_unsigned()))
+            .collect();
         let scales: Vec<f32> = rows.map(row_scale).collect();
         out.push((to.to_owned(), shape.clone(), 1, bytes));
         out.push((format!("{to}_scale"), vec![shape[0]], 0, as_bytes(&scales, Dtype::F32)));
@@ -206,8 +227,24 @@ fn as_bytes(values: &[f32], dtype: Dtype) -> Vec<u8> {
 
 /// Letters as text, then the special tokens of a multilingual Whisper with two languages.
 fn write_tokenizer(folder: &Path) {
-    let vocabulary: serde_json::Map<_, _> = "abcdefghi Ġ".split("").filter(|letter| !letter.trim().is_empty()).zip(0..).map(|(letter, id)| (letter.to_owned(), id.into())).collect();
-    let special = ["endoftext", "startoftranscript", "en", "zh", "translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"];
+    let vocabulary: serde_json::Map<_, _> = "abcdefghi Ġ"
+        .split("")
+        .filter(|letter| !letter.trim().is_empty())
+        .zip(0..)
+        .map(|(letter, id)| (letter.to_owned(), id.into()))
+        .collect();
+    let special = [
+        "endoftext",
+        "startoftranscript",
+        "en",
+        "zh",
+        "translate",
+        "transcribe",
+        "startoflm",
+        "startofprev",
+        "nospeech",
+        "notimestamps",
+    ];
     let added: Vec<_> = special
         .iter()
         .zip(10..)

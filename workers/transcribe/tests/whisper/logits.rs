@@ -1,0 +1,59 @@
+//! Our scores beside those of Hugging Face's Whisper; tests/data/whisper/make.py recorded theirs.
+
+use std::fs;
+
+use serde::Deserialize;
+use shanshui_transcribe::{mel::Mel, whisper::Whisper};
+
+use super::{base, root, samples, tiny_en};
+
+#[derive(Deserialize)]
+struct Case {
+    window: String,
+    tokens: Vec<u32>,
+    top: Vec<(usize, f32)>,
+    sampled: Vec<(usize, f32)>,
+}
+
+/// Log-mel values, bins × frames: of a recording, or of integers that need no sound.
+fn window(name: &str) -> Vec<f32> {
+    const BANDS: usize = 80;
+    const FRAMES: usize = 3000;
+    if name != "pattern" {
+        return Mel::new(BANDS).spectrogram(&samples(name)).window(0, FRAMES);
+    }
+    let value = |band: usize, frame: usize| {
+        ((band * 7919 + frame * 104_729 + band * frame * 31) % 2003) as f32 / 2003.0 * 2.0 - 1.0
+    };
+    (0..BANDS).flat_map(|band| (0..FRAMES).map(move |frame| value(band, frame))).collect()
+}
+
+/// The same arithmetic in another order differs by 1e-3 at most; scores lie between -15 and 30.
+const TOLERANCE: f32 = 5e-3;
+
+fn assert_reference(whisper: &Whisper, file: &str) {
+    let text = fs::read_to_string(root().join("tests/data/whisper").join(file)).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
+    assert_eq!(cases.len(), 3);
+    for case in cases {
+        let logits = whisper.logits(window(&case.window), &case.tokens).unwrap();
+        let mut largest = 0f32;
+        for (token, expected) in case.top.iter().chain(&case.sampled) {
+            largest = largest.max((logits[*token] - expected).abs());
+        }
+        eprintln!("{file} {}: largest difference {largest:.5}", case.window);
+        assert!(largest < TOLERANCE, "{file} {}: a score is off by {largest}", case.window);
+        let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
+        assert_eq!(best, case.top[0].0, "{file} {}", case.window);
+    }
+}
+
+#[test]
+fn first_token_scores_of_base_are_those_of_the_reference() {
+    assert_reference(base(), "base.json");
+}
+
+#[test]
+fn first_token_scores_of_tiny_en_are_those_of_the_reference() {
+    assert_reference(tiny_en(), "tiny.en.json");
+}

@@ -1,0 +1,118 @@
+//! What is said in the recordings.
+
+use std::ops::ControlFlow;
+
+use shanshui_transcribe::decoding::{Options, Progress, Stopped, Task, Verdict};
+
+use super::{SPOKEN, base, samples, tiny_en, transcribe, words};
+
+#[test]
+fn the_five_english_recordings_are_read_word_for_word_by_base() {
+    for (name, said) in SPOKEN {
+        let transcript = transcribe(base(), &samples(name), &Options::default());
+        assert_eq!(words(&transcript.text), words(said), "{name}");
+        assert_eq!(transcript.language, "en", "{name}");
+        assert!(transcript.language_probability.unwrap() > 0.9, "{name}");
+        assert_eq!(transcript.verdict(), Verdict::Speech, "{name}");
+    }
+}
+
+#[test]
+fn tiny_en_reads_without_detecting_a_language() {
+    let transcript = transcribe(tiny_en(), &samples("jfk.flac"), &Options::default());
+    assert_eq!(words(&transcript.text), words(SPOKEN[0].1));
+    assert_eq!((transcript.language, transcript.language_probability), ("en", None));
+    for options in [
+        Options { task: Task::Translate, ..Options::default() },
+        Options { language: Some("zh".to_owned()), ..Options::default() },
+    ] {
+        let error =
+            tiny_en().transcribe(&samples("cat.wav"), &options, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        assert!(error.to_string().contains("allowed is"), "{error}");
+    }
+}
+
+#[test]
+fn mandarin_is_detected_written_and_translated() {
+    let samples = samples("aishell-BAC009S0724W0121.wav");
+    let transcript = transcribe(base(), &samples, &Options::default());
+    assert_eq!(transcript.language, "zh");
+    assert!(transcript.language_probability.unwrap() > 0.9);
+    assert!(transcript.text.contains("广州市") || transcript.text.contains("廣州市"), "{}", transcript.text);
+    let options = Options { task: Task::Translate, ..Options::default() };
+    let translated = transcribe(base(), &samples, &options);
+    assert!(translated.text.is_ascii() && words(&translated.text).len() >= 4, "{}", translated.text);
+    assert!(translated.text.contains("Guangzhou"), "{}", translated.text);
+}
+
+#[test]
+fn segments_carry_times_in_seconds_that_follow_the_speech() {
+    let transcript = transcribe(base(), &samples("librispeech-1995-1837-0001.wav"), &Options::default());
+    let mut last = 0.0;
+    for segment in &transcript.segments {
+        assert!(
+            segment.start >= last && segment.end > segment.start && segment.end <= transcript.duration,
+            "{segment:?}"
+        );
+        assert!(
+            segment.avg_logprob > -1.0 && segment.no_speech_prob < 0.6 && segment.temperature == 0.0,
+            "{segment:?}"
+        );
+        last = segment.end;
+    }
+    assert!(transcript.duration - last < 1.5, "the last segment ends at {last}");
+    let untimed = transcribe(base(), &samples("cat.wav"), &Options { timestamps: false, ..Options::default() });
+    assert_eq!(words(&untimed.text), words(SPOKEN[3].1));
+    assert_eq!(untimed.segments.len(), 1);
+}
+
+#[test]
+fn a_hint_changes_the_spelling_of_what_is_heard() {
+    let options = Options {
+        hint: Some("MY FELLOW AMERICANS, IN CAPITAL LETTERS, <|endoftext|>".to_owned()),
+        ..Options::default()
+    };
+    let transcript = transcribe(base(), &samples("jfk.flac"), &options);
+    assert_eq!(words(&transcript.text), words(SPOKEN[0].1));
+    assert!(transcript.text.contains("AMERICANS"), "{}", transcript.text);
+}
+
+#[test]
+fn sampling_repeats_itself_for_the_same_seed_alone() {
+    let samples = samples("mountains.wav");
+    let draw = |seed| {
+        let options =
+            Options { temperatures: vec![2.0], seed, language: Some("English".to_owned()), ..Options::default() };
+        transcribe(base(), &samples, &options)
+    };
+    assert_eq!(draw(1), draw(1));
+    assert_ne!(draw(1).text, draw(2).text);
+}
+
+#[test]
+fn progress_is_told_and_a_break_stops_between_two_tokens() {
+    let samples = samples("cat.wav");
+    let mut told = Vec::new();
+    let mut listen = |progress: Progress| {
+        told.push(progress);
+        ControlFlow::Continue(())
+    };
+    base().transcribe(&samples, &Options::default(), &mut listen).unwrap();
+    assert!(told.len() > 5 && told.windows(2).all(|pair| pair[0].done <= pair[1].done));
+    assert!(told.last().is_some_and(|last| last.done == last.total));
+    let mut calls = 0;
+    let mut stop = |_| {
+        calls += 1;
+        if calls == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let error = base().transcribe(&samples, &Options::default(), &mut stop).unwrap_err();
+    assert!(error.is::<Stopped>());
+    assert_eq!(calls, 4);
+}
+
+#[test]
+fn an_unknown_language_is_refused_by_name() {
+    let options = Options { language: Some("klingon".to_owned()), ..Options::default() };
+    let error = base().transcribe(&samples("cat.wav"), &options, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(error.to_string().starts_with("language: \"klingon\""), "{error}");
+}
