@@ -19,7 +19,12 @@ struct Bad {
 }
 
 impl Bad {
-    fn json(what: &'static str, queue: &'static str, payload: impl Into<Bytes>, names: &'static [&'static str]) -> Self {
+    fn json(
+        what: &'static str,
+        queue: &'static str,
+        payload: impl Into<Bytes>,
+        names: &'static [&'static str],
+    ) -> Self {
         Self { what, queue, content_type: Some("application/json"), payload: payload.into(), names }
     }
 
@@ -63,7 +68,10 @@ async fn buried(client: &Client<'_>, job: &Job, bad: &Bad) -> Result<(), String>
         (failed["attempts"] == 1, format!("{failed}")),
         (failed["stage"] == stage, format!("{failed}")),
         (dead.attempts == "1", format!("{dead:?}")),
-        (dead.reason == reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>(), format!("{dead:?}")),
+        (
+            dead.reason == reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>(),
+            format!("{dead:?}"),
+        ),
         (dead.subject == format!("shanshui.{}.default", bad.queue), format!("{dead:?}")),
         (dead.payload == bad.payload, "the payload was changed".into()),
         (!dead.worker.is_empty(), format!("{dead:?}")),

@@ -65,7 +65,10 @@ fn text(bytes: &[u8]) -> String {
 fn up_runs_everything_and_a_sentence_is_spoken_and_a_text_drawn() {
     let up = Up::start();
     let spoken = up.json(0, &["say", clip("mountains.wav").to_str().expect("a path in Unicode"), "--out", "pictures"]);
-    assert_eq!(spoken["transcript"].as_str().map(str::trim), Some("Paint high mountains and a river under a full moon."));
+    assert_eq!(
+        spoken["transcript"].as_str().map(str::trim),
+        Some("Paint high mountains and a river under a full moon.")
+    );
     assert_eq!((&spoken["state"], &spoken["language"]), (&"done".into(), &"en".into()));
     let stages: Vec<_> = spoken["stages"].as_array().expect("a list").iter().map(|stage| &stage["stage"]).collect();
     assert_eq!(stages, ["transcribe", "paint"]);
@@ -175,7 +178,8 @@ fn models_that_are_not_what_is_pinned_are_named() {
 fn descendants(pid: u32) -> Vec<String> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let children: Vec<String> = children.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let children: Vec<String> =
+        children.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
     let below: Vec<String> = children.iter().flat_map(|child| descendants(child.parse().unwrap_or(0))).collect();
     children.into_iter().chain(below).collect()
 }

@@ -184,6 +184,9 @@ async fn a_worker_told_twice_hands_its_job_back_at_once() {
     let _next = stack.worker("paint", "next");
     client.follow(&job.id).await;
     let story = client.whole_story(&job.id).await;
-    assert_eq!(story.kinds(), ["accepted", "started", "released", "started", "picture", "picture", "picture", "picture", "done"]);
+    assert_eq!(
+        story.kinds(),
+        ["accepted", "started", "released", "started", "picture", "picture", "picture", "picture", "done"]
+    );
     assert_eq!(story.all("started")[1]["attempt"], 1, "an interrupted attempt does not count");
 }

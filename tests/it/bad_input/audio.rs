@@ -46,7 +46,8 @@ async fn recordings_that_cannot_be_read_are_buried() {
 
 #[tokio::test]
 async fn jobs_that_name_no_recording_are_buried() {
-    let job = |what, audio: serde_json::Value, names| Bad::json(what, "audio", json!({ "audio": audio }).to_string(), names);
+    let job =
+        |what, audio: serde_json::Value, names| Bad::json(what, "audio", json!({ "audio": audio }).to_string(), names);
     all_are_buried(vec![
         Bad::json("no audio", "audio", "{}", &["audio", "missing"]),
         job("neither way", json!({}), &["audio", "neither"]),

@@ -11,11 +11,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
 }
 
-/// Our one binary, built by the first test that asks for it: cargo itself builds a binary only
-/// for the tests of the same package.
+/// Our one binary: that of `SHANSHUI_PROGRAM` (a release build, an installed one), else the first
+/// test that asks builds it, for cargo builds binaries only for the tests of the same package.
 pub(crate) fn shanshui() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
+        if let Some(given) = std::env::var_os("SHANSHUI_PROGRAM") {
+            return there(given.into());
+        }
         let test = std::env::current_exe().expect("a path of this test");
         let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
         let mut build = Command::new(env!("CARGO"));
