@@ -175,9 +175,9 @@ impl Up<'_> {
         let store = Store::connect(&options).await?;
         service.follow_store(&store);
         // One after the other: both read from the same disk and use all cores.
-        let transcribe = Transcribe::load(&self.args.transcribe, &self.models.whisper).await?;
+        let transcribe = Transcribe::load(&self.args.transcribe, &self.models.whisper, &service.metrics).await?;
         service.health.up("transcribe");
-        let paint = Paint::load(&self.args.paint, &self.models.picture).await?;
+        let paint = Paint::load(&self.args.paint, &self.models.picture, &service.metrics).await?;
         service.health.up("paint");
         let (health, metrics) = (Arc::clone(&service.health), Arc::clone(&service.metrics));
         Ok((Deps { queue, store, health, metrics, options: self.args.worker.clone() }, transcribe, paint))

@@ -58,7 +58,8 @@ pub(crate) async fn transcribe(args: TranscribeArgs, data: DataDir) -> Result<Ex
     args.work.check()?;
     let folder = args.work.folders.locate(&args.model.whisper, Kind::Whisper, &data).or_exit(Exit::Usage)?;
     let service = args.work.service().await?;
-    let load = Transcribe::load(&args.model, &folder);
+    let metrics = Arc::clone(&service.metrics);
+    let load = Transcribe::load(&args.model, &folder, &metrics);
     run(args.work, service, load).await
 }
 
@@ -67,7 +68,8 @@ pub(crate) async fn paint(args: PaintArgs, data: DataDir) -> Result<Exit, Refusa
     args.work.check()?;
     let folder = args.work.folders.locate(&args.model.picture_model, Kind::Picture, &data).or_exit(Exit::Usage)?;
     let service = args.work.service().await?;
-    let load = Paint::load(&args.model, &folder);
+    let metrics = Arc::clone(&service.metrics);
+    let load = Paint::load(&args.model, &folder, &metrics);
     run(args.work, service, load).await
 }
 

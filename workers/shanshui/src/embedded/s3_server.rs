@@ -2,14 +2,19 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::credentials::Credentials;
@@ -41,15 +46,17 @@ impl S3Server {
 }
 
 async fn serve(listener: TcpListener, service: S3Service) {
+    let writing = Arc::new(Mutex::new(()));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let service = service.clone();
+                    let (service, writing) = (service.clone(), Arc::clone(&writing));
+                    let answer = service_fn(move |request| one_writer(service.clone(), Arc::clone(&writing), request));
                     connections.spawn(async move {
                         let http = Builder::new(TokioExecutor::new());
-                        let served = http.serve_connection(TokioIo::new(stream), service).await;
+                        let served = http.serve_connection(TokioIo::new(stream), answer).await;
                         // Clients that hang up are no news.
                         served.unwrap_or_else(|error| tracing::debug!(error, "s3: a connection broke"));
                     });
@@ -59,4 +66,19 @@ async fn serve(listener: TcpListener, service: S3Service) {
             Some(_) = connections.join_next() => {}
         }
     }
+}
+
+/// The folder store looks whether an object is there and writes it later. Writes one at a time
+/// make `If-None-Match` as good as in an object store.
+async fn one_writer(
+    service: S3Service,
+    writing: Arc<Mutex<()>>,
+    request: Request<Incoming>,
+) -> Result<s3s::HttpResponse, s3s::HttpError> {
+    let _alone = match *request.method() {
+        Method::PUT => Some(writing.lock().await),
+        _ => None,
+    };
+    // The trait's method, which takes the body as hyper hands it over.
+    Service::call(&service, request).await
 }

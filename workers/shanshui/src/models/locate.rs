@@ -14,7 +14,7 @@ use crate::data::DataDir;
 pub(crate) struct ModelFolders {
     /// Folders of models to search before DATA/models and the folders beside the executable;
     /// several are separated by ':'
-    #[arg(long = "models", id = "model_folders", env = "SHANSHUI_MODELS", value_name = "DIR", value_delimiter = ':')]
+    #[arg(long = "models", id = "model_folders", env = "SHANSHUI_MODELS", value_name = "DIR", value_delimiter = ':', global = true)]
     pub(crate) folders: Vec<PathBuf>,
 }
 
