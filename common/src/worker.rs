@@ -62,8 +62,9 @@ pub(crate) struct Worker<S> {
 /// A stream or consumer that is missing or wrong, a model that is gone, work that hangs: the
 /// process should exit non-zero and be started anew.
 pub async fn run<S: Stage>(stage: S, deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
+    let health = Arc::clone(&deps.health);
     let worker = Worker::start(stage, deps, shutdown).await?;
-    worker.serve(false).await.map(drop)
+    worker.serve(false).await.map(drop).inspect_err(|error| health.die(format!("{error:#}")))
 }
 
 /// Works until nothing is pending; returns the number of deliveries. For tests.

@@ -1,5 +1,7 @@
 //! What becomes of a message, whatever its stage does: real nats-server, real S3 protocol.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
+
 mod bench;
 mod nats;
 #[path = "../store/server.rs"]

@@ -17,6 +17,7 @@ use shanshui_common::message::Nothing;
 use shanshui_common::model_thread::ModelThread;
 use shanshui_common::stage::{Outcome, Stage};
 use shanshui_common::store::{ObjectKey, Stored};
+use shanshui_common::telemetry::Metrics;
 
 use crate::diffusers::recommended::Recommended;
 use crate::limits::Limits;
@@ -36,8 +37,17 @@ pub struct Paint {
     model: ModelThread<Model>,
     about: Arc<About>,
     recommended: Recommended,
+    bounds: Bounds,
     limits: Limits,
     max_batch: usize,
+}
+
+/// What the model itself can do, whatever the limits.
+struct Bounds {
+    /// Sides are multiples of this, in pixels.
+    side_unit: usize,
+    /// Timesteps it was trained with.
+    steps: usize,
 }
 
 /// A job, made ready for the model.
@@ -52,7 +62,7 @@ impl Paint {
     ///
     /// # Errors
     /// A device that is not there, or a folder that is not a model; says which file and field.
-    pub async fn load(options: &PaintOptions, folder: &Path) -> anyhow::Result<Self> {
+    pub async fn load(options: &PaintOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
         let device = options.paint_device.open()?;
         // Half precision overflows in some VAEs, and CPUs compute it slower than f32.
         let dtype = DType::F32;
@@ -60,14 +70,18 @@ impl Paint {
         let model = ModelThread::spawn("paint-model", move || {
             Model::load(&path, &device, dtype).with_context(|| format!("cannot load {}", path.display()))
         });
-        let model = model.await?;
-        let (hashes, recommended) =
-            model.call(|model| (model.hashes().to_vec(), model.recommended().clone())).await?;
+        let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
+        let known = model.call(|model| {
+            let bounds = Bounds { side_unit: model.scale(), steps: model.scheduler().num_train_timesteps };
+            (model.hashes().to_vec(), model.recommended().clone(), bounds)
+        });
+        let (hashes, recommended, bounds) = known.await?;
         let name = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
         let device = options.paint_device.name();
         let about = Arc::new(About { name, hashes, device, dtype: "f32" });
         tracing::info!(model = about.name, hash = about.short_hash(), device, "picture model loaded");
-        Ok(Self { model, about, recommended, limits: options.limits(), max_batch: usize::from(options.max_batch) })
+        let (limits, max_batch) = (options.limits(), usize::from(options.max_batch));
+        Ok(Self { model, about, recommended, bounds, limits, max_batch })
     }
 
     /// What the job asks for, with the model's recommendations where it does not say.
@@ -95,6 +109,7 @@ impl Paint {
             count: spec.count.map_or(COUNT.min(self.limits.max_count), |count| count as usize),
         };
         self.limits.check(&request)?;
+        self.bounds.check(&request)?;
         let format = spec.format.as_deref().unwrap_or("png");
         let format = format.parse().map_err(|_| FieldError::new("picture.format", format, "png, jpeg or webp"))?;
         Ok(Wish { request, format, truncated: prompt.truncated || negative.truncated })
@@ -135,6 +150,21 @@ impl Paint {
         };
         context.tell(event).await?;
         Ok(stored)
+    }
+}
+
+impl Bounds {
+    fn check(&self, request: &Request) -> Result<(), FieldError> {
+        let unit = self.side_unit;
+        for (field, side) in [("picture.width", request.width), ("picture.height", request.height)] {
+            if !side.is_multiple_of(unit) {
+                return Err(FieldError::new(field, side, format!("multiples of {unit} for this model")));
+            }
+        }
+        if request.steps > self.steps {
+            return Err(FieldError::new("picture.steps", request.steps, format!("1 to {} for this model", self.steps)));
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ use shanshui_common::job::{AudioJob, AudioSource, Task, TextJob, Until};
 use shanshui_common::model_thread::ModelThread;
 use shanshui_common::stage::{Outcome, Stage};
 use shanshui_common::store::{ObjectKey, Stored};
+use shanshui_common::telemetry::Metrics;
 
 use crate::audio::{self, Budget, Recording};
 use crate::decoding::{self, Options, Stopped, Transcript, Verdict};
@@ -46,13 +47,13 @@ impl Transcribe {
     ///
     /// # Errors
     /// A device that is not there, or a folder that is not a model; says which file and field.
-    pub async fn load(options: &TranscribeOptions, folder: &Path) -> anyhow::Result<Self> {
+    pub async fn load(options: &TranscribeOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
         let device = options.whisper_device.open()?;
         let path: PathBuf = folder.to_owned();
         let model = ModelThread::spawn("whisper-model", move || {
             Whisper::load(&path, &device).with_context(|| format!("cannot load {}", path.display()))
         });
-        let model = model.await?;
+        let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
         let sha256 = model.call(|whisper| whisper.sha256().to_owned()).await?;
         let name = folder.file_name().map_or_else(|| "whisper".into(), |name| name.to_string_lossy().into_owned());
         tracing::info!(model = name, sha256, "speech model loaded");
