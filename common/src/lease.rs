@@ -33,9 +33,11 @@ impl Progress {
     /// Says that `done` of `total` units are done; may be called from any thread.
     pub fn report(&self, done: f64, total: f64) {
         let since = self.touch();
-        let eta = self.told.borrow().filter(|before| done > before.done).map(|before| {
-            (total - done) * since.as_secs_f64() / (done - before.done)
-        });
+        let eta = self
+            .told
+            .borrow()
+            .filter(|before| done > before.done)
+            .map(|before| (total - done) * since.as_secs_f64() / (done - before.done));
         self.told.send_replace(Some(Done { done, total, eta }));
     }
 

@@ -49,15 +49,21 @@ impl Message for AudioJob {
         };
         put("language", self.language.as_deref());
         put("hint", self.hint.as_deref());
-        put("task", Some(match self.task {
-            Task::Auto => "auto",
-            Task::Transcribe => "transcribe",
-            Task::Translate => "translate",
-        }));
-        put("until", Some(match self.until {
-            Until::Transcript => "transcript",
-            Until::Picture => "picture",
-        }));
+        put(
+            "task",
+            Some(match self.task {
+                Task::Auto => "auto",
+                Task::Transcribe => "transcribe",
+                Task::Translate => "translate",
+            }),
+        );
+        put(
+            "until",
+            Some(match self.until {
+                Until::Transcript => "transcript",
+                Until::Picture => "picture",
+            }),
+        );
         self.common.to_value(own)
     }
 
@@ -147,9 +153,7 @@ fn audio(fields: Option<Fields>) -> Result<AudioSource, FieldError> {
     let mut fields = fields.ok_or_else(|| FieldError::missing("audio", allowed))?;
     let (key, bytes) = (fields.text("key")?, fields.bytes("bytes")?);
     match (key, bytes) {
-        (Some(key), None) => {
-            Ok(AudioSource::Stored { key: audio_key(&key)?, sha256: sha256(&mut fields)? })
-        }
+        (Some(key), None) => Ok(AudioSource::Stored { key: audio_key(&key)?, sha256: sha256(&mut fields)? }),
         (None, Some(bytes)) => Ok(AudioSource::Inline(not_empty(bytes)?)),
         (Some(_), Some(_)) => Err(FieldError::new("audio", "key and bytes", "one of the two")),
         (None, None) => Err(FieldError::new("audio", "neither key nor bytes", allowed)),

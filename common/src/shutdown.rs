@@ -53,7 +53,10 @@ impl Signals {
 
 async fn follow(shutdown: Shutdown, mut signals: Signals, drain_time: Duration) {
     let first = signals.next().await;
-    tracing::info!("{first}: no more jobs are taken, running ones have {} s; again to stop at once", drain_time.as_secs());
+    tracing::info!(
+        "{first}: no more jobs are taken, running ones have {} s; again to stop at once",
+        drain_time.as_secs()
+    );
     shutdown.drain.cancel();
     match tokio::time::timeout(drain_time, signals.next()).await {
         Ok(second) => tracing::warn!("{second}: running jobs are handed back"),

@@ -182,11 +182,7 @@ impl Store {
     }
 
     /// The client's own time-out ends with the headers of a response; this one covers its body.
-    async fn in_time<T>(
-        &self,
-        path: &str,
-        reading: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+    async fn in_time<T>(&self, path: &str, reading: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let seconds = self.operation_time.as_secs();
         let late = || anyhow!("get {}: not complete after {seconds} s", self.name(path));
         let result = tokio::time::timeout(self.operation_time, reading).await;

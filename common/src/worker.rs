@@ -80,8 +80,7 @@ impl<S: Stage> Worker<S> {
         deps.queue.check(S::NAME).await?;
         let stream_name = deps.queue.stream_of(S::NAME)?;
         let stream = deps.queue.context.get_stream(&stream_name).await?;
-        let consumer: Consumer<pull::Config> =
-            stream.get_consumer(S::NAME).await.map_err(anyhow::Error::from_boxed)?;
+        let consumer: Consumer<pull::Config> = stream.get_consumer(S::NAME).await.map_err(anyhow::Error::from_boxed)?;
         let ack_wait = consumer.cached_info().config.ack_wait;
         let created = stream.cached_info().created.unix_timestamp_nanos();
         let name = deps.options.name.clone().unwrap_or_else(default_name);

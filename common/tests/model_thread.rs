@@ -22,10 +22,8 @@ async fn calls_run_on_one_thread_in_the_order_in_which_they_came() {
     for result in futures::future::join_all(calls).await {
         result.unwrap();
     }
-    let (seen, name) = model
-        .call(|model| (model.borrow().clone(), std::thread::current().name().map(str::to_owned)))
-        .await
-        .unwrap();
+    let (seen, name) =
+        model.call(|model| (model.borrow().clone(), std::thread::current().name().map(str::to_owned))).await.unwrap();
     assert_eq!(seen, (0..20).collect::<Vec<_>>());
     assert_eq!(name.as_deref(), Some("test-model"));
 }

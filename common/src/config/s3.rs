@@ -29,13 +29,33 @@ pub struct S3Options {
     pub region: Option<String>,
     /// Access key; without one the AWS environment, profile, web identity and container
     /// credentials are tried
-    #[arg(id = "s3_access_key", long = "s3-access-key", env = "SHANSHUI_S3_ACCESS_KEY", requires = "s3_secret_key", global = true)]
+    #[arg(
+        id = "s3_access_key",
+        long = "s3-access-key",
+        env = "SHANSHUI_S3_ACCESS_KEY",
+        requires = "s3_secret_key",
+        global = true
+    )]
     pub access_key: Option<String>,
     /// Secret key that belongs to the access key; prefer the environment, others can see flags
-    #[arg(id = "s3_secret_key", long = "s3-secret-key", env = "SHANSHUI_S3_SECRET_KEY", hide_env_values = true, requires = "s3_access_key", global = true)]
+    #[arg(
+        id = "s3_secret_key",
+        long = "s3-secret-key",
+        env = "SHANSHUI_S3_SECRET_KEY",
+        hide_env_values = true,
+        requires = "s3_access_key",
+        global = true
+    )]
     pub secret_key: Option<Secret>,
     /// Session token of temporary keys
-    #[arg(id = "s3_session_token", long = "s3-session-token", env = "SHANSHUI_S3_SESSION_TOKEN", hide_env_values = true, requires = "s3_access_key", global = true)]
+    #[arg(
+        id = "s3_session_token",
+        long = "s3-session-token",
+        env = "SHANSHUI_S3_SESSION_TOKEN",
+        hide_env_values = true,
+        requires = "s3_access_key",
+        global = true
+    )]
     pub session_token: Option<Secret>,
     /// Put the bucket into the path (true) or into the host name (false); default: true with an
     /// endpoint, false with Amazon

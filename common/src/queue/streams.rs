@@ -151,9 +151,9 @@ impl Queue {
             ..base(name, vec![names.job(kind, "*")])
         };
         let advisories = ["MAX_DELIVERIES", "MSG_TERMINATED"]
-            .map(|kind| STAGES.map(|(stream, ..)| {
-                format!("$JS.EVENT.ADVISORY.CONSUMER.{kind}.{}.>", names.stream(stream))
-            }))
+            .map(|kind| {
+                STAGES.map(|(stream, ..)| format!("$JS.EVENT.ADVISORY.CONSUMER.{kind}.{}.>", names.stream(stream)))
+            })
             .concat();
         let cancel = names.cancel("*");
         let mut all: Vec<Config> = STAGES.iter().map(|(stream, kind, _)| queue(stream, kind)).collect();

@@ -52,15 +52,13 @@ impl Answer {
 
     /// The store is there and does not let us in.
     pub(super) fn is_refused(&self) -> bool {
-        const CODES: [&str; 4] =
-            ["ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed", "InvalidAccessKeyId"];
+        const CODES: [&str; 4] = ["ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed", "InvalidAccessKeyId"];
         matches!(self.status, Some(401 | 403)) || CODES.contains(&self.code.as_str())
     }
 
     /// Nobody answered, or the one who did is in trouble: waiting may help.
     pub(super) fn is_away(&self) -> bool {
-        self.status.is_none_or(|status| status >= 500 || matches!(status, 408 | 429))
-            || self.code == "RequestTimeout"
+        self.status.is_none_or(|status| status >= 500 || matches!(status, 408 | 429)) || self.code == "RequestTimeout"
     }
 
     /// The store is well and dislikes this very request.

@@ -80,10 +80,7 @@ async fn region(options: &S3Options, providers: &ProviderConfig) -> Option<Regio
 
 /// The given keys, else the chain of the AWS tools. The chain is our own because theirs ends
 /// with the metadata service of EC2, which hangs everywhere else.
-async fn credentials(
-    options: &S3Options,
-    providers: &ProviderConfig,
-) -> anyhow::Result<SharedCredentialsProvider> {
+async fn credentials(options: &S3Options, providers: &ProviderConfig) -> anyhow::Result<SharedCredentialsProvider> {
     if let (Some(access), Some(secret)) = (&options.access_key, &options.secret_key) {
         let token = options.session_token.as_ref().map(|token| token.reveal().to_owned());
         let keys = Credentials::new(access, secret.reveal(), token, None, "shanshui");
@@ -92,11 +89,10 @@ async fn credentials(
     let profile = ProfileFileCredentialsProvider::builder().configure(providers).build();
     let identity = WebIdentityTokenCredentialsProvider::builder().configure(providers).build();
     let container = EcsCredentialsProvider::builder().configure(providers).build();
-    let mut chain =
-        CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
-            .or_else("profile", profile)
-            .or_else("web identity", identity)
-            .or_else("container", container);
+    let mut chain = CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
+        .or_else("profile", profile)
+        .or_else("web identity", identity)
+        .or_else("container", container);
     if options.imds {
         let machine = ImdsCredentialsProvider::builder().configure(providers).build();
         chain = chain.or_else("machine", machine);

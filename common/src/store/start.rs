@@ -138,9 +138,7 @@ impl Store {
     fn why_not(&self, answer: &Answer) -> anyhow::Error {
         let (bucket, place, said) = (&self.bucket, &self.place, &answer.said);
         if answer.status == Some(404) {
-            return anyhow!(
-                "s3 bucket {bucket} does not exist at {place}; `shanshui streams apply` makes it: {said}"
-            );
+            return anyhow!("s3 bucket {bucket} does not exist at {place}; `shanshui streams apply` makes it: {said}");
         }
         if answer.is_refused() {
             return anyhow!(

@@ -128,7 +128,10 @@ fn an_error_names_the_field_its_value_and_what_is_allowed() {
         (json!({ "text": "" }), "text: (empty) is not allowed; allowed: at least one visible character"),
         (json!({ "text": 7 }), "text: 7 is not allowed; allowed: a string of valid Unicode"),
         (json!({ "text": long }), "text: 100000 characters is not allowed; allowed: at most 20000 characters"),
-        (json!({ "text": "a", "id": "../x" }), "id: ../x is not allowed; allowed: 1 to 64 characters of a-z, 0-9 and -"),
+        (
+            json!({ "text": "a", "id": "../x" }),
+            "id: ../x is not allowed; allowed: 1 to 64 characters of a-z, 0-9 and -",
+        ),
         (json!({ "text": "a", "picture": 3 }), "picture: 3 is not allowed; allowed: an object"),
         (
             json!({ "text": "a", "picture": { "steps": 0 } }),
@@ -154,7 +157,10 @@ fn an_error_names_the_field_its_value_and_what_is_allowed() {
             json!({ "text": "a", "deadline": "tomorrow" }),
             "deadline: tomorrow is not allowed; allowed: a time as 2027-01-01T00:00:00Z (RFC 3339)",
         ),
-        (json!({ "text": "a", "labels": { "n": 1 } }), "labels.n: 1 is not allowed; allowed: a string of at most 256 bytes"),
+        (
+            json!({ "text": "a", "labels": { "n": 1 } }),
+            "labels.n: 1 is not allowed; allowed: a string of at most 256 bytes",
+        ),
     ];
     for (object, expected) in table {
         assert_eq!(text(object.to_string()).unwrap_err(), expected);
@@ -164,8 +170,19 @@ fn an_error_names_the_field_its_value_and_what_is_allowed() {
 
 #[test]
 fn audio_comes_from_the_own_bucket_and_nowhere_else() {
-    let keys = ["../secret", "audio/../jobs/x", "/audio/x", "audio/", "audio//x", "jobs/x/0.png", "audio/%2e%2e/x",
-        "audio/a\\b", "audio/a\0", "http://169.254.169.254/latest", "audio/аbc"];
+    let keys = [
+        "../secret",
+        "audio/../jobs/x",
+        "/audio/x",
+        "audio/",
+        "audio//x",
+        "jobs/x/0.png",
+        "audio/%2e%2e/x",
+        "audio/a\\b",
+        "audio/a\0",
+        "http://169.254.169.254/latest",
+        "audio/аbc",
+    ];
     for key in keys {
         let error = audio(json!({ "audio": { "key": key } }).to_string()).unwrap_err();
         assert!(error.starts_with("audio.key: "), "{key}: {error}");

@@ -84,9 +84,8 @@ impl<S: Stage> Worker<S> {
             return Ok(1);
         }
         let history = self.deps.queue.history(job).await.or_outage()?;
-        let released = history.iter().filter(|event| {
-            matches!(&event.data, Event::Released { stage, .. } if stage == S::NAME)
-        });
+        let released =
+            history.iter().filter(|event| matches!(&event.data, Event::Released { stage, .. } if stage == S::NAME));
         Ok(delivery.delivered.saturating_sub(released.count() as u64).max(1))
     }
 
@@ -148,12 +147,7 @@ impl<S: Stage> Worker<S> {
     }
 
     /// Resolves when the work must not go on.
-    async fn reason_to_stop(
-        &self,
-        attempt: &Attempt,
-        progress: &Progress,
-        deadline: Duration,
-    ) -> Verdict<S::Output> {
+    async fn reason_to_stop(&self, attempt: &Attempt, progress: &Progress, deadline: Duration) -> Verdict<S::Output> {
         let watch = self.cancels.watch(&attempt.job);
         let stall = self.deps.options.stall_time();
         let mut check = tokio::time::interval(self.ack_wait / 3);

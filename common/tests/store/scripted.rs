@@ -95,7 +95,11 @@ async fn answer(mut socket: TcpStream, script: &Script, log: &Mutex<Vec<String>>
     };
     match script(&Asked { line, headers, before }) {
         Reply::Say(status, more, body) => {
-            let own = if more.contains("content-length") { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+            let own = if more.contains("content-length") {
+                String::new()
+            } else {
+                format!("content-length: {}\r\n", body.len())
+            };
             let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n{own}{more}\r\n");
             socket.write_all(head.as_bytes()).await?;
             socket.write_all(&body).await?;

@@ -31,10 +31,8 @@ async fn no_secret_reaches_a_log_an_error_or_debug_output() {
     let server = Server::start().await.unwrap();
     let log = Log::default();
     let writer = log.clone();
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
+    let lines =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     let said = async {
         let mut said = String::new();
         for flags in [&["--s3-session-token", TOKEN][..], &["--s3-session-token", TOKEN, "--s3-access-key", "nobody"]] {

@@ -78,7 +78,14 @@ fn only_endpoints_that_keep_data_private_are_taken() {
     for good in ["https://s3.example.org", "http://127.0.0.1:9000", "http://localhost:9000", "http://[::1]:9000"] {
         assert!(takes(good, &[]).is_ok(), "{good}");
     }
-    for bad in ["http://minio:9000", "http://10.0.0.1", "http://localhost.example.org", "ftp://127.0.0.1", "127.0.0.1:9000", "/"] {
+    for bad in [
+        "http://minio:9000",
+        "http://10.0.0.1",
+        "http://localhost.example.org",
+        "ftp://127.0.0.1",
+        "127.0.0.1:9000",
+        "/",
+    ] {
         let error = takes(bad, &[]).unwrap_err().to_string();
         assert!(error.contains("s3-endpoint") && error.contains(bad), "{error}");
     }

@@ -17,9 +17,9 @@ use bench::{Bench, Told, done};
 use shanshui_common::event::Event;
 use shanshui_common::failure::Failure;
 use shanshui_common::job::{Common, TextJob};
+use shanshui_common::queue::streams::StreamSettings;
 use shanshui_common::shutdown::Shutdown;
 use shanshui_common::stage::Outcome;
-use shanshui_common::queue::streams::StreamSettings;
 use shanshui_common::worker;
 use tokio::sync::Notify;
 
@@ -53,7 +53,8 @@ async fn a_job_goes_on_to_the_next_queue_with_its_id_lane_and_trace() {
 async fn a_failed_attempt_comes_back_after_a_delay_and_counts() {
     let bench = Bench::start().await;
     let job = bench.submit("twice").await;
-    let stage = Told::new(|run, _| async move { if run == 0 { Err(Failure::Retry(anyhow!("hiccup"))) } else { done() } });
+    let stage =
+        Told::new(|run, _| async move { if run == 0 { Err(Failure::Retry(anyhow!("hiccup"))) } else { done() } });
     assert_eq!(bench.drain(&stage).await, 2);
     assert_eq!(bench.kinds(&job).await, ["accepted", "started", "retrying", "started", "done"]);
     let retrying = bench.wait_for(&job, "retrying").await;
@@ -65,7 +66,8 @@ async fn a_failed_attempt_comes_back_after_a_delay_and_counts() {
 async fn a_job_that_cannot_succeed_is_buried_at_once_and_the_worker_goes_on() {
     let bench = Bench::start().await;
     let (bad, good) = (bench.submit("bad").await, bench.submit("good").await);
-    let stage = Told::new(|run, _| async move { if run == 0 { Err(Failure::Reject(anyhow!("never"))) } else { done() } });
+    let stage =
+        Told::new(|run, _| async move { if run == 0 { Err(Failure::Reject(anyhow!("never"))) } else { done() } });
     assert_eq!(bench.drain(&stage).await, 2);
     assert_eq!(bench.kinds(&bad).await, ["accepted", "started", "failed"]);
     assert_eq!(bench.kinds(&good).await, ["accepted", "started", "done"]);
@@ -112,7 +114,10 @@ async fn what_is_no_job_lies_in_dead_with_the_field_named() {
     assert_eq!(stage.runs(), 0);
     let reasons: Vec<String> = bench.queue.dead().await.unwrap().into_iter().map(|letter| letter.reason).collect();
     let starts = ["payload: ", "audio: 3 is not allowed", "audio: (0 bytes) is not allowed"];
-    assert!(reasons.len() == 3 && reasons.iter().zip(starts).all(|(reason, start)| reason.starts_with(start)), "{reasons:?}");
+    assert!(
+        reasons.len() == 3 && reasons.iter().zip(starts).all(|(reason, start)| reason.starts_with(start)),
+        "{reasons:?}"
+    );
 }
 
 #[tokio::test]
@@ -226,7 +231,8 @@ async fn a_job_that_has_ended_is_not_done_again() {
 async fn a_replayed_job_leaves_dead_and_runs_again() {
     let bench = Bench::start().await;
     let job = bench.submit("again").await;
-    let stage = Told::new(|run, _| async move { if run == 0 { Err(Failure::Reject(anyhow!("not yet"))) } else { done() } });
+    let stage =
+        Told::new(|run, _| async move { if run == 0 { Err(Failure::Reject(anyhow!("not yet"))) } else { done() } });
     bench.drain(&stage).await;
     let letter = bench.queue.dead().await.unwrap().remove(0);
     bench.queue.replay(letter.sequence).await.unwrap();

@@ -38,10 +38,7 @@ impl NoiseKey {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         for (block, four) in out.chunks_mut(4).enumerate() {
             let words = philox4x32_10([block as u32, self.step, self.picture, 0], key);
-            let [first, second] = [
-                normal_pair(words[0], words[1]),
-                normal_pair(words[2], words[3]),
-            ];
+            let [first, second] = [normal_pair(words[0], words[1]), normal_pair(words[2], words[3])];
             for (value, normal) in four.iter_mut().zip(first.into_iter().chain(second)) {
                 *value = normal;
             }
@@ -71,12 +68,7 @@ pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
         let left = u64::from(a) * 0xD251_1F53;
         let right = u64::from(c) * 0xCD9E_8D57;
-        (a, b, c, d) = (
-            (right >> 32) as u32 ^ b ^ low,
-            right as u32,
-            (left >> 32) as u32 ^ d ^ high,
-            left as u32,
-        );
+        (a, b, c, d) = ((right >> 32) as u32 ^ b ^ low, right as u32, (left >> 32) as u32 ^ d ^ high, left as u32);
         low = low.wrapping_add(0x9E37_79B9);
         high = high.wrapping_add(0xBB67_AE85);
     }

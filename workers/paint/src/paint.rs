@@ -76,25 +76,17 @@ pub fn paint(
     report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Vec<Picture>> {
     let shape = model.latent_shape(request.width, request.height)?;
-    let schedule = Arc::new(Schedule::new(
-        request.sampler,
-        model.scheduler(),
-        request.steps,
-    )?);
+    let schedule = Arc::new(Schedule::new(request.sampler, model.scheduler(), request.steps)?);
     let max_batch = max_batch.clamp(1, request.count.max(1));
     let total = request.steps * request.count.div_ceil(max_batch) + request.count;
-    let mut work = Work {
-        report,
-        progress: Progress { done: 0, total },
-    };
+    let mut work = Work { report, progress: Progress { done: 0, total } };
     work.check()?;
     let text = Text::encode(model, request)?;
     let mut pictures = Vec::with_capacity(request.count);
     for first in (0..request.count).step_by(max_batch) {
         let batch = first..request.count.min(first + max_batch);
-        let mut canvases: Vec<_> = batch
-            .map(|picture| Canvas::new(&schedule, request.seed, picture as u32, shape))
-            .collect();
+        let mut canvases: Vec<_> =
+            batch.map(|picture| Canvas::new(&schedule, request.seed, picture as u32, shape)).collect();
         let context = text.context(model, canvases.len())?;
         while canvases[0].sampler.left() > 0 {
             step(model, &mut canvases, &context, text.guidance)?;
@@ -139,11 +131,7 @@ impl Text {
     fn encode(model: &Model, request: &Request) -> Result<Self> {
         let guidance = (request.guidance > 1.0).then_some(request.guidance);
         let prompts = [request.negative.as_str(), request.prompt.as_str()];
-        let prompts = if guidance.is_some() {
-            &prompts[..]
-        } else {
-            &prompts[1..]
-        };
+        let prompts = if guidance.is_some() { &prompts[..] } else { &prompts[1..] };
         let states = model.encode(prompts).context("cannot encode the prompt")?;
         Ok(Self { states, guidance })
     }
@@ -151,10 +139,7 @@ impl Text {
     /// For a batch in which the rows without the prompt come first.
     fn context(&self, model: &Model, pictures: usize) -> Result<Context> {
         let (prompts, tokens, width) = self.states.dims3()?;
-        let rows = self
-            .states
-            .unsqueeze(1)?
-            .broadcast_as((prompts, pictures, tokens, width))?;
+        let rows = self.states.unsqueeze(1)?.broadcast_as((prompts, pictures, tokens, width))?;
         model.prepare(&rows.reshape((prompts * pictures, tokens, width))?)
     }
 }
@@ -169,29 +154,16 @@ struct Canvas {
 
 impl Canvas {
     fn new(schedule: &Arc<Schedule>, seed: u64, picture: u32, shape: [usize; 3]) -> Self {
-        let noise = NoiseKey {
-            seed,
-            picture,
-            step: 0,
-        };
+        let noise = NoiseKey { seed, picture, step: 0 };
         let sampler = Sampler::new(schedule.clone());
         let mut latents = noise.normals(shape.iter().product());
         sampler.start(&mut latents);
-        Self {
-            sampler,
-            latents,
-            shape,
-            noise,
-        }
+        Self { sampler, latents, shape, noise }
     }
 
     fn step(&mut self, output: &[f32]) -> Result<()> {
         self.noise.step += 1;
-        let noise = if self.sampler.needs_noise() {
-            self.noise.normals(self.latents.len())
-        } else {
-            Vec::new()
-        };
+        let noise = if self.sampler.needs_noise() { self.noise.normals(self.latents.len()) } else { Vec::new() };
         self.sampler.step(output, &mut self.latents, &noise)?;
         self.ensure_finite(&self.latents, "latents")
     }
@@ -199,44 +171,23 @@ impl Canvas {
     /// Alone, for the decoder needs more memory for one picture than the UNet for a batch.
     fn decode(&self, model: &Model) -> Result<Picture> {
         let [channels, height, width] = self.shape;
-        let latents =
-            Tensor::from_slice(&self.latents, (1, channels, height, width), &Device::Cpu)?;
+        let latents = Tensor::from_slice(&self.latents, (1, channels, height, width), &Device::Cpu)?;
         let pixels = model.decode(&latents)?.squeeze(0)?;
         let (_, height, width) = pixels.dims3()?;
         let pixels: Vec<f32> = pixels.permute((1, 2, 0))?.flatten_all()?.to_vec1()?;
         self.ensure_finite(&pixels, "pixels")?;
-        let rgb = pixels
-            .into_iter()
-            .map(|value| (value * 255.0).round() as u8)
-            .collect();
-        Ok(Picture {
-            width: width as u32,
-            height: height as u32,
-            rgb,
-        })
+        let rgb = pixels.into_iter().map(|value| (value * 255.0).round() as u8).collect();
+        Ok(Picture { width: width as u32, height: height as u32, rgb })
     }
 
     fn ensure_finite(&self, values: &[f32], what: &'static str) -> Result<()> {
         let finite = values.iter().all(|value| value.is_finite());
-        if finite {
-            Ok(())
-        } else {
-            Err(NotFinite {
-                picture: self.noise.picture,
-                what,
-            }
-            .into())
-        }
+        if finite { Ok(()) } else { Err(NotFinite { picture: self.noise.picture, what }.into()) }
     }
 }
 
 /// One step of every canvas, by one call of the model.
-fn step(
-    model: &Model,
-    canvases: &mut [Canvas],
-    context: &Context,
-    guidance: Option<f64>,
-) -> Result<()> {
+fn step(model: &Model, canvases: &mut [Canvas], context: &Context, guidance: Option<f64>) -> Result<()> {
     let [channels, height, width] = canvases[0].shape;
     let copies = if guidance.is_some() { 2 } else { 1 };
     let rows = copies * canvases.len();
@@ -252,24 +203,14 @@ fn step(
     }
     let input = Tensor::from_vec(input, (rows, channels, height, width), &Device::Cpu)?;
     let timesteps = Tensor::from_vec(timesteps, rows, &Device::Cpu)?;
-    let output = model
-        .predict(&input, &timesteps, context)?
-        .flatten_all()?
-        .to_vec1::<f32>()?;
+    let output = model.predict(&input, &timesteps, context)?.flatten_all()?.to_vec1::<f32>()?;
     let (without, with) = output.split_at(output.len() * (copies - 1) / copies);
     let guided: Vec<f32> = match guidance {
-        Some(scale) => with
-            .iter()
-            .zip(without)
-            .map(|(with, without)| guide(*with, *without, scale))
-            .collect(),
+        Some(scale) => with.iter().zip(without).map(|(with, without)| guide(*with, *without, scale)).collect(),
         None => with.to_vec(),
     };
     let len = channels * height * width;
-    canvases
-        .iter_mut()
-        .zip(guided.chunks(len))
-        .try_for_each(|(canvas, output)| canvas.step(output))
+    canvases.iter_mut().zip(guided.chunks(len)).try_for_each(|(canvas, output)| canvas.step(output))
 }
 
 fn guide(with: f32, without: f32, scale: f64) -> f32 {

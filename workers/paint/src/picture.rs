@@ -64,25 +64,19 @@ impl Picture {
             Format::Jpeg => {
                 let mut bytes = Vec::new();
                 let encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
-                self.write_with_exif(encoder, metadata)
-                    .context("cannot encode JPEG")?;
+                self.write_with_exif(encoder, metadata).context("cannot encode JPEG")?;
                 Ok(bytes)
             }
             Format::Webp => {
                 let mut bytes = Vec::new();
                 let encoder = WebPEncoder::new_lossless(&mut bytes);
-                self.write_with_exif(encoder, metadata)
-                    .context("cannot encode WebP")?;
+                self.write_with_exif(encoder, metadata).context("cannot encode WebP")?;
                 Ok(bytes)
             }
         }
     }
 
-    fn write_with_exif(
-        &self,
-        mut encoder: impl ImageEncoder,
-        metadata: Metadata<'_>,
-    ) -> Result<()> {
+    fn write_with_exif(&self, mut encoder: impl ImageEncoder, metadata: Metadata<'_>) -> Result<()> {
         encoder.set_exif_metadata(exif::block(metadata)?)?;
         encoder.write_image(&self.rgb, self.width, self.height, ExtendedColorType::Rgb8)?;
         Ok(())

@@ -25,19 +25,12 @@ impl Prompt {
     #[must_use]
     pub fn clean(raw: &str, max_chars: usize) -> Self {
         let mut marks = 0;
-        let visible = raw
-            .chars()
-            .filter(|&c| c.is_whitespace() || !is_invisible(c))
-            .filter(|&c| {
-                marks = if is_combining_mark(c) { marks + 1 } else { 0 };
-                marks <= MAX_MARKS
-            });
+        let visible = raw.chars().filter(|&c| c.is_whitespace() || !is_invisible(c)).filter(|&c| {
+            marks = if is_combining_mark(c) { marks + 1 } else { 0 };
+            marks <= MAX_MARKS
+        });
         let mut words = Words::default();
-        let mut text: String = visible
-            .nfc()
-            .filter_map(|c| words.next(c))
-            .take(max_chars + 2)
-            .collect();
+        let mut text: String = visible.nfc().filter_map(|c| words.next(c)).take(max_chars + 2).collect();
         text.truncate(text.trim_end().len());
         let truncated = text.chars().count() > max_chars;
         if truncated {
@@ -86,16 +79,12 @@ mod tests {
 
     #[test]
     fn white_space_of_every_kind_becomes_one_space_and_none_at_the_ends() {
-        assert_eq!(
-            cleaned("\t a\r\n\u{2028}red\u{A0}\u{3000} car \n"),
-            "a red car"
-        );
+        assert_eq!(cleaned("\t a\r\n\u{2028}red\u{A0}\u{3000} car \n"), "a red car");
     }
 
     #[test]
     fn control_direction_zero_width_and_tag_characters_are_dropped() {
-        let raw =
-            "ca\0t\u{7} \u{202E}on\u{2066} a\u{200B} \u{FEFF}hi\u{AD}ll\u{9B}\u{E0041}\u{FFFF}";
+        let raw = "ca\0t\u{7} \u{202E}on\u{2066} a\u{200B} \u{FEFF}hi\u{AD}ll\u{9B}\u{E0041}\u{FFFF}";
         assert_eq!(cleaned(raw), "cat on a hill");
     }
 
@@ -108,13 +97,8 @@ mod tests {
 
     #[test]
     fn markup_courtesies_and_other_scripts_stay_as_they_are() {
-        for text in [
-            "<script>alert(1)</script>",
-            "Please, draw me a cat.",
-            "高山流水",
-            "sơn thủy hữu tình",
-            "🐼 & 🎋",
-        ] {
+        for text in ["<script>alert(1)</script>", "Please, draw me a cat.", "高山流水", "sơn thủy hữu tình", "🐼 & 🎋"]
+        {
             assert_eq!(cleaned(text), text);
         }
     }
@@ -130,12 +114,6 @@ mod tests {
 
     #[test]
     fn nothing_visible_leaves_nothing() {
-        assert_eq!(
-            Prompt::clean(" \u{200B}\n\0", 10),
-            Prompt {
-                text: String::new(),
-                truncated: false
-            }
-        );
+        assert_eq!(Prompt::clean(" \u{200B}\n\0", 10), Prompt { text: String::new(), truncated: false });
     }
 }

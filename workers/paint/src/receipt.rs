@@ -89,9 +89,7 @@ impl Receipt<'_> {
     pub fn to_json(&self, about: &About, request: &Request, truncated: bool) -> Value {
         let source = self.job.common.extra.iter().find(|(key, _)| key.as_str() == Some("source"));
         let source = source.and_then(|(_, source)| serde_json::to_value(source).ok()).unwrap_or(Value::Null);
-        let object = |kind: &str, stored: &Stored| {
-            json!({ "kind": kind, "key": stored.key, "sha256": stored.sha256, "bytes": stored.bytes })
-        };
+        let object = |kind: &str, stored: &Stored| json!({ "kind": kind, "key": stored.key, "sha256": stored.sha256, "bytes": stored.bytes });
         let mut objects: Vec<Value> = self.pictures.iter().map(|stored| object("picture", stored)).collect();
         objects.extend(source.get("objects").and_then(Value::as_array).into_iter().flatten().cloned());
         json!({

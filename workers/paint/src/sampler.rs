@@ -32,19 +32,13 @@ impl Sampler {
     /// A sampler before its first step.
     #[must_use]
     pub fn new(schedule: Arc<Schedule>) -> Self {
-        Self {
-            schedule,
-            done: 0,
-            clean: Vec::new(),
-        }
+        Self { schedule, done: 0, clean: Vec::new() }
     }
 
     /// Scales unit noise, in place, to the latents that the first step expects.
     pub fn start(&self, noise: &mut [f32]) {
         let sigma = self.schedule.init_noise_sigma();
-        noise
-            .iter_mut()
-            .for_each(|value| *value = (f64::from(*value) * sigma) as f32);
+        noise.iter_mut().for_each(|value| *value = (f64::from(*value) * sigma) as f32);
     }
 
     /// Steps taken.
@@ -68,9 +62,7 @@ impl Sampler {
     /// What the model is to be shown for `latents`; empty when all steps are done.
     pub fn model_input<'a>(&self, latents: &'a [f32]) -> impl Iterator<Item = f32> + use<'a> {
         let scale = self.schedule.step(self.done).map(|step| step.input_scale);
-        latents
-            .iter()
-            .filter_map(move |value| scale.map(|scale| (f64::from(*value) * scale) as f32))
+        latents.iter().filter_map(move |value| scale.map(|scale| (f64::from(*value) * scale) as f32))
     }
 
     /// The clean latents that the last step predicted, for a preview; empty before the first step.
@@ -82,9 +74,7 @@ impl Sampler {
     /// Whether the coming step adds noise of its own.
     #[must_use]
     pub fn needs_noise(&self) -> bool {
-        self.schedule
-            .step(self.done)
-            .is_some_and(|step| step.next.noise != 0.0)
+        self.schedule.step(self.done).is_some_and(|step| step.next.noise != 0.0)
     }
 
     /// Takes one step: `latents` become those of the next timestep.
@@ -99,20 +89,14 @@ impl Sampler {
             anyhow::bail!("sampler: all {} steps are done", self.done);
         };
         ensure!(
-            output.len() == latents.len()
-                && (step.next.noise == 0.0 || noise.len() == latents.len()),
+            output.len() == latents.len() && (step.next.noise == 0.0 || noise.len() == latents.len()),
             "sampler: {} latents, {} outputs and {} of noise do not fit",
             latents.len(),
             output.len(),
             noise.len()
         );
         self.clean.resize(latents.len(), 0.0);
-        for (i, ((latent, clean), output)) in latents
-            .iter_mut()
-            .zip(&mut self.clean)
-            .zip(output)
-            .enumerate()
-        {
+        for (i, ((latent, clean), output)) in latents.iter_mut().zip(&mut self.clean).zip(output).enumerate() {
             let noise = noise.get(i).copied().unwrap_or_default();
             (*latent, *clean) = step.apply(*latent, *output, *clean, noise);
         }

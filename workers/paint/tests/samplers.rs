@@ -19,8 +19,7 @@ struct Recording(Vec<u8>);
 
 impl Recording {
     fn open() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../tests/data/diffusers/samplers.safetensors");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/diffusers/samplers.safetensors");
         Self(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     }
 
@@ -30,21 +29,13 @@ impl Recording {
 
     fn floats(&self, name: &str) -> Vec<f32> {
         let tensors = self.tensors();
-        let view = tensors
-            .tensor(name)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
-        view.data()
-            .chunks_exact(4)
-            .map(|four| f32::from_le_bytes(four.try_into().unwrap()))
-            .collect()
+        let view = tensors.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        view.data().chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
     }
 
     fn cases(&self) -> Vec<String> {
         let tensors = self.tensors();
-        let names = tensors
-            .names()
-            .into_iter()
-            .filter_map(|name| name.strip_suffix("/trajectory"));
+        let names = tensors.names().into_iter().filter_map(|name| name.strip_suffix("/trajectory"));
         names.map(str::to_owned).collect()
     }
 }
@@ -60,16 +51,10 @@ fn config_of(json: &str) -> SchedulerConfig {
 
 fn schedule_of(case: &str) -> Schedule {
     let parts: Vec<&str> = case.split('/').collect();
-    let karras = if parts.get(5).is_some() {
-        "-karras"
-    } else {
-        ""
-    };
+    let karras = if parts.get(5).is_some() { "-karras" } else { "" };
     let kind: SamplerKind = format!("{}{karras}", parts[0]).parse().unwrap();
     let betas = match parts[1] {
-        "scaled-linear" => {
-            r#""beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012"#
-        }
+        "scaled-linear" => r#""beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012"#,
         "cosine" => r#""beta_schedule": "squaredcos_cap_v2""#,
         "zero-snr" => {
             r#""beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "rescale_betas_zero_snr": true"#
@@ -85,15 +70,9 @@ fn schedule_of(case: &str) -> Schedule {
 
 fn assert_close(what: &str, ours: &[f32], reference: &[f32]) {
     assert_eq!(ours.len(), reference.len(), "{what}");
-    let scale = reference
-        .iter()
-        .fold(1.0_f32, |most, value| most.max(value.abs()));
+    let scale = reference.iter().fold(1.0_f32, |most, value| most.max(value.abs()));
     let grainy = what.starts_with("euler") && what.contains("/cosine/");
-    let tolerance = if grainy {
-        TOLERANCE_EULER_COSINE
-    } else {
-        TOLERANCE
-    };
+    let tolerance = if grainy { TOLERANCE_EULER_COSINE } else { TOLERANCE };
     for (a, b) in ours.iter().zip(reference) {
         assert!((a - b).abs() <= tolerance * scale, "{what}: {a} is not {b}");
     }
@@ -102,42 +81,24 @@ fn assert_close(what: &str, ours: &[f32], reference: &[f32]) {
 #[test]
 fn every_trajectory_of_diffusers_is_followed_at_every_step() {
     let recording = Recording::open();
-    let (start, noises) = (
-        recording.floats("noise/start"),
-        recording.floats("noise/steps"),
-    );
+    let (start, noises) = (recording.floats("noise/start"), recording.floats("noise/steps"));
     let cases = recording.cases();
     assert!(cases.len() > 60, "only {} cases recorded", cases.len());
     for case in cases {
         let schedule = schedule_of(&case);
         let timesteps: Vec<f32> = schedule.timesteps().map(|t| t as f32).collect();
-        assert_close(
-            &format!("{case} timesteps"),
-            &timesteps,
-            &recording.floats(&format!("{case}/timesteps")),
-        );
+        assert_close(&format!("{case} timesteps"), &timesteps, &recording.floats(&format!("{case}/timesteps")));
         let trajectory = recording.floats(&format!("{case}/trajectory"));
         let mut reference = trajectory.chunks(start.len());
         let mut sampler = Sampler::new(Arc::new(schedule));
         let mut latents = start.clone();
         sampler.start(&mut latents);
-        assert_close(
-            &format!("{case} start"),
-            &latents,
-            reference.next().unwrap(),
-        );
+        assert_close(&format!("{case} start"), &latents, reference.next().unwrap());
         while let Some(timestep) = sampler.timestep() {
-            let output: Vec<f32> = sampler
-                .model_input(&latents)
-                .map(|value| network(value, timestep))
-                .collect();
+            let output: Vec<f32> = sampler.model_input(&latents).map(|value| network(value, timestep)).collect();
             let noise = noises.chunks(start.len()).nth(sampler.done()).unwrap();
             sampler.step(&output, &mut latents, noise).unwrap();
-            assert_close(
-                &format!("{case} step {}", sampler.done()),
-                &latents,
-                reference.next().unwrap(),
-            );
+            assert_close(&format!("{case} step {}", sampler.done()), &latents, reference.next().unwrap());
         }
         assert_eq!(reference.count(), 0, "{case} has more steps than we took");
     }
@@ -152,11 +113,7 @@ fn stable_diffusion() -> SchedulerConfig {
 
 #[test]
 fn every_step_finds_the_clean_sample_that_a_network_tells_in_any_terms() {
-    for prediction in [
-        PredictionType::Epsilon,
-        PredictionType::VPrediction,
-        PredictionType::Sample,
-    ] {
+    for prediction in [PredictionType::Epsilon, PredictionType::VPrediction, PredictionType::Sample] {
         for spacing in ["leading", "linspace", "trailing"] {
             for kind in SamplerKind::all() {
                 let mut config = stable_diffusion();
@@ -166,12 +123,8 @@ fn every_step_finds_the_clean_sample_that_a_network_tells_in_any_terms() {
                 let off = walk_with_oracle(kind, &config);
                 // diffusers tells the one whole timesteps for noise levels that lie between, and has the
                 // other step by 50 where the timesteps are 52.6 apart.
-                let exact = kind != SamplerKind::DpmPp2mKarras
-                    && (kind != SamplerKind::Ddim || spacing != "linspace");
-                assert!(
-                    off < if exact { 1e-3 } else { 0.1 },
-                    "{kind} {prediction:?} {spacing}: off by {off}"
-                );
+                let exact = kind != SamplerKind::DpmPp2mKarras && (kind != SamplerKind::Ddim || spacing != "linspace");
+                assert!(off < if exact { 1e-3 } else { 0.1 }, "{kind} {prediction:?} {spacing}: off by {off}");
             }
         }
     }
@@ -191,9 +144,7 @@ fn walk_with_oracle(kind: SamplerKind, config: &SchedulerConfig) -> f32 {
             PredictionType::VPrediction => (alpha * input - clean) / sigma,
             PredictionType::Sample => clean,
         };
-        sampler
-            .step(&[output as f32], &mut latents, &[0.1])
-            .unwrap();
+        sampler.step(&[output as f32], &mut latents, &[0.1]).unwrap();
         off = off.max((sampler.clean()[0] - 0.7).abs());
     }
     off.max((latents[0] - 0.7).abs())
@@ -203,9 +154,7 @@ fn walk_with_oracle(kind: SamplerKind, config: &SchedulerConfig) -> f32 {
 fn signal_and_noise(timestep: f64) -> (f64, f64) {
     let (start, end) = (0.00085_f64.sqrt(), 0.012_f64.sqrt());
     let level = |t: usize| {
-        let signal: f64 = (0..=t)
-            .map(|i| 1.0 - (start + (end - start) * i as f64 / 999.0).powi(2))
-            .product();
+        let signal: f64 = (0..=t).map(|i| 1.0 - (start + (end - start) * i as f64 / 999.0).powi(2)).product();
         ((1.0 - signal) / signal).sqrt()
     };
     let low = timestep as usize;
@@ -223,10 +172,7 @@ fn step_counts_that_do_not_divide_the_training_have_exactly_as_many_steps() {
             for steps in 1..=150 {
                 let schedule = Schedule::new(kind, &config, steps).unwrap();
                 assert_eq!(schedule.len(), steps);
-                assert!(
-                    schedule.timesteps().all(|t| (0.0..1000.0).contains(&t)),
-                    "{kind} {spacing} {steps}"
-                );
+                assert!(schedule.timesteps().all(|t| (0.0..1000.0).contains(&t)), "{kind} {spacing} {steps}");
             }
         }
     }
@@ -234,51 +180,30 @@ fn step_counts_that_do_not_divide_the_training_have_exactly_as_many_steps() {
     config.timestep_spacing = serde_json::from_value("trailing".into()).unwrap();
     // numpy.round(numpy.arange(1000, 0, -1000 / 48)) - 1, whose fourth value is just below a half.
     let schedule = Schedule::new(SamplerKind::Ddim, &config, 48).unwrap();
-    assert_eq!(
-        schedule.timesteps().take(5).collect::<Vec<_>>(),
-        [999.0, 978.0, 957.0, 936.0, 916.0]
-    );
+    assert_eq!(schedule.timesteps().take(5).collect::<Vec<_>>(), [999.0, 978.0, 957.0, 936.0, 916.0]);
 }
 
 #[test]
 fn impossible_step_counts_are_refused_by_name() {
     let mut config = stable_diffusion();
     config.num_train_timesteps = 10;
-    for (kind, steps, most) in [
-        (SamplerKind::Ddim, 0, 10),
-        (SamplerKind::Euler, 11, 10),
-        (SamplerKind::DpmPp2m, 10, 9),
-    ] {
+    for (kind, steps, most) in [(SamplerKind::Ddim, 0, 10), (SamplerKind::Euler, 11, 10), (SamplerKind::DpmPp2m, 10, 9)]
+    {
         let error = Schedule::new(kind, &config, steps).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            format!("picture.steps: {steps} is not allowed; allowed: 1 to {most}")
-        );
+        assert_eq!(error, format!("picture.steps: {steps} is not allowed; allowed: 1 to {most}"));
     }
-    let error = Schedule::new(SamplerKind::Ddim, &config, 10)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("steps_offset 1 leads beyond timestep 9"),
-        "{error}"
-    );
+    let error = Schedule::new(SamplerKind::Ddim, &config, 10).unwrap_err().to_string();
+    assert!(error.contains("steps_offset 1 leads beyond timestep 9"), "{error}");
 }
 
 #[test]
 fn a_step_after_the_last_or_of_the_wrong_shape_is_an_error_and_changes_nothing() {
-    let schedule =
-        Arc::new(Schedule::new(SamplerKind::EulerAncestral, &stable_diffusion(), 1).unwrap());
+    let schedule = Arc::new(Schedule::new(SamplerKind::EulerAncestral, &stable_diffusion(), 1).unwrap());
     let mut sampler = Sampler::new(schedule);
     let mut latents = [1.0, 2.0];
     assert!(sampler.step(&[0.0], &mut latents, &[0.0; 2]).is_err());
-    assert_eq!(
-        (latents, sampler.done(), sampler.left()),
-        ([1.0, 2.0], 0, 1)
-    );
+    assert_eq!((latents, sampler.done(), sampler.left()), ([1.0, 2.0], 0, 1));
     sampler.step(&[0.0; 2], &mut latents, &[]).unwrap();
-    assert_eq!(
-        (sampler.timestep(), sampler.model_input(&latents).count()),
-        (None, 0)
-    );
+    assert_eq!((sampler.timestep(), sampler.model_input(&latents).count()), (None, 0));
     assert!(sampler.step(&[0.0; 2], &mut latents, &[]).is_err());
 }

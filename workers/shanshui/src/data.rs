@@ -67,7 +67,9 @@ impl DataDir {
                     .or_exit(Exit::Busy);
             }
             Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("data: cannot lock {}", path.display())).or_exit(Exit::Failed);
+                return Err(error)
+                    .with_context(|| format!("data: cannot lock {}", path.display()))
+                    .or_exit(Exit::Failed);
             }
         }
         file.set_len(0)?;

@@ -31,10 +31,7 @@ pub struct Budget {
 impl Default for Budget {
     /// Half an hour, and as many samples as that has in 48 kHz stereo.
     fn default() -> Self {
-        Self {
-            max_seconds: 1800.0,
-            max_samples: 1800 * 48_000 * 2,
-        }
+        Self { max_seconds: 1800.0, max_samples: 1800 * 48_000 * 2 }
     }
 }
 
@@ -137,19 +134,11 @@ pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Recording, AudioError> {
         return Err(AudioError::Empty);
     }
     // Nothing outlives the closure, so no state that a panic left half-made can be seen.
-    catch_unwind(AssertUnwindSafe(|| {
-        session::Session::open(bytes, budget)?.run()
-    }))
-    .unwrap_or_else(|panic| {
-        Err(AudioError::Panicked {
-            message: panic_text(panic.as_ref()),
-        })
-    })
+    catch_unwind(AssertUnwindSafe(|| session::Session::open(bytes, budget)?.run()))
+        .unwrap_or_else(|panic| Err(AudioError::Panicked { message: panic_text(panic.as_ref()) }))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
-        .to_owned()
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }

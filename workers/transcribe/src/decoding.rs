@@ -29,7 +29,8 @@ pub enum Task {
     Translate,
 }
 
-/// How to transcribe. [`Options::default`] is what the paper does.
+/// How to transcribe. [`Options::default`] is what the paper does, but for
+/// [`Options::condition_on_previous`].
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Code or English name; detected in the first 30 seconds if absent.
@@ -39,11 +40,13 @@ pub struct Options {
     /// Languages, by their codes, that the reader of the text knows: if given, `task` does not
     /// count, speech in them is written down and speech in all others translated.
     pub readable: Option<Vec<String>>,
-    /// Names and jargon that may occur: Whisper reads them as if they had been said before.
+    /// Names and jargon that may occur: Whisper reads them as if they had been said before every
+    /// window.
     pub hint: Option<String>,
     /// Whether segments get times; without them a window is one segment.
     pub timestamps: bool,
-    /// Whether a window is told what was said in the ones before.
+    /// Whether a window is told what was said in the ones before. Names are then spelt alike, but
+    /// words that are said again are often left out, and errors live on: off by default.
     pub condition_on_previous: bool,
     /// Tried one after the other until a text passes the thresholds; 0 takes the likeliest token.
     pub temperatures: Vec<f32>,
@@ -67,7 +70,7 @@ impl Default for Options {
             readable: None,
             hint: None,
             timestamps: true,
-            condition_on_previous: true,
+            condition_on_previous: false,
             temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
             max_compression: 2.4,
             min_logprob: -1.0,

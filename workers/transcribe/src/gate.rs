@@ -66,9 +66,7 @@ pub fn signal(samples: &[f32]) -> Verdict {
     let mut analyser = Analyser::new();
     // Whole frames only: a sound that stops within one would look like a click.
     let starts = (0..=samples.len() - FRAME).step_by(HOP);
-    let frames: Vec<Frame> = starts
-        .map(|start| analyser.frame(&samples[start..]))
-        .collect();
+    let frames: Vec<Frame> = starts.map(|start| analyser.frame(&samples[start..])).collect();
     let mut verdict = Verdict::Silence;
     let mut start = 0;
     loop {
@@ -107,10 +105,7 @@ fn judge(frames: &[Frame]) -> Verdict {
 fn smoothed(frames: &[Frame], power: impl Fn(&Frame) -> f32) -> Vec<f32> {
     let width = SMOOTH.min(frames.len()).max(1);
     let mean = |run: &[Frame]| run.iter().map(&power).sum::<f32>() / width as f32;
-    frames
-        .windows(width)
-        .map(|run| 10.0 * (mean(run) + FLOOR).log10())
-        .collect()
+    frames.windows(width).map(|run| 10.0 * (mean(run) + FLOOR).log10()).collect()
 }
 
 fn swing(mut levels: Vec<f32>) -> f32 {
@@ -123,19 +118,13 @@ fn swing(mut levels: Vec<f32>) -> f32 {
 /// tone, which may come and go as the beeps of a telephone do.
 fn is_one_tone(frames: &[Frame]) -> bool {
     let loudest = frames.iter().map(|frame| frame.power).fold(0.0, f32::max);
-    let loud: Vec<&Frame> = frames
-        .iter()
-        .filter(|frame| frame.power >= loudest * 0.01)
-        .collect();
+    let loud: Vec<&Frame> = frames.iter().filter(|frame| frame.power >= loudest * 0.01).collect();
     let mut peaks: Vec<usize> = loud.iter().map(|frame| frame.peak).collect();
     peaks.sort_unstable();
     let Some(&pitch) = peaks.get(peaks.len() / 2) else {
         return false;
     };
-    let tones = loud
-        .iter()
-        .filter(|f| f.peak_share >= TONE_SHARE && f.peak.abs_diff(pitch) <= 1)
-        .count();
+    let tones = loud.iter().filter(|f| f.peak_share >= TONE_SHARE && f.peak.abs_diff(pitch) <= 1).count();
     tones * 10 >= loud.len() * 9
 }
 
@@ -162,9 +151,7 @@ impl Analyser {
         let fft = RealFftPlanner::new().plan_fft_forward(FRAME);
         let turn = std::f32::consts::TAU / FRAME as f32;
         Self {
-            hann: (0..FRAME)
-                .map(|n| 0.5 - 0.5 * (turn * n as f32).cos())
-                .collect(),
+            hann: (0..FRAME).map(|n| 0.5 - 0.5 * (turn * n as f32).cos()).collect(),
             input: fft.make_input_vec(),
             spectrum: fft.make_output_vec(),
             scratch: fft.make_scratch_vec(),
@@ -177,32 +164,23 @@ impl Analyser {
             *value = weight * sample;
         }
         // The only error is a wrong buffer length, and the planner made these buffers.
-        let done =
-            self.fft
-                .process_with_scratch(&mut self.input, &mut self.spectrum, &mut self.scratch);
+        let done = self.fft.process_with_scratch(&mut self.input, &mut self.spectrum, &mut self.scratch);
         debug_assert!(done.is_ok());
         // Parseval, both halves of the spectrum, and the window's mean square of 3/8.
         let scale = 2.0 / (FRAME as f32 * FRAME as f32 * 0.375);
         // Below 62 Hz lie offset and rumble.
         let power = |bin: usize| {
-            if bin < 2 {
-                0.0
-            } else {
-                self.spectrum[bin].norm_sqr() * scale
-            }
+            if bin < 2 { 0.0 } else { self.spectrum[bin].norm_sqr() * scale }
         };
         let total = |bins: std::ops::Range<usize>| bins.map(power).sum::<f32>();
         let bin = |hertz: usize| hertz * FRAME / SAMPLE_RATE as usize;
-        let peak = (0..FRAME / 2)
-            .max_by(|&a, &b| power(a).total_cmp(&power(b)))
-            .unwrap_or(0);
+        let peak = (0..FRAME / 2).max_by(|&a, &b| power(a).total_cmp(&power(b))).unwrap_or(0);
         let all = total(0..FRAME / 2);
         Frame {
             power: all,
             bands: std::array::from_fn(|band| total(bin(EDGES[band])..bin(EDGES[band + 1]))),
             peak,
-            peak_share: total(peak.saturating_sub(2)..(peak + 3).min(FRAME / 2))
-                / (all + f32::MIN_POSITIVE),
+            peak_share: total(peak.saturating_sub(2)..(peak + 3).min(FRAME / 2)) / (all + f32::MIN_POSITIVE),
         }
     }
 }

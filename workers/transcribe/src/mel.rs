@@ -37,9 +37,7 @@ pub struct Mel {
 
 impl std::fmt::Debug for Mel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mel")
-            .field("bins", &self.bins())
-            .finish_non_exhaustive()
+        f.debug_struct("Mel").field("bins", &self.bins()).finish_non_exhaustive()
     }
 }
 
@@ -55,13 +53,8 @@ impl Mel {
     /// Filters for `bins` mel bands: 80 for all models but large-v3 and its kin, which have 128.
     #[must_use]
     pub fn new(bins: usize) -> Self {
-        let hann =
-            (0..FRAME).map(|n| (0.5 - 0.5 * (2.0 * PI * n as f64 / FRAME as f64).cos()) as f32);
-        Self {
-            filters: slaney_filters(bins),
-            hann: hann.collect(),
-            fft: RealFftPlanner::new().plan_fft_forward(FRAME),
-        }
+        let hann = (0..FRAME).map(|n| (0.5 - 0.5 * (2.0 * PI * n as f64 / FRAME as f64).cos()) as f32);
+        Self { filters: slaney_filters(bins), hann: hann.collect(), fft: RealFftPlanner::new().plan_fft_forward(FRAME) }
     }
 
     /// Number of mel bands.
@@ -80,11 +73,9 @@ impl Mel {
         let bins = self.bins();
         let frames = samples.len() / HOP;
         let mut rows = vec![0.0; (frames + 2) * bins];
-        rows.par_chunks_mut(PIECE * bins.max(1))
-            .enumerate()
-            .for_each(|(piece, rows)| {
-                self.log_power(samples, piece * PIECE, rows);
-            });
+        rows.par_chunks_mut(PIECE * bins.max(1)).enumerate().for_each(|(piece, rows)| {
+            self.log_power(samples, piece * PIECE, rows);
+        });
         let loudest = rows.iter().copied().fold(-10.0, f32::max);
         rows.truncate(frames * bins);
         for value in &mut rows {
@@ -107,11 +98,7 @@ impl Mel {
                 *value = weight * samples.get(time).copied().unwrap_or(0.0);
             }
             // The only error is a wrong buffer length, and the planner made these buffers.
-            if self
-                .fft
-                .process_with_scratch(&mut frame, &mut spectrum, &mut scratch)
-                .is_err()
-            {
+            if self.fft.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).is_err() {
                 continue;
             }
             for (power, bin) in power.iter_mut().zip(&spectrum) {
@@ -142,11 +129,7 @@ impl Spectrogram {
     #[must_use]
     pub fn window(&self, first: usize, frames: usize) -> Vec<f32> {
         let mut out = vec![0.0; self.bins * frames];
-        let rows = self
-            .rows
-            .chunks_exact(self.bins.max(1))
-            .skip(first)
-            .take(frames);
+        let rows = self.rows.chunks_exact(self.bins.max(1)).skip(first).take(frames);
         for (time, row) in rows.enumerate() {
             for (band, value) in row.iter().enumerate() {
                 out[band * frames + time] = *value;
@@ -164,11 +147,7 @@ struct Filter {
 
 impl Filter {
     fn apply(&self, power: &[f32; SPECTRUM]) -> f32 {
-        self.weights
-            .iter()
-            .zip(&power[self.first..])
-            .map(|(weight, power)| weight * power)
-            .sum()
+        self.weights.iter().zip(&power[self.first..]).map(|(weight, power)| weight * power).sum()
     }
 }
 
@@ -177,9 +156,7 @@ impl Filter {
 fn slaney_filters(bins: usize) -> Vec<Filter> {
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let top = hertz_to_mel(nyquist);
-    let corners: Vec<f64> = (0..bins + 2)
-        .map(|i| mel_to_hertz(top * i as f64 / (bins + 1) as f64))
-        .collect();
+    let corners: Vec<f64> = (0..bins + 2).map(|i| mel_to_hertz(top * i as f64 / (bins + 1) as f64)).collect();
     corners
         .windows(3)
         .map(|corner| {
@@ -190,10 +167,7 @@ fn slaney_filters(bins: usize) -> Vec<Filter> {
                 (slope.max(0.0) * 2.0 / (high - low)) as f32
             };
             let first = (0..SPECTRUM).find(|&bin| weight(bin) > 0.0).unwrap_or(0);
-            let weights = (first..SPECTRUM)
-                .map(weight)
-                .take_while(|&w| w > 0.0)
-                .collect();
+            let weights = (first..SPECTRUM).map(weight).take_while(|&w| w > 0.0).collect();
             Filter { first, weights }
         })
         .collect()
@@ -210,19 +184,11 @@ fn log_step() -> f64 {
 }
 
 fn hertz_to_mel(hertz: f64) -> f64 {
-    if hertz < KNEE_HERTZ {
-        hertz / HERTZ_PER_MEL
-    } else {
-        KNEE_MEL + (hertz / KNEE_HERTZ).ln() / log_step()
-    }
+    if hertz < KNEE_HERTZ { hertz / HERTZ_PER_MEL } else { KNEE_MEL + (hertz / KNEE_HERTZ).ln() / log_step() }
 }
 
 fn mel_to_hertz(mel: f64) -> f64 {
-    if mel < KNEE_MEL {
-        mel * HERTZ_PER_MEL
-    } else {
-        KNEE_HERTZ * ((mel - KNEE_MEL) * log_step()).exp()
-    }
+    if mel < KNEE_MEL { mel * HERTZ_PER_MEL } else { KNEE_HERTZ * ((mel - KNEE_MEL) * log_step()).exp() }
 }
 
 #[cfg(test)]
@@ -232,33 +198,16 @@ mod tests {
     #[test]
     fn the_triangles_are_those_of_openais_table() {
         for bins in [80, 128] {
-            let path = format!(
-                "{}/../../tests/data/mel/filters-{bins}.bin",
-                env!("CARGO_MANIFEST_DIR")
-            );
+            let path = format!("{}/../../tests/data/mel/filters-{bins}.bin", env!("CARGO_MANIFEST_DIR"));
             let bytes = std::fs::read(path).unwrap();
-            let recorded: Vec<f32> = bytes
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
-                .collect();
+            let recorded: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
             // Per band, the sum of the weights and the sum of weight times frequency index.
             let (areas, moments) = recorded.split_at(bins);
             for (band, filter) in slaney_filters(bins).iter().enumerate() {
                 let area: f32 = filter.weights.iter().sum();
-                let moment: f32 = filter
-                    .weights
-                    .iter()
-                    .zip(filter.first..)
-                    .map(|(w, i)| w * i as f32)
-                    .sum();
-                assert!(
-                    (area / areas[band] - 1.0).abs() < 1e-5,
-                    "{bins} bands, band {band}: area {area}"
-                );
-                assert!(
-                    (moment / moments[band] - 1.0).abs() < 1e-5,
-                    "{bins} bands, band {band}: centre"
-                );
+                let moment: f32 = filter.weights.iter().zip(filter.first..).map(|(w, i)| w * i as f32).sum();
+                assert!((area / areas[band] - 1.0).abs() < 1e-5, "{bins} bands, band {band}: area {area}");
+                assert!((moment / moments[band] - 1.0).abs() < 1e-5, "{bins} bands, band {band}: centre");
             }
         }
     }

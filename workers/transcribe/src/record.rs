@@ -40,7 +40,8 @@ impl Said {
     /// # Errors
     /// When the object is not that.
     pub fn read(bytes: &[u8], stored: Stored) -> anyhow::Result<Self> {
-        let record: Value = serde_json::from_slice(bytes).with_context(|| format!("{} is no transcript", stored.key))?;
+        let record: Value =
+            serde_json::from_slice(bytes).with_context(|| format!("{} is no transcript", stored.key))?;
         let field = |name: &str| {
             record[name].as_str().map(str::to_owned).with_context(|| format!("{} has no {name}", stored.key))
         };

@@ -111,12 +111,7 @@ impl Transcribe {
         }
     }
 
-    async fn understand(
-        &self,
-        recording: Recording,
-        options: Options,
-        context: &Context,
-    ) -> Result<Heard, Failure> {
+    async fn understand(&self, recording: Recording, options: Options, context: &Context) -> Result<Heard, Failure> {
         let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
         let transcribed = self.model.call(move |whisper| {
             whisper.transcribe(&recording.samples, &options, &mut |at| {

@@ -21,18 +21,10 @@ const DATA: u32 = EXIF + directory_len(2);
 /// Parameters as `UserComment` in UTF-16, receipt as `MakerNote`: the name `shanshui`, NUL, JSON.
 pub(super) fn block(metadata: Metadata<'_>) -> Result<Vec<u8>> {
     let mut comment = b"UNICODE\0".to_vec();
-    comment.extend(
-        metadata
-            .parameters
-            .encode_utf16()
-            .flat_map(u16::to_be_bytes),
-    );
+    comment.extend(metadata.parameters.encode_utf16().flat_map(u16::to_be_bytes));
     let note = [b"shanshui\0", metadata.receipt.as_bytes()].concat();
     let len = DATA as usize + note.len() + note.len() % 2 + comment.len();
-    ensure!(
-        len <= MAX_BYTES,
-        "metadata: {len} bytes; allowed: at most {MAX_BYTES}"
-    );
+    ensure!(len <= MAX_BYTES, "metadata: {len} bytes; allowed: at most {MAX_BYTES}");
     let comment_at = DATA + (note.len() + note.len() % 2) as u32;
 
     let mut block = b"MM\0\x2A".to_vec();
@@ -40,12 +32,7 @@ pub(super) fn block(metadata: Metadata<'_>) -> Result<Vec<u8>> {
     directory(&mut block, &[(TAG_EXIF, TYPE_LONG, 1, EXIF)]);
     let entries = [
         (TAG_MAKER_NOTE, TYPE_UNDEFINED, note.len() as u32, DATA),
-        (
-            TAG_USER_COMMENT,
-            TYPE_UNDEFINED,
-            comment.len() as u32,
-            comment_at,
-        ),
+        (TAG_USER_COMMENT, TYPE_UNDEFINED, comment.len() as u32, comment_at),
     ];
     directory(&mut block, &entries);
     block.extend(&note);

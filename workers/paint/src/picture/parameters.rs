@@ -37,18 +37,9 @@ impl fmt::Display for Parameters<'_> {
         }
         let (width, height) = self.size;
         let hash: String = self.model_hash.chars().take(10).collect();
-        write!(
-            f,
-            "Steps: {}, Sampler: {}, CFG scale: {}, ",
-            self.steps, self.sampler, self.guidance
-        )?;
+        write!(f, "Steps: {}, Sampler: {}, CFG scale: {}, ", self.steps, self.sampler, self.guidance)?;
         write!(f, "Seed: {}, Size: {width}x{height}, ", self.seed)?;
-        write!(
-            f,
-            "Model hash: {}, Model: {}, ",
-            Value(&hash),
-            Value(self.model)
-        )?;
+        write!(f, "Model hash: {}, Model: {}, ", Value(&hash), Value(self.model))?;
         write!(f, "Version: shanshui {}", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -18,10 +18,7 @@ pub(super) fn steps(config: &SchedulerConfig, levels: &Levels, steps: usize) -> 
             let timestep = timestep.round_ties_even();
             let now = timestep as usize;
             let signal = levels.signal(now).unwrap_or_default();
-            let after = now
-                .checked_sub(gap)
-                .and_then(|t| levels.signal(t))
-                .unwrap_or(levels.final_signal);
+            let after = now.checked_sub(gap).and_then(|t| levels.signal(t)).unwrap_or(levels.final_signal);
             let (alpha, sigma) = (signal.sqrt(), (1.0 - signal).sqrt());
             let noise = noise_of(config.prediction_type, alpha, sigma);
             let direction = (1.0 - after).sqrt();

@@ -7,12 +7,7 @@ use super::spacing;
 use crate::diffusers::scheduler::{BetaSchedule, SchedulerConfig};
 
 /// The first step and the last, which goes to no noise, are of first order, the others of second.
-pub(super) fn steps(
-    config: &SchedulerConfig,
-    levels: &Levels,
-    steps: usize,
-    kind: SamplerKind,
-) -> Vec<Step> {
+pub(super) fn steps(config: &SchedulerConfig, levels: &Levels, steps: usize, kind: SamplerKind) -> Vec<Step> {
     let (timesteps, mut sigmas) = walk(config, &levels.sigmas(), steps, kind);
     sigmas.push(0.0);
     (0..steps)
@@ -30,34 +25,17 @@ pub(super) fn steps(
         .collect()
 }
 
-fn walk(
-    config: &SchedulerConfig,
-    trained: &[f64],
-    steps: usize,
-    kind: SamplerKind,
-) -> (Vec<f64>, Vec<f64>) {
+fn walk(config: &SchedulerConfig, trained: &[f64], steps: usize, kind: SamplerKind) -> (Vec<f64>, Vec<f64>) {
     if !kind.is_karras() {
-        let timesteps: Vec<f64> = spacing::timesteps_before_last(config, steps)
-            .into_iter()
-            .map(f64::round_ties_even)
-            .collect();
-        let sigmas = timesteps
-            .iter()
-            .map(|&t| spacing::sigma_at(t, trained))
-            .collect();
+        let timesteps: Vec<f64> =
+            spacing::timesteps_before_last(config, steps).into_iter().map(f64::round_ties_even).collect();
+        let sigmas = timesteps.iter().map(|&t| spacing::sigma_at(t, trained)).collect();
         return (timesteps, sigmas);
     }
     let sigmas = spacing::karras(trained[trained.len() - 1], trained[0], steps);
     // As in diffusers: the model is told whole timesteps, cut off rather than rounded for cosine.
-    let whole = if config.beta_schedule == BetaSchedule::SquaredcosCapV2 {
-        f64::trunc
-    } else {
-        f64::round_ties_even
-    };
-    let timesteps = sigmas
-        .iter()
-        .map(|&sigma| whole(spacing::timestep_of(sigma, trained)))
-        .collect();
+    let whole = if config.beta_schedule == BetaSchedule::SquaredcosCapV2 { f64::trunc } else { f64::round_ties_even };
+    let timesteps = sigmas.iter().map(|&sigma| whole(spacing::timestep_of(sigma, trained))).collect();
     (timesteps, sigmas)
 }
 
@@ -71,10 +49,5 @@ fn next(before: Option<f64>, from: f64, to: f64) -> Next {
         let (h, h_before) = ((from / to).ln(), (before / from).ln());
         0.5 * gain * h / h_before
     });
-    Next {
-        sample: sigma / sigma_from,
-        clean: gain + extra,
-        previous: -extra,
-        ..Next::default()
-    }
+    Next { sample: sigma / sigma_from, clean: gain + extra, previous: -extra, ..Next::default() }
 }

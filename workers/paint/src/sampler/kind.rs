@@ -33,62 +33,26 @@ pub(super) enum Solver {
 }
 
 /// Id, display name, and other spellings; compared by letters, digits and plus signs only.
-type Names = (
-    SamplerKind,
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-);
+type Names = (SamplerKind, &'static str, &'static str, &'static [&'static str]);
 
 const NAMES: [Names; 7] = [
     (SamplerKind::Ddim, "ddim", "DDIM", &["DDIMScheduler"]),
-    (
-        SamplerKind::Euler,
-        "euler",
-        "Euler",
-        &["EulerDiscreteScheduler", "k_euler", "euler_discrete"],
-    ),
-    (
-        SamplerKind::EulerKarras,
-        "euler-karras",
-        "Euler Karras",
-        &["k_euler_karras"],
-    ),
+    (SamplerKind::Euler, "euler", "Euler", &["EulerDiscreteScheduler", "k_euler", "euler_discrete"]),
+    (SamplerKind::EulerKarras, "euler-karras", "Euler Karras", &["k_euler_karras"]),
     (
         SamplerKind::EulerAncestral,
         "euler-a",
         "Euler a",
-        &[
-            "EulerAncestralDiscreteScheduler",
-            "k_euler_a",
-            "euler_ancestral",
-            "euler_ancestral_discrete",
-        ],
+        &["EulerAncestralDiscreteScheduler", "k_euler_a", "euler_ancestral", "euler_ancestral_discrete"],
     ),
-    (
-        SamplerKind::EulerAncestralKarras,
-        "euler-a-karras",
-        "Euler a Karras",
-        &["euler_ancestral_karras"],
-    ),
+    (SamplerKind::EulerAncestralKarras, "euler-a-karras", "Euler a Karras", &["euler_ancestral_karras"]),
     (
         SamplerKind::DpmPp2m,
         "dpm++-2m",
         "DPM++ 2M",
-        &[
-            "DPMSolverMultistepScheduler",
-            "dpmpp_2m",
-            "k_dpmpp_2m",
-            "dpmsolver++",
-            "dpm_multistep",
-        ],
+        &["DPMSolverMultistepScheduler", "dpmpp_2m", "k_dpmpp_2m", "dpmsolver++", "dpm_multistep"],
     ),
-    (
-        SamplerKind::DpmPp2mKarras,
-        "dpm++-2m-karras",
-        "DPM++ 2M Karras",
-        &["dpmpp_2m_karras", "k_dpmpp_2m_karras"],
-    ),
+    (SamplerKind::DpmPp2mKarras, "dpm++-2m-karras", "DPM++ 2M Karras", &["dpmpp_2m_karras", "k_dpmpp_2m_karras"]),
 ];
 
 impl SamplerKind {
@@ -119,18 +83,12 @@ impl SamplerKind {
     }
 
     pub(super) fn is_karras(self) -> bool {
-        matches!(
-            self,
-            Self::EulerKarras | Self::EulerAncestralKarras | Self::DpmPp2mKarras
-        )
+        matches!(self, Self::EulerKarras | Self::EulerAncestralKarras | Self::DpmPp2mKarras)
     }
 
     fn names(self) -> &'static Names {
         // The table has a row for each variant, which a test holds; the first row is never the answer.
-        NAMES
-            .iter()
-            .find(|names| names.0 == self)
-            .unwrap_or(&NAMES[0])
+        NAMES.iter().find(|names| names.0 == self).unwrap_or(&NAMES[0])
     }
 }
 
@@ -147,27 +105,19 @@ impl FromStr for SamplerKind {
     fn from_str(name: &str) -> Result<Self> {
         let wanted = letters(name);
         let found = NAMES.iter().find(|(_, id, display, aliases)| {
-            letters(id) == wanted
-                || letters(display) == wanted
-                || aliases.iter().any(|alias| letters(alias) == wanted)
+            letters(id) == wanted || letters(display) == wanted || aliases.iter().any(|alias| letters(alias) == wanted)
         });
         if let Some(names) = found {
             return Ok(names.0);
         }
         let allowed: Vec<_> = NAMES.iter().map(|names| names.1).collect();
         let name: String = name.chars().take(64).collect();
-        bail!(
-            "picture.sampler: {name:?} is not allowed; allowed: {}",
-            allowed.join(", ")
-        )
+        bail!("picture.sampler: {name:?} is not allowed; allowed: {}", allowed.join(", "))
     }
 }
 
 fn letters(name: &str) -> String {
-    name.chars()
-        .filter(|c| c.is_alphanumeric() || *c == '+')
-        .flat_map(char::to_lowercase)
-        .collect()
+    name.chars().filter(|c| c.is_alphanumeric() || *c == '+').flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -187,10 +137,7 @@ mod tests {
     #[test]
     fn spellings_of_other_programs_are_understood() {
         for (name, kind) in [
-            (
-                "EulerAncestralDiscreteScheduler",
-                SamplerKind::EulerAncestral,
-            ),
+            ("EulerAncestralDiscreteScheduler", SamplerKind::EulerAncestral),
             ("euler a", SamplerKind::EulerAncestral),
             ("EULER_ANCESTRAL", SamplerKind::EulerAncestral),
             ("k_euler", SamplerKind::Euler),
@@ -207,9 +154,7 @@ mod tests {
         for name in ["", "plms", "euler b"] {
             let error = name.parse::<SamplerKind>().unwrap_err().to_string();
             assert!(
-                error.starts_with(&format!(
-                    "picture.sampler: {name:?} is not allowed; allowed: ddim, euler,"
-                )),
+                error.starts_with(&format!("picture.sampler: {name:?} is not allowed; allowed: ddim, euler,")),
                 "{error}"
             );
         }

@@ -15,10 +15,7 @@ pub(super) struct Levels {
 impl Levels {
     pub(super) fn new(config: &SchedulerConfig) -> Self {
         let mut product = 1.0;
-        let betas = config
-            .trained_betas
-            .clone()
-            .unwrap_or_else(|| betas(config));
+        let betas = config.trained_betas.clone().unwrap_or_else(|| betas(config));
         let mut signal: Vec<f64> = betas
             .iter()
             .map(|beta| {
@@ -29,15 +26,8 @@ impl Levels {
         if config.rescale_betas_zero_snr {
             rescale_to_zero_snr(&mut signal);
         }
-        let final_signal = if config.set_alpha_to_one {
-            1.0
-        } else {
-            signal[0]
-        };
-        Self {
-            signal,
-            final_signal,
-        }
+        let final_signal = if config.set_alpha_to_one { 1.0 } else { signal[0] };
+        Self { signal, final_signal }
     }
 
     /// Number of training timesteps.
@@ -56,35 +46,18 @@ impl Levels {
     /// ratio must be finite.
     pub(super) fn sigmas(&self) -> Vec<f64> {
         let floor = f64::from(2.0_f32.powi(-24));
-        self.signal
-            .iter()
-            .map(|&a| if a == 0.0 { floor } else { a })
-            .map(|a| ((1.0 - a) / a).sqrt())
-            .collect()
+        self.signal.iter().map(|&a| if a == 0.0 { floor } else { a }).map(|a| ((1.0 - a) / a).sqrt()).collect()
     }
 }
 
 fn betas(config: &SchedulerConfig) -> Vec<f64> {
-    let (n, start, end) = (
-        config.num_train_timesteps,
-        config.beta_start,
-        config.beta_end,
-    );
+    let (n, start, end) = (config.num_train_timesteps, config.beta_start, config.beta_end);
     match config.beta_schedule {
         BetaSchedule::Linear => even(start, end, n),
-        BetaSchedule::ScaledLinear => even(start.sqrt(), end.sqrt(), n)
-            .into_iter()
-            .map(|root| root * root)
-            .collect(),
+        BetaSchedule::ScaledLinear => even(start.sqrt(), end.sqrt(), n).into_iter().map(|root| root * root).collect(),
         BetaSchedule::SquaredcosCapV2 => {
-            let signal = |i: usize| {
-                ((i as f64 / n as f64 + 0.008) / 1.008 * FRAC_PI_2)
-                    .cos()
-                    .powi(2)
-            };
-            (0..n)
-                .map(|i| (1.0 - signal(i + 1) / signal(i)).min(0.999))
-                .collect()
+            let signal = |i: usize| ((i as f64 / n as f64 + 0.008) / 1.008 * FRAC_PI_2).cos().powi(2);
+            (0..n).map(|i| (1.0 - signal(i + 1) / signal(i)).min(0.999)).collect()
         }
     }
 }
@@ -92,15 +65,7 @@ fn betas(config: &SchedulerConfig) -> Vec<f64> {
 /// `n` numbers from `start` to `end`, both included.
 pub(super) fn even(start: f64, end: f64, n: usize) -> Vec<f64> {
     let gap = (end - start) / n.saturating_sub(1).max(1) as f64;
-    (0..n)
-        .map(|i| {
-            if i > 0 && i == n - 1 {
-                end
-            } else {
-                start + i as f64 * gap
-            }
-        })
-        .collect()
+    (0..n).map(|i| if i > 0 && i == n - 1 { end } else { start + i as f64 * gap }).collect()
 }
 
 /// Lin et al., arXiv:2305.08891, algorithm 1: shifts and scales the root of the signal so that the

@@ -22,36 +22,21 @@ impl Schedule {
     pub fn new(kind: SamplerKind, config: &SchedulerConfig, steps: usize) -> Result<Self> {
         let levels = Levels::new(config);
         let most = levels.len() - usize::from(kind.solver() == Solver::DpmPp2m);
-        ensure!(
-            (1..=most).contains(&steps),
-            "picture.steps: {steps} is not allowed; allowed: 1 to {most}"
-        );
+        ensure!((1..=most).contains(&steps), "picture.steps: {steps} is not allowed; allowed: 1 to {most}");
         let (init_noise_sigma, steps) = match kind.solver() {
             Solver::Ddim => (1.0, ddim::steps(config, &levels, steps)),
             Solver::Euler { .. } => euler::steps(config, &levels, steps, kind),
             Solver::DpmPp2m => (1.0, dpm::steps(config, &levels, steps, kind)),
         };
         let last = (levels.len() - 1) as f64;
-        let fits = steps
-            .iter()
-            .all(|step| (0.0..=last).contains(&step.timestep));
-        ensure!(
-            fits,
-            "scheduler: steps_offset {} leads beyond timestep {last}",
-            config.steps_offset
-        );
-        Ok(Self {
-            steps,
-            init_noise_sigma,
-        })
+        let fits = steps.iter().all(|step| (0.0..=last).contains(&step.timestep));
+        ensure!(fits, "scheduler: steps_offset {} leads beyond timestep {last}", config.steps_offset);
+        Ok(Self { steps, init_noise_sigma })
     }
 
     /// Number of steps.
     #[must_use]
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "a schedule has at least one step"
-    )]
+    #[expect(clippy::len_without_is_empty, reason = "a schedule has at least one step")]
     pub fn len(&self) -> usize {
         self.steps.len()
     }
@@ -113,11 +98,7 @@ impl Step {
             clean = clean.clamp(-bound, bound);
         }
         let w = &self.next;
-        let next = w.sample * sample
-            + w.output * output
-            + w.clean * clean
-            + w.previous * previous
-            + w.noise * noise;
+        let next = w.sample * sample + w.output * output + w.clean * clean + w.previous * previous + w.noise * noise;
         (next as f32, clean as f32)
     }
 }
@@ -125,36 +106,18 @@ impl Step {
 /// The clean sample where `sample = alpha * clean + sigma * noise`, with squares that add to one.
 pub(super) fn clean_of(prediction: PredictionType, alpha: f64, sigma: f64) -> Mix {
     match prediction {
-        PredictionType::Epsilon => Mix {
-            sample: 1.0 / alpha,
-            output: -sigma / alpha,
-        },
-        PredictionType::VPrediction => Mix {
-            sample: alpha,
-            output: -sigma,
-        },
-        PredictionType::Sample => Mix {
-            sample: 0.0,
-            output: 1.0,
-        },
+        PredictionType::Epsilon => Mix { sample: 1.0 / alpha, output: -sigma / alpha },
+        PredictionType::VPrediction => Mix { sample: alpha, output: -sigma },
+        PredictionType::Sample => Mix { sample: 0.0, output: 1.0 },
     }
 }
 
 /// The noise, in the same terms.
 pub(super) fn noise_of(prediction: PredictionType, alpha: f64, sigma: f64) -> Mix {
     match prediction {
-        PredictionType::Epsilon => Mix {
-            sample: 0.0,
-            output: 1.0,
-        },
-        PredictionType::VPrediction => Mix {
-            sample: sigma,
-            output: alpha,
-        },
-        PredictionType::Sample => Mix {
-            sample: 1.0 / sigma,
-            output: -alpha / sigma,
-        },
+        PredictionType::Epsilon => Mix { sample: 0.0, output: 1.0 },
+        PredictionType::VPrediction => Mix { sample: sigma, output: alpha },
+        PredictionType::Sample => Mix { sample: 1.0 / sigma, output: -alpha / sigma },
     }
 }
 

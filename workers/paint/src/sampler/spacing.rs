@@ -10,10 +10,7 @@ const RHO: f64 = 7.0;
 pub(super) fn timesteps(config: &SchedulerConfig, steps: usize) -> Vec<f64> {
     let total = config.num_train_timesteps;
     match config.timestep_spacing {
-        TimestepSpacing::Linspace => even(0.0, (total - 1) as f64, steps)
-            .into_iter()
-            .rev()
-            .collect(),
+        TimestepSpacing::Linspace => even(0.0, (total - 1) as f64, steps).into_iter().rev().collect(),
         TimestepSpacing::Leading => leading(total / steps, config.steps_offset, steps),
         TimestepSpacing::Trailing => trailing(total as f64, steps),
     }
@@ -38,28 +35,20 @@ pub(super) fn timesteps_before_last(config: &SchedulerConfig, steps: usize) -> V
 }
 
 fn leading(ratio: usize, offset: usize, steps: usize) -> Vec<f64> {
-    (0..steps)
-        .rev()
-        .map(|i| (i * ratio + offset) as f64)
-        .collect()
+    (0..steps).rev().map(|i| (i * ratio + offset) as f64).collect()
 }
 
 /// Counts down from the end by `total / steps`, in the order of operations of numpy's `arange`, on
 /// which the rounding of halves depends.
 fn trailing(total: f64, steps: usize) -> Vec<f64> {
     let gap = (total - total / steps as f64) - total;
-    (0..steps)
-        .map(|i| (total + i as f64 * gap).round_ties_even() - 1.0)
-        .collect()
+    (0..steps).map(|i| (total + i as f64 * gap).round_ties_even() - 1.0).collect()
 }
 
 /// `steps` noise levels from `max` down to `min`, even in their seventh root.
 pub(super) fn karras(max: f64, min: f64, steps: usize) -> Vec<f64> {
     let (max, min) = (max.powf(1.0 / RHO), min.powf(1.0 / RHO));
-    even(0.0, 1.0, steps)
-        .into_iter()
-        .map(|ramp| (max + ramp * (min - max)).powf(RHO))
-        .collect()
+    even(0.0, 1.0, steps).into_iter().map(|ramp| (max + ramp * (min - max)).powf(RHO)).collect()
 }
 
 /// The noise level at a timestep that may lie between two of the training.
@@ -71,17 +60,8 @@ pub(super) fn sigma_at(timestep: f64, sigmas: &[f64]) -> f64 {
 
 /// The timestep that has a noise level, linear in its logarithm and within the training.
 pub(super) fn timestep_of(sigma: f64, sigmas: &[f64]) -> f64 {
-    let above = sigmas
-        .partition_point(|&level| level <= sigma)
-        .clamp(1, (sigmas.len() - 1).max(1));
-    let (low, high) = (
-        sigmas[above - 1].ln(),
-        sigmas[above.min(sigmas.len() - 1)].ln(),
-    );
-    let share = if high > low {
-        (sigma.ln() - low) / (high - low)
-    } else {
-        0.0
-    };
+    let above = sigmas.partition_point(|&level| level <= sigma).clamp(1, (sigmas.len() - 1).max(1));
+    let (low, high) = (sigmas[above - 1].ln(), sigmas[above.min(sigmas.len() - 1)].ln());
+    let share = if high > low { (sigma.ln() - low) / (high - low) } else { 0.0 };
     (above - 1) as f64 + share.clamp(0.0, 1.0)
 }

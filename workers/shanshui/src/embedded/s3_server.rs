@@ -28,7 +28,8 @@ pub(crate) struct S3Server {
 impl S3Server {
     /// Serves `folder` on the loopback address; port 0 lets the system choose one.
     pub(crate) async fn start(folder: &Path, port: u16, keys: &Credentials) -> anyhow::Result<Self> {
-        let files = FileSystem::new(folder).map_err(|error| anyhow!("s3: cannot serve {}: {error:?}", folder.display()))?;
+        let files =
+            FileSystem::new(folder).map_err(|error| anyhow!("s3: cannot serve {}: {error:?}", folder.display()))?;
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(keys.access_key.clone(), keys.secret_key.clone()));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;

@@ -47,21 +47,34 @@ impl Report<'_> {
 
     fn json(&self) -> Value {
         let transcript = self.story.transcript();
-        let stages: Vec<Value> = self.story.stages().into_iter().map(|stage| json!({
-            "stage": stage.stage,
-            "wait_seconds": stage.wait,
-            "work_seconds": stage.work,
-            "attempts": stage.attempts,
-        })).collect();
-        let pictures: Vec<Value> = self.pictures.iter().map(|(picture, path)| json!({
-            "index": picture.index,
-            "path": path,
-            "key": picture.key,
-            "sha256": picture.sha256,
-            "seed": picture.seed,
-            "width": picture.size.0,
-            "height": picture.size.1,
-        })).collect();
+        let stages: Vec<Value> = self
+            .story
+            .stages()
+            .into_iter()
+            .map(|stage| {
+                json!({
+                    "stage": stage.stage,
+                    "wait_seconds": stage.wait,
+                    "work_seconds": stage.work,
+                    "attempts": stage.attempts,
+                })
+            })
+            .collect();
+        let pictures: Vec<Value> = self
+            .pictures
+            .iter()
+            .map(|(picture, path)| {
+                json!({
+                    "index": picture.index,
+                    "path": path,
+                    "key": picture.key,
+                    "sha256": picture.sha256,
+                    "seed": picture.seed,
+                    "width": picture.size.0,
+                    "height": picture.size.1,
+                })
+            })
+            .collect();
         json!({
             "job": self.job.as_str(),
             "state": self.state,

@@ -19,8 +19,14 @@ fn spoken() -> Vec<(f64, serde_json::Value)> {
         (3.5, json!({ "kind": "started", "stage": "transcribe", "worker": "w", "attempt": 2 })),
         (4.0, json!({ "kind": "transcript", "text": "a cat", "language": "en", "key": "k", "seconds": 0.5 })),
         (4.25, json!({ "kind": "started", "stage": "paint", "worker": "w", "attempt": 1 })),
-        (5.0, json!({ "kind": "picture", "index": 1, "key": "jobs/a/1.png", "sha256": "s", "seed": 7, "width": 8, "height": 8 })),
-        (5.0, json!({ "kind": "picture", "index": 0, "key": "jobs/a/0.png", "sha256": "s", "seed": 7, "width": 8, "height": 8 })),
+        (
+            5.0,
+            json!({ "kind": "picture", "index": 1, "key": "jobs/a/1.png", "sha256": "s", "seed": 7, "width": 8, "height": 8 }),
+        ),
+        (
+            5.0,
+            json!({ "kind": "picture", "index": 0, "key": "jobs/a/0.png", "sha256": "s", "seed": 7, "width": 8, "height": 8 }),
+        ),
         (6.25, json!({ "kind": "done", "stage": "paint", "key": "jobs/a/receipt.json", "seconds": 2.0 })),
     ]
 }

@@ -17,12 +17,7 @@ const LAST_WORD: Duration = Duration::from_secs(10);
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Adds the job's events to `story` until the final one; then its exit code.
-pub(crate) async fn watch(
-    queue: &Queue,
-    id: &JobId,
-    timeout: Option<u64>,
-    story: &mut Story,
-) -> Result<Exit, Refusal> {
+pub(crate) async fn watch(queue: &Queue, id: &JobId, timeout: Option<u64>, story: &mut Story) -> Result<Exit, Refusal> {
     let mut display = Display::new();
     let mut events = queue.follow(id).await.or_exit(Exit::Unreachable)?;
     let mut until = Instant::now() + timeout.map_or(FOREVER, Duration::from_secs);

@@ -14,7 +14,14 @@ use crate::data::DataDir;
 pub(crate) struct ModelFolders {
     /// Folders of models to search before DATA/models and the folders beside the executable;
     /// several are separated by ':'
-    #[arg(long = "models", id = "model_folders", env = "SHANSHUI_MODELS", value_name = "DIR", value_delimiter = ':', global = true)]
+    #[arg(
+        long = "models",
+        id = "model_folders",
+        env = "SHANSHUI_MODELS",
+        value_name = "DIR",
+        value_delimiter = ':',
+        global = true
+    )]
     pub(crate) folders: Vec<PathBuf>,
 }
 
@@ -54,7 +61,8 @@ impl ModelFolders {
         found.ok_or_else(|| {
             let places: Vec<String> = searched.iter().map(|path| format!("  {}", path.display())).collect();
             let known = manifest::model(wanted).is_ok();
-            let advice = if known { format!("shanshui models pull {wanted}") } else { "shanshui models list".to_owned() };
+            let advice =
+                if known { format!("shanshui models pull {wanted}") } else { "shanshui models list".to_owned() };
             anyhow!("{flag}: no model {wanted} (a folder with {file}) in\n{}\ntry `{advice}`", places.join("\n"))
         })
     }

@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn every_pinned_model_has_a_full_revision_and_a_sha256_for_every_file() {
         let models = models().unwrap();
-        let hex = |text: &str, digits| text.len() == digits && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+        let hex =
+            |text: &str, digits| text.len() == digits && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
         for model in &models {
             assert!(hex(&model.revision, 40), "{}: {}", model.name, model.revision);
             assert!(model.files.values().all(|sha256| hex(sha256, 64)), "{:?}", model.files);

@@ -106,7 +106,10 @@ fn place(from: &Path, to: &Path, pinned: &str) -> anyhow::Result<()> {
     std::io::copy(&mut File::open(from)?, file.as_file_mut())?;
     let found = verify::sha256(file.path())?;
     if found != pinned {
-        anyhow::bail!("sha256 is {found}, not {pinned}; {} is damaged or not the pinned file: remove it", from.display());
+        anyhow::bail!(
+            "sha256 is {found}, not {pinned}; {} is damaged or not the pinned file: remove it",
+            from.display()
+        );
     }
     file.persist(to)?;
     Ok(())

@@ -73,7 +73,8 @@ fn apply(command: Command, file: Option<&SettingsFile>) -> Result<Command, Refus
     for (name, value) in &file.values {
         let at = format!("{}: {name}", file.path.display());
         let Some(arg) = check::find(&command, name) else {
-            return Err(anyhow!("{at}: no such setting; see `shanshui help COMMAND` for the names")).or_exit(Exit::Usage);
+            return Err(anyhow!("{at}: no such setting; see `shanshui help COMMAND` for the names"))
+                .or_exit(Exit::Usage);
         };
         let values = check::values(arg, value).map_err(|why| anyhow!("{at}: {why}")).or_exit(Exit::Usage)?;
         command = set(command, name, &values);

@@ -4,7 +4,7 @@ use crate::program::Place;
 #[test]
 fn a_wrong_field_of_a_job_is_refused_by_name_before_anything_is_sent() {
     let wrong = [
-        ("--width 7", ["picture.width: 7 is not allowed", "a multiple of 8"]),
+        ("--width 12", ["picture.width: 12 is not allowed", "a multiple of 8"]),
         ("--steps 0", ["picture.steps: 0 is not allowed", "from 1 to 1000"]),
         ("--count 65", ["picture.count: 65 is not allowed", "from 1 to 64"]),
         ("--guidance 101", ["picture.guidance", "from 0 to 100"]),
@@ -42,7 +42,9 @@ fn wishes_for_speech_are_refused_by_name() {
 fn a_command_says_that_it_cannot_reach_nats_and_exits_with_6() {
     let flags = "--nats-url nats://127.0.0.1:1 --connect-seconds 1";
     for command in ["draw cat", "jobs show a", "jobs cancel a", "dead list", "streams check"] {
-        Place::new().run(&format!("{command} {flags}")).refused(6, &["cannot reach NATS at 127.0.0.1:1 within 1 s"]);
+        Place::new()
+            .run(&format!("{command} {flags}"))
+            .refused(6, &["cannot reach NATS at nats://127.0.0.1:1 within 1 s"]);
     }
 }
 

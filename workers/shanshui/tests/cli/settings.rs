@@ -9,7 +9,7 @@ fn address(place: &Place, flags: &str) -> Run {
 fn a_flag_wins_over_the_environment_and_that_over_the_file_and_that_over_the_default() {
     let file = "[nats]\nurl = 'nats://127.0.0.1:2'\n";
     let place = Place::new().file("shanshui.toml", file);
-    address(&place, "").refused(6, &["cannot reach NATS at 127.0.0.1:2 "]);
+    address(&place, "").refused(6, &["cannot reach NATS at nats://127.0.0.1:2 "]);
     let place = place.with("SHANSHUI_NATS_URL", "nats://127.0.0.1:3");
     address(&place, "").refused(6, &["127.0.0.1:3 "]);
     address(&place, "--nats-url nats://127.0.0.1:4").refused(6, &["127.0.0.1:4 "]);

@@ -10,15 +10,10 @@ use super::sink::Heard;
 pub(super) fn first_edit(file: &[u8], track_id: u32) -> Option<Heard> {
     let movie = find(file, b"moov")?;
     let movie_scale = timescale(find(movie, b"mvhd")?)?;
-    let track = boxes(movie)
-        .filter(|(kind, _)| *kind == b"trak")
-        .map(|(_, body)| body);
-    let track = track
-        .into_iter()
-        .find(|body| find(body, b"tkhd").and_then(id) == Some(track_id))?;
+    let track = boxes(movie).filter(|(kind, _)| *kind == b"trak").map(|(_, body)| body);
+    let track = track.into_iter().find(|body| find(body, b"tkhd").and_then(id) == Some(track_id))?;
     let media_scale = timescale(find(find(track, b"mdia")?, b"mdhd")?)?;
-    let mut edits =
-        edits(find(find(track, b"edts")?, b"elst")?)?.filter(|edit| edit.media_time >= 0);
+    let mut edits = edits(find(find(track, b"edts")?, b"elst")?)?.filter(|edit| edit.media_time >= 0);
     let edit = edits.next()?;
     if edits.next().is_some() {
         return None;
@@ -57,9 +52,7 @@ fn boxes(mut body: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
 }
 
 fn find<'a>(body: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
-    boxes(body)
-        .find(|(kind, _)| *kind == wanted)
-        .map(|(_, content)| content)
+    boxes(body).find(|(kind, _)| *kind == wanted).map(|(_, content)| content)
 }
 
 /// `mvhd` and `mdhd`: ticks per second, behind two times of 4 or 8 bytes.
@@ -82,17 +75,11 @@ fn edits(list: &[u8]) -> Option<impl Iterator<Item = Edit>> {
         Some(if long {
             let (duration, rest) = entry.split_first_chunk::<8>()?;
             let media_time = i64::from_be_bytes(*rest.first_chunk()?);
-            Edit {
-                duration: u64::from_be_bytes(*duration),
-                media_time,
-            }
+            Edit { duration: u64::from_be_bytes(*duration), media_time }
         } else {
             let (duration, rest) = entry.split_first_chunk::<4>()?;
             let media_time = i32::from_be_bytes(*rest.first_chunk()?).into();
-            Edit {
-                duration: u32::from_be_bytes(*duration).into(),
-                media_time,
-            }
+            Edit { duration: u32::from_be_bytes(*duration).into(), media_time }
         })
     }))
 }
@@ -102,12 +89,7 @@ mod tests {
     use super::*;
 
     fn mp4_box(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
-        [
-            &(content.len() as u32 + 8).to_be_bytes(),
-            kind.as_slice(),
-            content,
-        ]
-        .concat()
+        [&(content.len() as u32 + 8).to_be_bytes(), kind.as_slice(), content].concat()
     }
 
     fn header(at_12: u32) -> Vec<u8> {
@@ -115,50 +97,28 @@ mod tests {
     }
 
     fn movie(track_id: u32, edits: &[(u32, i32)]) -> Vec<u8> {
-        let entry = |&(length, time): &(u32, i32)| {
-            [length.to_be_bytes(), time.to_be_bytes(), [0, 1, 0, 0]].concat()
-        };
+        let entry = |&(length, time): &(u32, i32)| [length.to_be_bytes(), time.to_be_bytes(), [0, 1, 0, 0]].concat();
         let list: Vec<u8> = edits.iter().flat_map(entry).collect();
-        let list = [
-            [0; 4].as_slice(),
-            &(edits.len() as u32).to_be_bytes(),
-            &list,
-        ]
-        .concat();
+        let list = [[0; 4].as_slice(), &(edits.len() as u32).to_be_bytes(), &list].concat();
         let track = [
             mp4_box(b"tkhd", &header(track_id)),
             mp4_box(b"edts", &mp4_box(b"elst", &list)),
             mp4_box(b"mdia", &mp4_box(b"mdhd", &header(16_000))),
         ];
-        let movie = [
-            mp4_box(b"mvhd", &header(1000)),
-            mp4_box(b"trak", &track.concat()),
-        ];
+        let movie = [mp4_box(b"mvhd", &header(1000)), mp4_box(b"trak", &track.concat())];
         [mp4_box(b"ftyp", b"M4A "), mp4_box(b"moov", &movie.concat())].concat()
     }
 
     #[test]
     fn one_edit_gives_start_and_length_in_seconds() {
         let heard = first_edit(&movie(7, &[(2500, 1024)]), 7);
-        assert_eq!(
-            heard,
-            Some(Heard {
-                skip: 0.064,
-                keep: Some(2.5)
-            })
-        );
+        assert_eq!(heard, Some(Heard { skip: 0.064, keep: Some(2.5) }));
     }
 
     #[test]
     fn a_leading_pause_is_passed_over_and_an_open_end_stays_open() {
         let heard = first_edit(&movie(7, &[(300, -1), (0, 2112)]), 7);
-        assert_eq!(
-            heard,
-            Some(Heard {
-                skip: 0.132,
-                keep: None
-            })
-        );
+        assert_eq!(heard, Some(Heard { skip: 0.132, keep: None }));
     }
 
     #[test]

@@ -27,15 +27,7 @@ impl Resampler {
         let fft = (rate != SAMPLE_RATE).then(|| open(rate)).transpose()?;
         let block = vec![0.0; fft.as_ref().map_or(0, |fft| fft.output_frames_max())];
         let to_drop = fft.as_ref().map_or(0, |fft| fft.output_delay());
-        Ok(Self {
-            fft,
-            rate,
-            pending: Vec::new(),
-            block,
-            to_drop,
-            taken: 0,
-            given: 0,
-        })
+        Ok(Self { fft, rate, pending: Vec::new(), block, to_drop, taken: 0, given: 0 })
     }
 
     /// Seconds that were taken but not yet given back.
@@ -78,24 +70,16 @@ impl Resampler {
     }
 
     /// Sends `frames` pending frames (and silence up to a whole block) through the filter.
-    fn process(
-        &mut self,
-        start: usize,
-        frames: usize,
-        out: &mut Vec<f32>,
-    ) -> Result<(), AudioError> {
+    fn process(&mut self, start: usize, frames: usize, out: &mut Vec<f32>) -> Result<(), AudioError> {
         let Some(fft) = &mut self.fft else {
             return Ok(());
         };
         let block_len = self.block.len();
         let input = &self.pending[start..start + frames];
         let input = InterleavedSlice::new(input, 1, frames).map_err(refused)?;
-        let mut output =
-            InterleavedSlice::new_mut(&mut self.block, 1, block_len).map_err(refused)?;
+        let mut output = InterleavedSlice::new_mut(&mut self.block, 1, block_len).map_err(refused)?;
         let indexing = Indexing::new().partial_len(frames);
-        let (_, got) = fft
-            .process_into_buffer(&input, &mut output, Some(&indexing))
-            .map_err(refused)?;
+        let (_, got) = fft.process_into_buffer(&input, &mut output, Some(&indexing)).map_err(refused)?;
         let drop = self.to_drop.min(got);
         self.to_drop -= drop;
         self.given += (got - drop) as u64;
@@ -111,24 +95,11 @@ fn open(rate: u32) -> Result<Fft<f32>, AudioError> {
     let shortest = source / greatest_common_divisor(source, target);
     let repeats = BLOCK.div_ceil(shortest).next_multiple_of(2);
     let window = WindowFunction::BlackmanHarris2;
-    Fft::new_custom(
-        source,
-        target,
-        shortest * repeats,
-        1,
-        1,
-        window,
-        FixedSync::Both,
-    )
-    .map_err(refused)
+    Fft::new_custom(source, target, shortest * repeats, 1, 1, window, FixedSync::Both).map_err(refused)
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
-    if b == 0 {
-        a
-    } else {
-        greatest_common_divisor(b, a % b)
-    }
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 fn refused(error: impl std::error::Error + Send + Sync + 'static) -> AudioError {

@@ -53,23 +53,11 @@ impl<'a> Session<'a> {
         check_rate(codec.sample_rate)?;
         let decoder = open_decoder(&codec, container)?;
         // No PCM sample takes less than a byte.
-        let possible = decoder
-            .name()
-            .starts_with("pcm")
-            .then_some(bytes.len() as u64);
+        let possible = decoder.name().starts_with("pcm").then_some(bytes.len() as u64);
         check_declared_length(&track, &codec, possible, budget)?;
         let heard = heard_part(&track, &decoder, container, bytes);
         let sink = Sink::new(budget, heard);
-        Ok(Self {
-            reader,
-            track,
-            decoder,
-            sink,
-            channels: 0,
-            start: 0.0,
-            end: None,
-            broken: None,
-        })
+        Ok(Self { reader, track, decoder, sink, channels: 0, start: 0.0, end: None, broken: None })
     }
 
     pub(super) fn run(mut self) -> Result<Recording, AudioError> {
@@ -123,11 +111,7 @@ impl<'a> Session<'a> {
         };
         self.start = base.calc_time_saturating(packet.pts).as_secs_f64();
         let gap = self.start - self.end.unwrap_or(self.start);
-        if gap > MIN_GAP_SECONDS {
-            self.sink.push_silence(gap)
-        } else {
-            Ok(())
-        }
+        if gap > MIN_GAP_SECONDS { self.sink.push_silence(gap) } else { Ok(()) }
     }
 
     fn finish(self) -> Result<Recording, AudioError> {
@@ -156,11 +140,7 @@ impl<'a> Session<'a> {
 
 impl Decoder {
     /// Replaces `interleaved` by the packet's samples; returns their rate and channel count.
-    fn decode(
-        &mut self,
-        packet: &Packet,
-        interleaved: &mut Vec<f32>,
-    ) -> Result<(u32, usize), Broken> {
+    fn decode(&mut self, packet: &Packet, interleaved: &mut Vec<f32>) -> Result<(u32, usize), Broken> {
         interleaved.clear();
         match self {
             Self::Symphonia(decoder) => {
@@ -194,9 +174,7 @@ fn probe<'a>(source: Box<dyn MediaSource + 'a>) -> Result<Box<dyn FormatReader +
 fn unreadable(error: Broken) -> AudioError {
     match error {
         Broken::IoError(_) => AudioError::UnknownContainer,
-        Broken::Unsupported("core (probe): no suitable format reader found") => {
-            AudioError::UnknownContainer
-        }
+        Broken::Unsupported("core (probe): no suitable format reader found") => AudioError::UnknownContainer,
         error => AudioError::Corrupt(error),
     }
 }
@@ -205,9 +183,7 @@ fn audio_track(reader: &dyn FormatReader) -> Result<(Track, AudioCodecParameters
     let track = reader.default_track(TrackType::Audio);
     match track.map(|track| (track, &track.codec_params)) {
         Some((track, Some(CodecParameters::Audio(codec)))) => Ok((track.clone(), codec.clone())),
-        _ => Err(AudioError::NoTrack {
-            container: reader.format_info().short_name,
-        }),
+        _ => Err(AudioError::NoTrack { container: reader.format_info().short_name }),
     }
 }
 
@@ -232,25 +208,17 @@ fn check_declared_length(
     let frames = possible.map_or(frames, |possible| frames.min(possible));
     let seconds = frames as f64 / f64::from(rate.max(1));
     if seconds > budget.max_seconds {
-        return Err(AudioError::TooLong {
-            seconds,
-            max: budget.max_seconds,
-        });
+        return Err(AudioError::TooLong { seconds, max: budget.max_seconds });
     }
     Ok(())
 }
 
-fn open_decoder(
-    codec: &AudioCodecParameters,
-    container: &'static str,
-) -> Result<Decoder, AudioError> {
+fn open_decoder(codec: &AudioCodecParameters, container: &'static str) -> Result<Decoder, AudioError> {
     let opened = if codec.codec == CODEC_ID_OPUS {
         OpusDecoder::new(codec).map(|opus| Decoder::Opus(Box::new(opus)))
     } else {
         let registry = symphonia::default::get_codecs();
-        registry
-            .make_audio_decoder(codec, &Default::default())
-            .map(Decoder::Symphonia)
+        registry.make_audio_decoder(codec, &Default::default()).map(Decoder::Symphonia)
     };
     opened.map_err(|source| AudioError::UnsupportedCodec { container, source })
 }
@@ -264,21 +232,14 @@ fn heard_part(track: &Track, decoder: &Decoder, container: &str, bytes: &[u8]) -
         return edit;
     }
     match decoder {
-        Decoder::Opus(opus) => Heard {
-            skip: opus.pre_skip_seconds(),
-            keep: None,
-        },
+        Decoder::Opus(opus) => Heard { skip: opus.pre_skip_seconds(), keep: None },
         Decoder::Symphonia(_) if container == "caf" => {
-            let seconds =
-                |frames: u64| frames as f64 * f64::from(track.time_base.unwrap_or_default());
+            let seconds = |frames: u64| frames as f64 * f64::from(track.time_base.unwrap_or_default());
             Heard {
                 skip: seconds(track.delay.unwrap_or(0).into()),
                 keep: track.padding.and(track.num_frames).map(seconds),
             }
         }
-        Decoder::Symphonia(_) => Heard {
-            skip: 0.0,
-            keep: None,
-        },
+        Decoder::Symphonia(_) => Heard { skip: 0.0, keep: None },
     }
 }

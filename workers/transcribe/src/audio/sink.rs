@@ -42,20 +42,14 @@ impl<'a> Sink<'a> {
     }
 
     /// Takes interleaved samples. A change of rate in mid-stream (chained Ogg) is followed.
-    pub(super) fn push(
-        &mut self,
-        interleaved: &[f32],
-        channels: usize,
-        rate: u32,
-    ) -> Result<(), AudioError> {
+    pub(super) fn push(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<(), AudioError> {
         let frames = interleaved.len() / channels.max(1);
         let wanted = self.wanted(frames, rate);
         self.spend(interleaved.len() as u64, wanted.len(), rate)?;
         let from = wanted.start * channels;
         let to = wanted.end * channels;
         self.mono.clear();
-        self.mono
-            .extend(interleaved[from..to].chunks_exact(channels.max(1)).map(mix));
+        self.mono.extend(interleaved[from..to].chunks_exact(channels.max(1)).map(mix));
         self.feed(rate)
     }
 
@@ -81,13 +75,9 @@ impl<'a> Sink<'a> {
     /// Which of the next `frames` are to be heard; moves the position behind them.
     fn wanted(&mut self, frames: usize, rate: u32) -> std::ops::Range<usize> {
         let rate = f64::from(rate);
-        let start = ((self.heard.skip - self.position) * rate)
-            .round()
-            .clamp(0.0, frames as f64);
+        let start = ((self.heard.skip - self.position) * rate).round().clamp(0.0, frames as f64);
         let end = self.heard.keep.map_or(frames as f64, |keep| {
-            ((self.heard.skip + keep - self.position) * rate)
-                .round()
-                .clamp(start, frames as f64)
+            ((self.heard.skip + keep - self.position) * rate).round().clamp(start, frames as f64)
         });
         self.position += frames as f64 / rate;
         start as usize..end as usize
@@ -96,23 +86,12 @@ impl<'a> Sink<'a> {
     fn spend(&mut self, samples: u64, frames: usize, rate: u32) -> Result<(), AudioError> {
         self.samples_seen = self.samples_seen.saturating_add(samples);
         if self.samples_seen > self.budget.max_samples {
-            return Err(AudioError::TooManySamples {
-                samples: self.samples_seen,
-                max: self.budget.max_samples,
-            });
+            return Err(AudioError::TooManySamples { samples: self.samples_seen, max: self.budget.max_samples });
         }
-        let ahead = self
-            .resampler
-            .as_ref()
-            .map_or(0.0, Resampler::pending_seconds);
-        let seconds = self.out.len() as f64 / f64::from(SAMPLE_RATE)
-            + ahead
-            + frames as f64 / f64::from(rate);
+        let ahead = self.resampler.as_ref().map_or(0.0, Resampler::pending_seconds);
+        let seconds = self.out.len() as f64 / f64::from(SAMPLE_RATE) + ahead + frames as f64 / f64::from(rate);
         if seconds > self.budget.max_seconds {
-            return Err(AudioError::TooLong {
-                seconds,
-                max: self.budget.max_seconds,
-            });
+            return Err(AudioError::TooLong { seconds, max: self.budget.max_seconds });
         }
         Ok(())
     }
@@ -130,24 +109,13 @@ impl<'a> Sink<'a> {
     }
 
     fn flush(&mut self) -> Result<(), AudioError> {
-        self.resampler
-            .take()
-            .map_or(Ok(()), |resampler| resampler.finish(&mut self.out))
+        self.resampler.take().map_or(Ok(()), |resampler| resampler.finish(&mut self.out))
     }
 }
 
 /// Mean of one frame's channels. Float files may hold NaN, infinities and values beyond full
 /// scale; one of them would spread through the resampler into every later sample.
 fn mix(frame: &[f32]) -> f32 {
-    let sum: f32 = frame
-        .iter()
-        .map(|&s| {
-            if s.is_finite() {
-                s.clamp(-1.0, 1.0)
-            } else {
-                0.0
-            }
-        })
-        .sum();
+    let sum: f32 = frame.iter().map(|&s| if s.is_finite() { s.clamp(-1.0, 1.0) } else { 0.0 }).sum();
     sum / frame.len() as f32
 }

@@ -35,26 +35,32 @@ pub(crate) fn transcribe(
         mel,
         options,
         on_progress,
+        hint: Vec::new(),
         history: Vec::new(),
         trusted_from: 0,
         text: String::new(),
         segments: Vec::new(),
         invented: Vec::new(),
     };
+    let t0 = std::time::Instant::now();
     let mut heard = Some(recording.hear(0)?);
+    eprintln!("TIME first hear {:?}", t0.elapsed());
     let (language, language_probability) = recording.language(heard.as_ref())?;
     let task = options.task_for(language.code);
     let beginning = whisper.tokens().beginning(language, task, options.timestamps)?;
     if let Some(hint) = options.hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty()) {
-        recording.history = whisper.tokens().encode(&format!(" {hint}"))?;
+        recording.hint = whisper.tokens().encode(&format!(" {hint}"))?;
     }
     let mut frame = 0;
     while frame + SHORTEST_WINDOW.min(mel.frames()) <= mel.frames() && frame < mel.frames() {
+        let t0 = std::time::Instant::now();
         let window = match heard.take() {
             Some(window) => window,
             None => recording.hear(frame)?,
         };
+        let t1 = std::time::Instant::now();
         frame += recording.write(frame, &window, &beginning)?;
+        eprintln!("TIME hear {:?} write {:?} to frame {frame} of {}", t1 - t0, t1.elapsed(), mel.frames());
         recording.report(frame as f64 / FRAMES_PER_SECOND)?;
     }
     recording.report(recording.seconds())?;
@@ -66,7 +72,8 @@ struct Recording<'a, 'p> {
     mel: &'a Spectrogram,
     options: &'a Options,
     on_progress: &'a mut OnProgress<'p>,
-    /// Tokens of the hint and of all windows so far.
+    hint: Vec<u32>,
+    /// Tokens of all windows so far.
     history: Vec<u32>,
     /// From where on the history is shown to the next window.
     trusted_from: usize,
@@ -129,6 +136,7 @@ impl Recording<'_, '_> {
             heard,
             frame,
             beginning,
+            hint: &self.hint,
             previous: &self.history[self.trusted_from..],
         };
         let total = self.seconds();

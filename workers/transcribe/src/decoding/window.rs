@@ -25,7 +25,9 @@ pub(super) struct Window<'a> {
     pub(super) frame: usize,
     /// Start, language and task.
     pub(super) beginning: &'a [u32],
-    /// Text of the windows before, and the hint.
+    /// What may occur.
+    pub(super) hint: &'a [u32],
+    /// Text of the windows before.
     pub(super) previous: &'a [u32],
 }
 
@@ -160,11 +162,11 @@ impl<'a> Writer<'a> {
         let Window { whisper, heard, .. } = *window;
         let decoder = whisper.decoder();
         let room = whisper.dims().text_context / 2 - 1;
-        let previous = &window.previous[window.previous.len().saturating_sub(room)..];
+        let hint = &window.hint[..window.hint.len().min(room)];
+        let previous = &window.previous[window.previous.len().saturating_sub(room - hint.len())..];
         let mut prompt = Vec::new();
-        if !previous.is_empty() {
-            prompt.push(whisper.tokens().previous);
-            prompt.extend(previous);
+        if hint.len() + previous.len() > 0 {
+            prompt = [&[whisper.tokens().previous], hint, previous].concat();
         }
         let start = prompt.len();
         prompt.extend(window.beginning);

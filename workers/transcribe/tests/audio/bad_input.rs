@@ -9,19 +9,12 @@ use crate::{bytes, heard};
 fn no_bytes_no_samples_and_unknown_bytes_have_their_own_errors() {
     assert!(matches!(heard(b""), Err(AudioError::Empty)));
     assert!(matches!(heard(&wav(&HONEST, b"")), Err(AudioError::Empty)));
-    for text in [
-        b"hello, this is a text and no sound".as_slice(),
-        b"{\"audio\":{}}",
-        b"\x89PNG\r\n\x1a\n",
-        b"\0",
-        b"RIFF",
-    ] {
+    for text in
+        [b"hello, this is a text and no sound".as_slice(), b"{\"audio\":{}}", b"\x89PNG\r\n\x1a\n", b"\0", b"RIFF"]
+    {
         let error = heard(text).unwrap_err();
         assert!(matches!(error, AudioError::UnknownContainer), "{error}");
-        assert!(
-            error.to_string().contains("allowed are wav, flac, mp3"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("allowed are wav, flac, mp3"), "{error}");
     }
 }
 
@@ -31,21 +24,12 @@ fn one_sample_and_99_ms_are_recordings() {
     let short = heard(&wav(&HONEST, &[0; 2 * 1584])).unwrap();
     assert_eq!(short.samples.len(), 1584);
     let short = heard(&float_wav(48_000, 2, &[0.1; 2])).unwrap();
-    assert!(
-        short.samples.len() <= 1,
-        "one frame of 48 kHz is a third of ours"
-    );
+    assert!(short.samples.len() <= 1, "one frame of 48 kHz is a third of ours");
 }
 
 #[test]
 fn headers_that_make_no_sense_are_refused() {
-    let lie = |format, channels, rate, bits| Header {
-        format,
-        channels,
-        rate,
-        bits,
-        ..HONEST
-    };
+    let lie = |format, channels, rate, bits| Header { format, channels, rate, bits, ..HONEST };
     for (what, header) in [
         ("no channels", lie(1, 0, 16_000, 16)),
         ("65535 channels", lie(1, 65_535, 16_000, 16)),
@@ -68,25 +52,11 @@ fn headers_that_make_no_sense_are_refused() {
 fn headers_that_exaggerate_cost_no_more_than_the_bytes() {
     let data = [1; 1000];
     // A file that was written to a pipe looks like this, and is good.
-    let got = heard(&wav(
-        &Header {
-            size: Some(u32::MAX - 36),
-            ..HONEST
-        },
-        &data,
-    ))
-    .unwrap();
+    let got = heard(&wav(&Header { size: Some(u32::MAX - 36), ..HONEST }, &data)).unwrap();
     assert_eq!(got.samples.len(), 500);
 
-    let header = Header {
-        block_align: 0,
-        ..HONEST
-    };
-    assert_eq!(
-        heard(&wav(&header, &data)).unwrap().samples.len(),
-        500,
-        "a block of 0 bytes is put right"
-    );
+    let header = Header { block_align: 0, ..HONEST };
+    assert_eq!(heard(&wav(&header, &data)).unwrap().samples.len(), 500, "a block of 0 bytes is put right");
 
     let whole = wav(&HONEST, &data);
     let without_format = [&whole[..12], &whole[36..]].concat();
@@ -100,33 +70,18 @@ fn headers_that_exaggerate_cost_no_more_than_the_bytes() {
 fn a_bomb_is_refused_by_its_header_and_stopped_while_decoding() {
     let bomb = bytes("audio/bomb.flac");
     let error = heard(&bomb).unwrap_err();
-    assert!(
-        matches!(error, AudioError::TooLong { seconds, max: 1800.0 } if seconds == 1801.0),
-        "{error}"
-    );
+    assert!(matches!(error, AudioError::TooLong { seconds, max: 1800.0 } if seconds == 1801.0), "{error}");
 
     // The same without a declared length: bytes 21 to 25 of a FLAC file count its samples.
     let mut silent = bomb;
     silent[21] &= 0xf0;
     silent[22..26].fill(0);
-    let few = Budget {
-        max_seconds: 60.0,
-        ..Budget::default()
-    };
+    let few = Budget { max_seconds: 60.0, ..Budget::default() };
     let error = decode(&silent, &few).unwrap_err();
-    assert!(
-        matches!(error, AudioError::TooLong { seconds, .. } if seconds < 63.0),
-        "{error}"
-    );
-    let few = Budget {
-        max_samples: 1_000_000,
-        ..Budget::default()
-    };
+    assert!(matches!(error, AudioError::TooLong { seconds, .. } if seconds < 63.0), "{error}");
+    let few = Budget { max_samples: 1_000_000, ..Budget::default() };
     let error = decode(&silent, &few).unwrap_err();
-    assert!(
-        matches!(error, AudioError::TooManySamples { samples, .. } if samples < 1_100_000),
-        "{error}"
-    );
+    assert!(matches!(error, AudioError::TooManySamples { samples, .. } if samples < 1_100_000), "{error}");
 }
 
 const ONE_OF_EACH: [&str; 12] = [
@@ -175,10 +130,7 @@ fn damaged_and_random_bytes_never_escape_as_a_panic() {
         state ^= state << 17;
         state
     };
-    let short = Budget {
-        max_seconds: 30.0,
-        ..Budget::default()
-    };
+    let short = Budget { max_seconds: 30.0, ..Budget::default() };
     for name in ONE_OF_EACH {
         let whole = bytes(&format!("audio/{name}"));
         for round in 0..40 {
@@ -190,10 +142,7 @@ fn damaged_and_random_bytes_never_escape_as_a_panic() {
                 bad[at] = random() as u8;
             }
             if let Ok(recording) = decode(&bad, &short) {
-                assert!(
-                    recording.seconds <= 30.0 && recording.samples.iter().all(|s| s.is_finite()),
-                    "{name}"
-                );
+                assert!(recording.seconds <= 30.0 && recording.samples.iter().all(|s| s.is_finite()), "{name}");
             }
         }
     }

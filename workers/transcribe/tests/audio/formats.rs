@@ -11,11 +11,7 @@ fn sentence() -> Vec<f32> {
 fn correlation(sound: &[f32], truth: &[f32], lag: isize) -> f64 {
     let (mut both, mut own, mut other) = (0.0, 0.0, 0.0);
     for (i, &t) in truth.iter().enumerate() {
-        let s = usize::try_from(i as isize + lag)
-            .ok()
-            .and_then(|at| sound.get(at))
-            .copied()
-            .unwrap_or(0.0);
+        let s = usize::try_from(i as isize + lag).ok().and_then(|at| sound.get(at)).copied().unwrap_or(0.0);
         both += f64::from(s * t);
         own += f64::from(s * s);
         other += f64::from(t * t);
@@ -26,25 +22,17 @@ fn correlation(sound: &[f32], truth: &[f32], lag: isize) -> f64 {
 /// Asserts that a file holds the first `seconds` of the sentence, and starts within `max_lag`
 /// samples of where it should.
 fn assert_says_the_sentence(name: &str, seconds: f64, likeness: f64, max_lag: isize) {
-    let recording =
-        heard(&bytes(&format!("audio/{name}"))).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let recording = heard(&bytes(&format!("audio/{name}"))).unwrap_or_else(|error| panic!("{name}: {error}"));
     let truth = &sentence()[..(seconds * 16_000.0) as usize];
     // What comes late may be followed by as much padding.
     let late = 2.0 * max_lag as f64 / 16_000.0;
-    assert!(
-        (recording.seconds - seconds).abs() < 0.025 + late,
-        "{name}: {} s",
-        recording.seconds
-    );
+    assert!((recording.seconds - seconds).abs() < 0.025 + late, "{name}: {} s", recording.seconds);
     let best = (-max_lag - 40..=max_lag + 40)
         .map(|lag| (correlation(&recording.samples, truth, lag), lag))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .unwrap();
     assert!(best.0 > likeness, "{name}: correlation and lag {best:?}");
-    assert!(
-        best.1.abs() <= max_lag,
-        "{name}: correlation and lag {best:?}"
-    );
+    assert!(best.1.abs() <= max_lag, "{name}: correlation and lag {best:?}");
     assert!(recording.samples.iter().all(|s| s.is_finite()), "{name}");
     assert!(!recording.truncated, "{name}");
 }
@@ -67,12 +55,7 @@ fn lossless_files_of_every_width_and_byte_order_are_decoded_to_the_sample() {
         assert_says_the_sentence(name, seconds, 0.999_99, 0);
         let recording = heard(&bytes(&format!("audio/{name}"))).unwrap();
         let truth = sentence();
-        let worst = recording
-            .samples
-            .iter()
-            .zip(&truth)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f32::max);
+        let worst = recording.samples.iter().zip(&truth).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-6, "{name}: off by {worst}");
     }
 }
@@ -97,11 +80,7 @@ fn other_rates_and_channels_become_16_khz_mono_in_time() {
     ] {
         assert_says_the_sentence(name, seconds, 0.999, 0);
         let recording = heard(&bytes(&format!("audio/{name}"))).unwrap();
-        assert_eq!(
-            (recording.source_rate, recording.channels),
-            (rate, channels),
-            "{name}"
-        );
+        assert_eq!((recording.source_rate, recording.channels), (rate, channels), "{name}");
     }
     // Half of the band is gone, so only alike.
     assert_says_the_sentence("rate8k.wav", 0.4, 0.95, 1);
@@ -109,14 +88,7 @@ fn other_rates_and_channels_become_16_khz_mono_in_time() {
 
 #[test]
 fn lossy_files_say_the_same_without_the_encoders_delay() {
-    for name in [
-        "mono.mp3",
-        "stereo44k.mp3",
-        "mono.ogg",
-        "stereo44k.ogg",
-        "mono.m4a",
-        "stereo44k.m4a",
-    ] {
+    for name in ["mono.mp3", "stereo44k.mp3", "mono.ogg", "stereo44k.ogg", "mono.m4a", "stereo44k.m4a"] {
         assert_says_the_sentence(name, 1.3, 0.95, 4);
     }
 }
@@ -130,13 +102,7 @@ fn aac_that_does_not_tell_its_delay_is_one_frame_late() {
 
 #[test]
 fn opus_of_all_modes_and_containers_is_decoded_and_trimmed() {
-    for name in [
-        "opus-hybrid.ogg",
-        "opus-celt.ogg",
-        "opus-60ms.ogg",
-        "opus-stereo.ogg",
-        "opus-dtx.ogg",
-    ] {
+    for name in ["opus-hybrid.ogg", "opus-celt.ogg", "opus-60ms.ogg", "opus-stereo.ogg", "opus-dtx.ogg"] {
         assert_says_the_sentence(name, 1.3, 0.95, 4);
     }
     // 10 kbit/s leaves less of it.
@@ -150,18 +116,7 @@ fn opus_of_all_modes_and_containers_is_decoded_and_trimmed() {
 #[test]
 fn a_recording_names_container_codec_rate_and_channels() {
     let stereo = heard(&bytes("audio/opus-stereo.ogg")).unwrap();
-    assert_eq!(
-        (
-            stereo.container,
-            stereo.codec,
-            stereo.source_rate,
-            stereo.channels
-        ),
-        ("ogg", "opus", 48_000, 2)
-    );
+    assert_eq!((stereo.container, stereo.codec, stereo.source_rate, stereo.channels), ("ogg", "opus", 48_000, 2));
     let wave = heard(&bytes("audio/pcm16.wav")).unwrap();
-    assert_eq!(
-        (wave.container, wave.codec, wave.source_rate, wave.channels),
-        ("wave", "pcm_s16le", 16_000, 1)
-    );
+    assert_eq!((wave.container, wave.codec, wave.source_rate, wave.channels), ("wave", "pcm_s16le", 16_000, 1));
 }

@@ -45,26 +45,17 @@ fn noise(length: usize, colour: f32, seed: u64) -> Vec<f32> {
 }
 
 fn tone(hertz: f32, seconds: f32) -> Vec<f32> {
-    (0..(16_000.0 * seconds) as u32)
-        .map(|n| 0.3 * (TAU * hertz * n as f32 / 16_000.0).sin())
-        .collect()
+    (0..(16_000.0 * seconds) as u32).map(|n| 0.3 * (TAU * hertz * n as f32 / 16_000.0).sin()).collect()
 }
 
 fn gained(sound: &[f32], decibels: f32) -> Vec<f32> {
-    sound
-        .iter()
-        .map(|s| s * 10f32.powf(decibels / 20.0))
-        .collect()
+    sound.iter().map(|s| s * 10f32.powf(decibels / 20.0)).collect()
 }
 
 /// Mixes noise in, `decibels` below the speech.
 fn in_noise(speech: &[f32], colour: f32, decibels: f32) -> Vec<f32> {
     let level = (power(speech)).sqrt() * 10f32.powf(-decibels / 20.0);
-    speech
-        .iter()
-        .zip(noise(speech.len(), colour, 5))
-        .map(|(s, n)| s + level * n)
-        .collect()
+    speech.iter().zip(noise(speech.len(), colour, 5)).map(|(s, n)| s + level * n).collect()
 }
 
 #[test]
@@ -72,24 +63,12 @@ fn every_recording_passes_loud_quiet_and_in_noise() {
     for name in SPEECH {
         let speech = samples(name);
         assert_eq!(signal(&speech), Verdict::Speech, "{name}");
-        assert_eq!(
-            signal(&gained(&speech, -40.0)),
-            Verdict::Speech,
-            "{name} at -40 dB"
-        );
+        assert_eq!(signal(&gained(&speech, -40.0)), Verdict::Speech, "{name} at -40 dB");
         for colour in [0.0, 0.9, 0.97] {
             for decibels in [20.0, 10.0, 5.0] {
                 let noisy = in_noise(&speech, colour, decibels);
-                assert_eq!(
-                    signal(&noisy),
-                    Verdict::Speech,
-                    "{name} at {decibels} dB of colour {colour}"
-                );
-                assert_eq!(
-                    signal(&gained(&noisy, -30.0)),
-                    Verdict::Speech,
-                    "{name}, quiet and noisy"
-                );
+                assert_eq!(signal(&noisy), Verdict::Speech, "{name} at {decibels} dB of colour {colour}");
+                assert_eq!(signal(&gained(&noisy, -30.0)), Verdict::Speech, "{name}, quiet and noisy");
             }
         }
     }
@@ -109,18 +88,10 @@ fn a_word_in_five_minutes_of_noise_passes() {
 fn short_words_pass_from_100_ms_on() {
     let speech = samples("cat.wav");
     for length in [1600, 3200, 8000, 15_000] {
-        assert_eq!(
-            signal(&speech[8000..8000 + length]),
-            Verdict::Speech,
-            "{length} samples"
-        );
+        assert_eq!(signal(&speech[8000..8000 + length]), Verdict::Speech, "{length} samples");
     }
     for length in [0, 1, 1584, 1599] {
-        assert_eq!(
-            signal(&speech[8000..8000 + length]),
-            Verdict::Silence,
-            "{length} samples"
-        );
+        assert_eq!(signal(&speech[8000..8000 + length]), Verdict::Silence, "{length} samples");
     }
 }
 
@@ -129,15 +100,8 @@ fn silence_is_silence_even_with_dither_or_an_offset() {
     for seconds in [1, 4, 60] {
         let length = seconds * 16_000;
         assert_eq!(signal(&vec![0.0; length]), Verdict::Silence);
-        assert_eq!(
-            signal(&vec![0.2; length]),
-            Verdict::Silence,
-            "direct current"
-        );
-        assert_eq!(
-            signal(&gained(&noise(length, 0.0, 2), -80.0)),
-            Verdict::Silence
-        );
+        assert_eq!(signal(&vec![0.2; length]), Verdict::Silence, "direct current");
+        assert_eq!(signal(&gained(&noise(length, 0.0, 2), -80.0)), Verdict::Silence);
     }
     assert_eq!(signal(&samples("silence.wav")), Verdict::Silence);
 }
@@ -149,11 +113,7 @@ fn noise_of_any_colour_is_steady() {
         for seed in 1..3 {
             for decibels in [-10.0, -50.0] {
                 let sound = gained(&noise(60 * 16_000, colour, seed), decibels);
-                assert_eq!(
-                    signal(&sound),
-                    Verdict::Steady,
-                    "colour {colour}, seed {seed}, {decibels} dB"
-                );
+                assert_eq!(signal(&sound), Verdict::Steady, "colour {colour}, seed {seed}, {decibels} dB");
             }
         }
     }
@@ -169,11 +129,7 @@ fn tones_hums_and_beeps_are_steady() {
         *sample *= if n / 8000 % 2 == 0 { 1.0 } else { 0.0 };
     }
     assert_eq!(signal(&beeps), Verdict::Steady, "a busy line");
-    let hum: Vec<f32> = tone(50.0, 4.0)
-        .iter()
-        .zip(tone(150.0, 4.0))
-        .zip(tone(250.0, 4.0))
-        .map(|((a, b), c)| a + b + c)
-        .collect();
+    let hum: Vec<f32> =
+        tone(50.0, 4.0).iter().zip(tone(150.0, 4.0)).zip(tone(250.0, 4.0)).map(|((a, b), c)| a + b + c).collect();
     assert_eq!(signal(&hum), Verdict::Steady, "mains");
 }

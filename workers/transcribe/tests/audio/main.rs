@@ -1,10 +1,7 @@
 //! From the bytes of a recording to the gate: every container and codec, every rate, and everything
 //! that can be wrong.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may stop at what it did not expect"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod bad_input;
 mod formats;
