@@ -8,71 +8,69 @@ use candle_core::{DType, Device};
 use shanshui_paint::model::Model;
 use tempfile::TempDir;
 
+/// File, what it says, what it says instead, and words of the refusal.
+const WRONG: &[(&str, &str, &str, &[&str])] = &[
+    (
+        "model_index.json",
+        "StableDiffusionPipeline",
+        "StableDiffusionXLPipeline",
+        &["Stable Diffusion XL", "not supported"],
+    ),
+    ("model_index.json", "StableDiffusionPipeline", "FluxPipeline", &["_class_name", "FluxPipeline"]),
+    (
+        "unet/config.json",
+        r#""addition_embed_type": null"#,
+        r#""addition_embed_type": "text_time""#,
+        &["unet/config.json", "addition_embed_type", "text_time"],
+    ),
+    (
+        "unet/config.json",
+        r#""only_cross_attention": false"#,
+        r#""only_cross_attention": true"#,
+        &["only_cross_attention", "true"],
+    ),
+    (
+        "unet/config.json",
+        r#""resnet_time_scale_shift": "default""#,
+        r#""resnet_time_scale_shift": "scale_shift""#,
+        &["resnet_time_scale_shift", "scale_shift", "default"],
+    ),
+    ("unet/config.json", r#""act_fn": "silu""#, r#""act_fn": "mish""#, &["act_fn", "mish", "silu"]),
+    (
+        "unet/config.json",
+        r#""DownBlock2D""#,
+        r#""AttnDownBlock2D""#,
+        &["down_block_types", "AttnDownBlock2D", "CrossAttnDownBlock2D"],
+    ),
+    ("unet/config.json", r#""in_channels": 4"#, r#""in_channels": 9"#, &["in_channels: 9", "inpainting"]),
+    ("unet/config.json", r#""norm_num_groups": 4"#, r#""norm_num_groups": 0"#, &["norm_num_groups: 0"]),
+    ("unet/config.json", r#""sample_size": 8"#, r#""sample_size": 8, "new_thing": 3"#, &["new_thing", "3"]),
+    (
+        "vae/config.json",
+        r#""layers_per_block": 1"#,
+        r#""layers_per_block": 100000000"#,
+        &["vae/config.json", "layers_per_block: 100000000"],
+    ),
+    ("vae/config.json", "UpDecoderBlock2D", "AttnUpDecoderBlock2D", &["up_block_types", "AttnUpDecoderBlock2D"]),
+    (
+        "text_encoder/config.json",
+        "quick_gelu",
+        "relu",
+        &["text_encoder/config.json", "hidden_act", "relu", "quick_gelu"],
+    ),
+    ("text_encoder/config.json", r#""model_type": "clip_text_model""#, r#""model_type": "t5""#, &["model_type", "t5"]),
+    (
+        "scheduler/scheduler_config.json",
+        "scaled_linear",
+        "sigmoid",
+        &["scheduler_config.json", "beta_schedule", "sigmoid"],
+    ),
+    ("scheduler/scheduler_config.json", "{", "[", &["scheduler_config.json"]),
+];
+
 #[test]
 fn what_the_configs_ask_for_and_we_do_not_have_is_refused_by_field_and_value() {
-    for (file, from, to, words) in [
-        (
-            "model_index.json",
-            "StableDiffusionPipeline",
-            "StableDiffusionXLPipeline",
-            &["Stable Diffusion XL", "not supported"][..],
-        ),
-        ("model_index.json", "StableDiffusionPipeline", "FluxPipeline", &["_class_name", "FluxPipeline"]),
-        (
-            "unet/config.json",
-            r#""addition_embed_type": null"#,
-            r#""addition_embed_type": "text_time""#,
-            &["unet/config.json", "addition_embed_type", "text_time"],
-        ),
-        (
-            "unet/config.json",
-            r#""only_cross_attention": false"#,
-            r#""only_cross_attention": true"#,
-            &["only_cross_attention", "true"],
-        ),
-        (
-            "unet/config.json",
-            r#""resnet_time_scale_shift": "default""#,
-            r#""resnet_time_scale_shift": "scale_shift""#,
-            &["resnet_time_scale_shift", "scale_shift", "default"],
-        ),
-        ("unet/config.json", r#""act_fn": "silu""#, r#""act_fn": "mish""#, &["act_fn", "mish", "silu"]),
-        (
-            "unet/config.json",
-            r#""DownBlock2D""#,
-            r#""AttnDownBlock2D""#,
-            &["down_block_types", "AttnDownBlock2D", "CrossAttnDownBlock2D"],
-        ),
-        ("unet/config.json", r#""in_channels": 4"#, r#""in_channels": 9"#, &["in_channels: 9", "inpainting"]),
-        ("unet/config.json", r#""norm_num_groups": 4"#, r#""norm_num_groups": 0"#, &["norm_num_groups: 0"]),
-        ("unet/config.json", r#""sample_size": 8"#, r#""sample_size": 8, "new_thing": 3"#, &["new_thing", "3"]),
-        (
-            "vae/config.json",
-            r#""layers_per_block": 1"#,
-            r#""layers_per_block": 100000000"#,
-            &["vae/config.json", "layers_per_block: 100000000"],
-        ),
-        ("vae/config.json", "UpDecoderBlock2D", "AttnUpDecoderBlock2D", &["up_block_types", "AttnUpDecoderBlock2D"]),
-        (
-            "text_encoder/config.json",
-            "quick_gelu",
-            "relu",
-            &["text_encoder/config.json", "hidden_act", "relu", "quick_gelu"],
-        ),
-        (
-            "text_encoder/config.json",
-            r#""model_type": "clip_text_model""#,
-            r#""model_type": "t5""#,
-            &["model_type", "t5"],
-        ),
-        (
-            "scheduler/scheduler_config.json",
-            "scaled_linear",
-            "sigmoid",
-            &["scheduler_config.json", "beta_schedule", "sigmoid"],
-        ),
-        ("scheduler/scheduler_config.json", "{", "[", &["scheduler_config.json"]),
-    ] {
+    for &(file, from, to, words) in WRONG {
         let folder = copy_of("sd1");
         let path = folder.path().join(file);
         let text = fs::read_to_string(&path).unwrap();

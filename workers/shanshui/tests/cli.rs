@@ -1,5 +1,7 @@
 //! The command line without any server: help, settings, exit codes, models, the data directory.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
+
 #[path = "cli/program.rs"]
 mod program;
 

@@ -122,7 +122,7 @@ impl Story {
     /// Seconds from submission (else the first event) to the last event.
     pub(crate) fn total(&self) -> f64 {
         let times = || self.events.iter().filter_map(|event| OffsetDateTime::parse(&event.time, &Rfc3339).ok());
-        match (self.submitted.or_else(|| times().next()), times().last()) {
+        match (self.submitted.or_else(|| times().next()), times().next_back()) {
             (Some(first), Some(last)) => seconds(first, last),
             _ => 0.0,
         }
