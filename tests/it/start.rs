@@ -122,7 +122,7 @@ async fn a_worker_waits_for_a_queue_that_is_not_there_yet() {
     let ready = async || get(&address, "/readyz");
     let (status, body) = until("an answer", ready).await;
     assert_eq!(status, 503, "{body}");
-    assert!(body.contains("queue"), "{body}");
+    assert!(body.contains("nats"), "{body}");
     assert!(worker.is_running());
     stack.start_nats();
     until("readiness", async || ready().await.filter(|(status, _)| *status == 200)).await;

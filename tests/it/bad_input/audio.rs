@@ -33,6 +33,7 @@ async fn recordings_that_cannot_be_read_are_buried() {
     cut.truncate(30);
     all_are_buried(vec![
         raw("nothing", Vec::new(), &["audio", "0 bytes"]),
+        raw("no sample", wav(1, 16_000, 16, 0, &[]), &["audio", "empty"]),
         raw("no container", b"this is not a recording of anything at all".to_vec(), &["audio"]),
         raw("a header cut short", cut, &["audio"]),
         raw("no channel", wav(0, 16_000, 16, 32_000, &second), &["audio"]),
@@ -65,7 +66,6 @@ async fn jobs_that_name_no_recording_are_buried() {
 async fn too_little_to_hear_is_no_speech_and_a_lying_length_is_forgiven() {
     let client = shared().client().await;
     let quiet = [
-        ("no sample", wav(1, 16_000, 16, 0, &[])),
         ("one sample", wav(1, 16_000, 16, 2, &[1, 0])),
         ("99 ms", wav(1, 16_000, 16, 3168, &[0; 3168])),
         ("four gigabytes claimed, one second there", wav(1, 16_000, 16, u32::MAX, &[0; 32_000])),
