@@ -1,4 +1,4 @@
-//! W3C Trace Context (level 1, https://www.w3.org/TR/trace-context/): which trace a job belongs to.
+//! W3C Trace Context (level 1, <https://www.w3.org/TR/trace-context/>): which trace a job belongs to.
 
 use std::fmt;
 
