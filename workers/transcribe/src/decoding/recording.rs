@@ -42,9 +42,7 @@ pub(crate) fn transcribe(
         segments: Vec::new(),
         invented: Vec::new(),
     };
-    let t0 = std::time::Instant::now();
     let mut heard = Some(recording.hear(0)?);
-    eprintln!("TIME first hear {:?}", t0.elapsed());
     let (language, language_probability) = recording.language(heard.as_ref())?;
     let task = options.task_for(language.code);
     let beginning = whisper.tokens().beginning(language, task, options.timestamps)?;
@@ -53,14 +51,11 @@ pub(crate) fn transcribe(
     }
     let mut frame = 0;
     while frame + SHORTEST_WINDOW.min(mel.frames()) <= mel.frames() && frame < mel.frames() {
-        let t0 = std::time::Instant::now();
         let window = match heard.take() {
             Some(window) => window,
             None => recording.hear(frame)?,
         };
-        let t1 = std::time::Instant::now();
         frame += recording.write(frame, &window, &beginning)?;
-        eprintln!("TIME hear {:?} write {:?} to frame {frame} of {}", t1 - t0, t1.elapsed(), mel.frames());
         recording.report(frame as f64 / FRAMES_PER_SECOND)?;
     }
     recording.report(recording.seconds())?;

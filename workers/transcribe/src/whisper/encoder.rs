@@ -1,6 +1,7 @@
 //! Sound to features: two convolutions and a transformer over one window.
 
 use candle_core::{Result, Tensor};
+use rayon::prelude::*;
 
 use super::{
     dims::{Dims, Tower},
@@ -98,21 +99,27 @@ fn every_second_neighbours(x: &Tensor) -> Result<Tensor> {
 const QUERIES: usize = 128;
 
 /// (positions, 3 · width) to (positions, width): every position attends to every one.
+///
+/// On a CPU each thread takes a head of its own: threads that share every small product wait for
+/// each other thousands of times, which costs most when the machine has other work too.
 fn attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let (positions, triple) = qkv.dims2()?;
     let (width, head_width) = (triple / 3, triple / 3 / heads);
     let split = qkv.reshape((positions, 3 * heads, head_width))?.transpose(0, 1)?.contiguous()?;
-    let mut results = Vec::with_capacity(heads);
-    for head in 0..heads {
-        let query = split.get(head)?;
-        let keys = split.get(heads + head)?.t()?;
-        let values = split.get(2 * heads + head)?;
-        let mut blocks = Vec::with_capacity(positions.div_ceil(QUERIES));
-        for start in (0..positions).step_by(QUERIES) {
-            let block = query.narrow(0, start, QUERIES.min(positions - start))?;
-            blocks.push(kernels::softmax(block.matmul(&keys)?)?.matmul(&values)?);
-        }
-        results.push(Tensor::cat(&blocks, 0)?);
-    }
+    let one = |head| one_head(&split.get(head)?, &split.get(heads + head)?, &split.get(2 * heads + head)?);
+    let results: Vec<Tensor> = match qkv.device().is_cpu() {
+        true => (0..heads).into_par_iter().map(one).collect::<Result<_>>()?,
+        false => (0..heads).map(one).collect::<Result<_>>()?,
+    };
     Tensor::cat(&results, 1)?.reshape((positions, width))
+}
+
+fn one_head(query: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+    let (positions, keys) = (query.dim(0)?, keys.t()?);
+    let mut blocks = Vec::with_capacity(positions.div_ceil(QUERIES));
+    for start in (0..positions).step_by(QUERIES) {
+        let block = query.narrow(0, start, QUERIES.min(positions - start))?;
+        blocks.push(kernels::softmax(block.matmul(&keys)?)?.matmul(values)?);
+    }
+    Tensor::cat(&blocks, 0)
 }

@@ -38,11 +38,9 @@ impl InplaceOp1 for Softmax {
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
         let values = floats_mut(storage, layout)?;
         let arch = pulp::Arch::new();
-        in_parallel(values, self.row, |rows| {
-            for row in rows.chunks_mut(self.row) {
-                arch.dispatch(SoftmaxRow(row));
-            }
-        });
+        for row in values.chunks_mut(self.row) {
+            arch.dispatch(SoftmaxRow(row));
+        }
         Ok(())
     }
 }
