@@ -131,6 +131,7 @@ def options():
     p.add_argument("--batch", type=int, default=32 if common.DEVICE == "cpu" else 256)
     p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--decay-from", type=float, default=0.45, help="progress at which the cosine starts")
+    p.add_argument("--shares", type=float, nargs=4, help="of easy objects, objects, pairs, landscapes; else by progress")
     p.add_argument("--ema", type=float, default=0.9993)
     p.add_argument("--every", type=int, default=500, help="steps between checkpoints")
     p.add_argument("--seed", type=int, default=3)
@@ -162,7 +163,7 @@ def main():
     while (p := budget.progress(step)) < 1 and not stop:
         for g in opt.param_groups:
             g["lr"] = a.lr * min(1, (step + 1) / 200) * common.cosine(p, a.decay_from, 0.01)
-        k = draw.batch(a.batch, shares(p))
+        k = draw.batch(a.batch, a.shares or shares(p))
         i = ids[k, torch.randint(0, RECAPTIONS, (len(k),))]
         i[torch.rand(len(k)) < 0.1] = null  # for classifier-free guidance
         with torch.no_grad():
