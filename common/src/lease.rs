@@ -52,8 +52,12 @@ impl Progress {
         self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).elapsed()
     }
 
-    /// Follows the reports; the newest one counts.
+    /// Follows the reports; the newest one counts, also one made before this call.
     pub fn follow(&self) -> watch::Receiver<Option<Done>> {
-        self.told.subscribe()
+        let mut told = self.told.subscribe();
+        if told.borrow().is_some() {
+            told.mark_changed();
+        }
+        told
     }
 }
