@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 use tempfile::TempDir;
+
+/// How the names of these tests' folders start; the process id follows.
+const SCRATCH: &str = "pipeline-";
 
 /// The workspace.
 fn root() -> &'static Path {
@@ -80,7 +83,23 @@ pub(crate) fn script(name: &str) -> PathBuf {
 
 /// A folder for one test, below the target folder of cargo.
 pub(crate) fn scratch() -> TempDir {
-    TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for a test")
+    static SWEPT: Once = Once::new();
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    SWEPT.call_once(|| sweep(place));
+    let prefix = format!("{SCRATCH}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir_in(place).expect("a folder for a test")
+}
+
+/// Removes what earlier runs left: the folder of a `static` is never dropped.
+fn sweep(place: &Path) {
+    for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(SCRATCH).and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Another run that starts now may be sweeping as well.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn named(variable: &str, usual: &str) -> PathBuf {
