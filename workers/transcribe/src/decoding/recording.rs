@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::{
     OnProgress, Options, Progress, Segment, Stopped, Task, Transcript,
     invention::invented,
-    segments::{Cut, FRAMES_PER_SECOND, cut},
+    segments::{Cut, Extent, FRAMES_PER_SECOND, cut},
     window::{Decoded, Window, detect_language},
 };
 use crate::mel::Spectrogram;
@@ -109,7 +109,8 @@ impl Recording<'_, '_> {
         if decoded.is_silence(self.options) {
             return Ok(frames);
         }
-        let (cuts, done) = cut(&decoded.tokens, self.whisper.tokens(), frames);
+        let extent = Extent { frames, goes_on: frame + frames < self.mel.frames() };
+        let (cuts, done) = cut(&decoded.tokens, self.whisper.tokens(), extent);
         let mut segments = Vec::with_capacity(cuts.len());
         for cut in &cuts {
             segments.push(self.segment(cut, frame, &decoded)?);

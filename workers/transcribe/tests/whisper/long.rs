@@ -26,7 +26,11 @@ fn joined(seconds: usize) -> (Vec<f32>, Vec<String>) {
 fn read(whisper: &Whisper, seconds: usize) -> (Transcript, Vec<String>) {
     let (sound, said) = joined(seconds);
     let options = Options { language: Some("en".to_owned()), ..Options::default() };
-    (transcribe(whisper, &sound, &options), said)
+    let transcript = transcribe(whisper, &sound, &options);
+    for segment in &transcript.segments {
+        eprintln!("{:6.2} {:6.2} {}", segment.start, segment.end, segment.text);
+    }
+    (transcript, said)
 }
 
 fn assert_times_advance(transcript: &Transcript) {
@@ -46,13 +50,17 @@ fn a_minute_is_read_word_for_word_across_the_seams() {
 }
 
 /// With tiny.en, which is five times faster and mishears a word now and then: what counts is that
-/// no sentence is lost, said twice or invented.
+/// no sentence is lost, said twice or invented. Every clip has a word that it never mishears.
 #[test]
 fn five_minutes_keep_every_sentence_once() {
     let (transcript, said) = read(tiny_en(), 300);
-    let errors = word_errors(&words(&transcript.text), &said);
-    eprintln!("{errors} word errors of {}", said.len());
-    assert!(errors * 50 < said.len(), "{errors} word errors of {}", said.len());
+    let found = words(&transcript.text);
+    let count = |words: &[String], wanted: &str| words.iter().filter(|word| *word == wanted).count();
+    for landmark in ["americans", "mountains", "star", "sorrow", "dreams"] {
+        assert_eq!(count(&found, landmark), count(&said, landmark), "{landmark}");
+    }
+    let errors = word_errors(&found, &said);
+    assert!(errors * 12 < said.len(), "{errors} word errors of {}", said.len());
     assert_times_advance(&transcript);
 }
 
