@@ -16,6 +16,7 @@ use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::events::Events;
 use crate::failure::{Failure, Verdict as _};
+use crate::fields::FieldError;
 use crate::job::JobId;
 use crate::lease::Progress;
 use crate::message::Message;
@@ -66,15 +67,10 @@ impl<S: Stage> Worker<S> {
         .await
     }
 
-    async fn verdict(
-        &self,
-        attempt: &Attempt,
-        decoded: Result<S::Input, crate::fields::FieldError>,
-    ) -> Verdict<S::Output> {
+    async fn verdict(&self, attempt: &Attempt, decoded: Result<S::Input, FieldError>) -> Verdict<S::Output> {
         match self.admit(attempt, decoded).await {
-            Ok(Some(job)) => self.work(attempt, job).await,
-            Ok(None) => Verdict::AlreadyEnded,
-            Err(failure) => Verdict::Failed(failure),
+            Ok(job) => self.work(attempt, job).await,
+            Err(verdict) => verdict,
         }
     }
 
@@ -89,29 +85,31 @@ impl<S: Stage> Worker<S> {
         Ok(delivery.delivered.saturating_sub(released.count() as u64).max(1))
     }
 
-    /// The job, if there is something left to do for it.
+    /// The job, unless there is nothing left to do for it.
     async fn admit(
         &self,
         attempt: &Attempt,
-        decoded: Result<S::Input, crate::fields::FieldError>,
-    ) -> Result<Option<S::Input>, Failure> {
-        let queue = &self.deps.queue;
-        let last = queue.last_event(&attempt.job).await.or_outage()?;
+        decoded: Result<S::Input, FieldError>,
+    ) -> Result<S::Input, Verdict<S::Output>> {
+        let (queue, job) = (&self.deps.queue, &attempt.job);
+        let last = queue.last_event(job).await.or_outage()?;
         if attempt.delivery.replay() == 0 && last.is_some_and(|event| event.data.is_final()) {
-            return Ok(None);
+            return Err(Verdict::AlreadyEnded);
         }
         let labels = decoded.as_ref().map(|job| job.common().labels.clone()).unwrap_or_default();
-        let accepted = Event::Accepted { stage: S::NAME.into(), labels };
-        attempt.events.publish(&attempt.job, &accepted).await?;
-        let job = decoded?;
+        attempt.events.publish(job, &Event::Accepted { stage: S::NAME.into(), labels }).await?;
+        if queue.is_canceled(job).await.or_outage()? {
+            return Err(Verdict::Canceled);
+        }
+        let input = decoded.map_err(Failure::from)?;
         let limit = self.deps.options.attempts;
         if attempt.number > limit {
-            return Err(Failure::Reject(anyhow!("{limit} attempts ended without a word from their workers")));
+            let reason = anyhow!("{limit} attempts ended without a word from their workers");
+            return Err(Verdict::Failed(Failure::Reject(reason)));
         }
         let (stage, worker) = (S::NAME.into(), self.name.clone());
-        let started = Event::Started { stage, worker, attempt: attempt.number };
-        attempt.events.publish(&attempt.job, &started).await?;
-        Ok(Some(job))
+        attempt.events.publish(job, &Event::Started { stage, worker, attempt: attempt.number }).await?;
+        Ok(input)
     }
 
     async fn work(&self, attempt: &Attempt, job: S::Input) -> Verdict<S::Output> {

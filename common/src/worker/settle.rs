@@ -33,6 +33,12 @@ pub(super) enum Verdict<M> {
     Hung,
 }
 
+impl<M> From<Failure> for Verdict<M> {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 impl<S: Stage> Worker<S> {
     /// Settles one delivery. An error ends the worker.
     pub(super) async fn settle(&self, attempt: &Attempt, verdict: Verdict<S::Output>) -> anyhow::Result<()> {

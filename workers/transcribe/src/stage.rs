@@ -65,7 +65,8 @@ impl Transcribe {
     fn options(&self, job: &AudioJob) -> Result<Options, FieldError> {
         let language = job.language.as_deref();
         if let Some(name) = language {
-            find_language(name).map_err(|error| FieldError::new("language", name, error))?;
+            let refused = |_| FieldError::new("language", name, "a language of Whisper's, as zh or Chinese");
+            find_language(name).map_err(refused)?;
         }
         let task = if job.task == Task::Translate { decoding::Task::Translate } else { decoding::Task::Transcribe };
         let automatic = job.task == Task::Auto && job.until == Until::Picture;
