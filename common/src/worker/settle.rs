@@ -52,17 +52,16 @@ impl<S: Stage> Worker<S> {
                 Verdict::AlreadyEnded => self.until_done("ack", || attempt.delivery.ack()).await,
                 Verdict::Failed(Failure::Interrupted) => self.release(attempt, "interrupted", Duration::ZERO).await,
                 Verdict::Failed(Failure::Outage(error)) => {
-                    self.release(attempt, &format!("{error:#}"), delay(attempt.delivery.delivered)).await;
+                    self.release(attempt, &format!("{error:#}"), delay(attempt.delivery.delivered)).await
                 }
                 Verdict::Failed(Failure::Retry(error)) => self.count(attempt, &format!("{error:#}")).await,
                 Verdict::Failed(Failure::Broken(error)) => {
-                    self.count(attempt, &format!("{error:#}")).await;
-                    return Err(error.context("this worker cannot go on"));
+                    self.count(attempt, &format!("{error:#}")).await?;
+                    Err(error.context("this worker cannot go on"))
                 }
                 Verdict::Failed(failure) => self.bury(attempt, &failure.to_string()).await,
                 Verdict::Hung => bail!("the work on job {} hangs; its lease is given up", attempt.job),
             }
-            Ok(())
         };
         self.keep_lease(attempt, settled).await?;
         tracing::info!(outcome, seconds = attempt.began.elapsed().as_secs_f64(), "job settled");
@@ -71,7 +70,7 @@ impl<S: Stage> Worker<S> {
 
     /// Publish next, await its PubAck, only then acknowledge: a crash between costs a duplicate
     /// that the message id or the next stage drops, never a loss.
-    async fn pass_on(&self, attempt: &Attempt, mut job: S::Output) {
+    async fn pass_on(&self, attempt: &Attempt, mut job: S::Output) -> anyhow::Result<()> {
         let replay = attempt.delivery.replay();
         job.common_mut().id = Some(attempt.job.clone());
         let (content_type, payload) = wire::encode(&job);
@@ -89,41 +88,41 @@ impl<S: Stage> Worker<S> {
         let subject = queue.names().job(S::Output::QUEUE, attempt.delivery.lane());
         let message_id = format!("{}/{}/{replay}", attempt.job, S::NAME);
         let outgoing = Outgoing { subject, message_id, headers, payload };
-        self.until_done("publish the next job", || queue.publish(outgoing.clone())).await;
-        self.until_done("ack", || attempt.delivery.ack()).await;
+        self.until_done("publish the next job", || queue.publish(outgoing.clone())).await?;
+        self.until_done("ack", || attempt.delivery.ack()).await
     }
 
-    async fn end(&self, attempt: &Attempt, event: Event) {
-        self.until_done("publish the final event", || attempt.events.publish(&attempt.job, &event)).await;
-        self.until_done("ack", || attempt.delivery.ack()).await;
+    async fn end(&self, attempt: &Attempt, event: Event) -> anyhow::Result<()> {
+        self.until_done("publish the final event", || attempt.events.publish(&attempt.job, &event)).await?;
+        self.until_done("ack", || attempt.delivery.ack()).await
     }
 
-    async fn release(&self, attempt: &Attempt, reason: &str, delay: Duration) {
+    async fn release(&self, attempt: &Attempt, reason: &str, delay: Duration) -> anyhow::Result<()> {
         tracing::warn!(reason, "job handed back");
         let event = Event::Released { stage: S::NAME.into(), reason: reason.into() };
-        self.until_done("publish an event", || attempt.events.publish(&attempt.job, &event)).await;
-        self.until_done("hand the job back", || attempt.delivery.hand_back(delay)).await;
+        self.until_done("publish an event", || attempt.events.publish(&attempt.job, &event)).await?;
+        self.until_done("hand the job back", || attempt.delivery.hand_back(delay)).await
     }
 
     /// A failed attempt: another one, unless it was the last.
-    async fn count(&self, attempt: &Attempt, reason: &str) {
+    async fn count(&self, attempt: &Attempt, reason: &str) -> anyhow::Result<()> {
         if attempt.number < self.deps.options.attempts {
-            self.retry(attempt, reason).await;
+            self.retry(attempt, reason).await
         } else {
-            self.bury(attempt, reason).await;
+            self.bury(attempt, reason).await
         }
     }
 
-    async fn retry(&self, attempt: &Attempt, reason: &str) {
+    async fn retry(&self, attempt: &Attempt, reason: &str) -> anyhow::Result<()> {
         let delay = delay(attempt.number);
         tracing::warn!(reason, delay_seconds = delay.as_secs_f64(), "attempt failed");
         let (stage, reason, seconds) = (S::NAME.into(), reason.into(), delay.as_secs_f64());
         let event = Event::Retrying { stage, attempt: attempt.number, reason, delay: seconds };
-        self.until_done("publish an event", || attempt.events.publish(&attempt.job, &event)).await;
-        self.until_done("hand the job back", || attempt.delivery.hand_back(delay)).await;
+        self.until_done("publish an event", || attempt.events.publish(&attempt.job, &event)).await?;
+        self.until_done("hand the job back", || attempt.delivery.hand_back(delay)).await
     }
 
-    async fn bury(&self, attempt: &Attempt, reason: &str) {
+    async fn bury(&self, attempt: &Attempt, reason: &str) -> anyhow::Result<()> {
         tracing::error!(reason, "job buried in DEAD");
         let grave = Grave {
             stage: S::NAME,
@@ -133,27 +132,28 @@ impl<S: Stage> Worker<S> {
             attempts: attempt.number,
             sequence: attempt.delivery.sequence,
         };
-        self.until_done("bury the job", || self.deps.queue.bury(&grave, attempt.delivery.message())).await;
+        self.until_done("bury the job", || self.deps.queue.bury(&grave, attempt.delivery.message())).await?;
         let (stage, reason, attempts) = (S::NAME.into(), reason.into(), attempt.number);
         let event = Event::Failed { stage, reason, attempts };
-        self.until_done("publish the final event", || attempt.events.publish(&attempt.job, &event)).await;
-        self.until_done("end the delivery", || attempt.delivery.terminate()).await;
+        self.until_done("publish the final event", || attempt.events.publish(&attempt.job, &event)).await?;
+        self.until_done("end the delivery", || attempt.delivery.terminate()).await
     }
 
     /// Tries until it works. Giving up would turn an outage of NATS into a lost attempt; only a
-    /// second SIGTERM or the end of the drain ends it, and then the message comes again.
-    async fn until_done<T, E, F>(&self, what: &str, mut step: impl FnMut() -> F)
+    /// second SIGTERM or the end of the drain ends it with an error. What follows must then not
+    /// happen, an ack least of all: the message comes again.
+    async fn until_done<T, E, F>(&self, what: &str, mut step: impl FnMut() -> F) -> anyhow::Result<()>
     where
         E: Into<anyhow::Error>,
         F: Future<Output = Result<T, E>>,
     {
         let mut pause = Duration::from_millis(200);
         loop {
-            let Err(error) = step().await else { return };
+            let Err(error) = step().await else { return Ok(()) };
             let error: anyhow::Error = error.into();
             tracing::warn!(error = format!("{error:#}"), "cannot {what} yet");
             if self.shutdown.stop.is_cancelled() {
-                return;
+                return Err(error.context(format!("stopped before it could {what}")));
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
