@@ -1,4 +1,6 @@
-"""Stage 0: draws the scenes. x128.npy and x64.npy (uint8 pictures), scenes.jsonl (caption and facts)."""
+"""Stage 0: draws the scenes. x128.npy and x64.npy (uint8 pictures), scenes.jsonl (caption and facts).
+
+`--crowded` makes the second set, of several things in each picture, which only the UNet learns from."""
 import argparse
 import json
 import multiprocessing as mp
@@ -18,16 +20,23 @@ def half(x: np.ndarray) -> np.ndarray:
     return ((x.reshape(h // 2, 2, w // 2, 2, c).astype(np.uint16).sum((1, 3)) + 2) // 4).astype(np.uint8)
 
 
+def sizes(crowded: bool) -> dict[str, int]:
+    """The decoder alone wants 128 px, and is not shown the second set."""
+    return {"x64": 64} if crowded else {"x128": 128, "x64": 64}
+
+
 def work(job):
-    out, begin, end, seed, fixed = job
+    out, begin, end, seed, fixed, crowded = job
     sprites = Sprites(out / "sprites.npz")
-    big, small = (np.load(out / f"{n}.npy", mmap_mode="r+") for n in ("x128", "x64"))
+    files = {n: np.load(out / f"{n}.npy", mmap_mode="r+") for n in sizes(crowded)}
     lines = []
     for i in range(begin, end):
         # The easy scenes are spread evenly: every prefix of the set has the same mix.
         easy = int((i + 1) * fixed) > int(i * fixed)
-        picture, caption, facts = scene(seed * 10_000_019 + i, sprites, easy)
-        big[i], small[i] = picture, half(picture)
+        picture, caption, facts = scene(seed * 10_000_019 + i, sprites, easy, crowded)
+        files["x64"][i] = half(picture)
+        if "x128" in files:
+            files["x128"][i] = picture
         lines.append(json.dumps(dict(caption=caption, **facts)))
     return begin, lines
 
@@ -37,13 +46,14 @@ def main():
     p.add_argument("--out", type=Path, required=True, help="folder with sprites.npz")
     p.add_argument("--n", type=int, default=40_000)
     p.add_argument("--fixed", type=float, default=0.3, help="share of easy scenes")
+    p.add_argument("--crowded", action="store_true", help="several things in every picture")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--jobs", type=int, default=mp.cpu_count())
     p = p.parse_args()
-    for name, size in (("x128", 128), ("x64", 64)):
+    for name, size in sizes(p.crowded).items():
         open_memmap(p.out / f"{name}.npy", "w+", np.uint8, (p.n, size, size, 3)).flush()
     step, start = 250, time.time()
-    jobs = [(p.out, k, min(k + step, p.n), p.seed, p.fixed) for k in range(0, p.n, step)]
+    jobs = [(p.out, k, min(k + step, p.n), p.seed, 0 if p.crowded else p.fixed, p.crowded) for k in range(0, p.n, step)]
     with mp.Pool(p.jobs) as pool, open(p.out / "scenes.jsonl", "w") as f:
         for begin, lines in pool.imap(work, jobs):
             f.write("\n".join(lines) + "\n")

@@ -120,11 +120,17 @@ def arrange(r, m, kinds, fixed) -> None:
             m["pos"] = r.choice(["left", "right"])
 
 
-def facts(r: random.Random, fixed: bool) -> dict:
-    """`fixed`: the easy layout, one object in the middle, one background a kind of scene."""
+def crowd(r, m) -> list[str]:
+    """Two different things, or two or three of one: all of them things that the UNet is taught."""
+    m["count"] = 1 if r.random() < 0.85 else r.choice([2, 3])
+    return r.sample(vocab.CORE, 1 if m["count"] > 1 else 2)
+
+
+def facts(r: random.Random, fixed: bool, crowded: bool = False) -> dict:
+    """`fixed`: the easy layout, one object in the middle, one background a kind of scene. `crowded`: several objects always."""
     m = dict(objs=[], time="day", land=[], cel=None, ext=[], style="colour", count=1, size=None, pos=None, rel=None,
              alone=False, unknown=False, told=False, fixed=fixed)
-    u, n = r.random(), 0
+    u, n = 1 if crowded else r.random(), 0
     if r.random() < (0.30 if u < 0.32 else 0.08):
         m["style"] = "ink"
     if u < 0.30:
@@ -137,8 +143,8 @@ def facts(r: random.Random, fixed: bool) -> dict:
         unknown(r, m)
     else:
         n = 1 if fixed or u < 0.77 else 2
-        keys = r.sample(vocab.KEYS, n)
-        if n == 2 and r.random() < 0.25:
+        keys = crowd(r, m) if crowded else r.sample(vocab.KEYS, n)
+        if n == 2 and not crowded and r.random() < 0.25:
             keys[r.randrange(2)] = r.choice(["star", "tree", "house", "bird", "balloon", "heart", "butterfly"])
             if keys[0] == keys[1]:
                 keys[0] = "cat"
@@ -150,7 +156,7 @@ def facts(r: random.Random, fixed: bool) -> dict:
             m["objs"].append((k, colour))
         kinds = [vocab.CONCEPTS[k]["kind"] for k in keys]
         surroundings(r, m, kinds)
-        arrange(r, m, kinds, fixed)
+        arrange(r, m, kinds, fixed or m["count"] > 1)
     return m
 
 
@@ -224,9 +230,9 @@ def draw(m, sprites, r, variant) -> np.ndarray:
     return c.bytes()
 
 
-def scene(seed: int, sprites, fixed: bool):
+def scene(seed: int, sprites, fixed: bool, crowded: bool = False):
     """-> picture, caption, facts; all three from the seed alone."""
     r = random.Random(seed)
-    m = facts(r, fixed)
+    m = facts(r, fixed, crowded)
     variant = r.randrange(2 if fixed else 6 if m["objs"] else 60)
     return draw(m, sprites, r, variant), captions.caption(r, m), m

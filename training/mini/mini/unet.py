@@ -58,14 +58,25 @@ def wordings(data: Path, t, seed: int):
     return facts, torch.stack(rows, 1)
 
 
+def lessons(folders, run: Path, t, seed: int):
+    """Latents, facts and wordings of every folder, one after the other; the last scenes of the last are held out."""
+    told = [wordings(folder, t, seed) for folder in folders]
+    return torch.cat([latents(f, run) for f in folders]), [m for facts, _ in told for m in facts], torch.cat([ids for _, ids in told])
+
+
+def pool(m) -> int:
+    """Easy single objects, single objects, several, landscapes."""
+    return 3 if not m["objs"] else 2 if len(m["objs"]) > 1 or m["count"] > 1 else 0 if m["fixed"] else 1
+
+
 class Draw:
-    """Picks training samples from four pools: easy single objects, single objects, pairs, landscapes."""
+    """Picks training samples from four pools."""
 
     def __init__(self, facts, held: int, seed: int):
         pools = [[], [], [], []]
         for i, m in enumerate(facts[:-held]):
             if all(key in vocab.CORE for key, _ in m["objs"]):
-                pools[3 if not m["objs"] else 2 if len(m["objs"]) > 1 else 0 if m["fixed"] else 1].append(i)
+                pools[pool(m)].append(i)
         self.pools, self.rng = [np.array(p) for p in pools], np.random.default_rng(seed)
         self.queue = [np.empty(0, int)] * 4
         print("pools", [len(p) for p in pools], flush=True)
@@ -125,6 +136,7 @@ def save(run: Path, model, ema, name="unet"):
 def options():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--data", type=Path, required=True)
+    p.add_argument("--more", type=Path, nargs="*", default=[], help="folders of further scenes")
     p.add_argument("--run", type=Path, required=True, help="folder with vae64, text and tokenizer; receives unet")
     p.add_argument("--minutes", type=float)
     p.add_argument("--steps", type=int)
@@ -143,8 +155,7 @@ def main():
     common.setup(a.seed)
     t = tok.load(a.run / "tokenizer")
     text = CLIPTextModel.from_pretrained(a.run / "text").to(common.DEVICE).eval().requires_grad_(False)
-    z = latents(a.data, a.run)
-    facts, ids = wordings(a.data, t, a.seed)
+    z, facts, ids = lessons([*a.more, a.data], a.run, t, a.seed)
     null, ac = tok.encode(t, [""])[0], alphas()
     with torch.no_grad():
         held_states = text(ids[-HELD:, 0].to(common.DEVICE)).last_hidden_state
