@@ -6,7 +6,7 @@ mod values;
 
 use bytes::Bytes;
 
-use crate::harness::{Client, Job, shared};
+use shanshui_tests::{Client, Job, shared};
 
 /// A payload that no worker can do anything with.
 struct Bad {

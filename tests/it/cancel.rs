@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Job, Process, Stack, shared};
+use shanshui_tests::{Job, Process, Stack, shared};
 
 /// Long enough that no machine is through with it before a cancel arrives.
 fn long_job(job: &Job) -> String {

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{
+use shanshui_tests::{
     PATIENCE, Process, clean, clip, ends_well, nats_server, picture_model, png, scratch, shanshui, until, whisper,
 };
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Job, Stack};
+use shanshui_tests::{Job, Stack};
 
 #[tokio::test]
 async fn a_killed_workers_job_is_done_once_by_another() {

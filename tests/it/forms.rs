@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rmpv::Value;
 use serde_json::json;
 
-use crate::harness::{Client, Job, recording, sha256, shared};
+use shanshui_tests::{Client, Job, recording, sha256, shared};
 
 const WORDS: &str = "Draw me a red apple on a green field.";
 

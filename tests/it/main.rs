@@ -1,8 +1,6 @@
 //! The pipeline from outside: a real nats-server, the S3 protocol, workers as processes, and
 //! clients that know the contract but none of our code.
 
-mod harness;
-
 mod bad_input;
 mod cancel;
 mod command_line;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::{Command, Output};
 
-use crate::harness::{Job, clip, python, script, shared};
+use shanshui_tests::{Job, clip, python, script, shared};
 
 /// Runs a script of `tests/python`; a recording is its standard input.
 fn run(name: &str, arguments: &[&str], input: &str) -> Output {

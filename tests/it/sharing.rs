@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::harness::{Client, Job, PATIENCE, Process, Stack, recording, whisper};
+use shanshui_tests::{Client, Job, PATIENCE, Process, Stack, recording, whisper};
 
 #[tokio::test]
 async fn two_workers_a_stage_share_the_queues_and_each_job_is_done_once() {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Job, Story, png, recording, sha256, shared};
+use shanshui_tests::{Client, Job, Story, png, recording, sha256, shared};
 
 #[tokio::test]
 async fn a_spoken_sentence_becomes_pictures() {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::harness::{Job, PATIENCE, Process, Stack, ends_well, picture_model, until, whisper};
+use shanshui_tests::{Job, PATIENCE, Process, Stack, ends_well, picture_model, until, whisper};
 
 /// Starts a command that must refuse to work, and checks that it says why.
 fn refuses(mut command: Command, names: &[&str]) {

@@ -3,7 +3,7 @@
 use rmpv::Value;
 use serde_json::json;
 
-use crate::harness::{Job, Stack, png, shared};
+use shanshui_tests::{Job, Stack, png, shared};
 
 #[tokio::test]
 async fn a_text_becomes_two_pictures() {

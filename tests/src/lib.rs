@@ -1,1 +1,21 @@
-//! Holds no code: the end-to-end tests of the pipeline are in `it/`.
+//! Servers, workers and clients for the tests; everything ends with its value. Nothing of the
+//! product's own code: it is met as a program, as subjects and as objects.
+
+mod client;
+mod nats;
+mod objects;
+mod paths;
+pub mod png;
+mod process;
+mod stack;
+mod story;
+mod wait;
+
+pub use client::{Client, Dead, Job};
+pub use nats::Nats;
+pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, sha256};
+pub use paths::{clean, clip, nats_server, picture_model, python, recording, scratch, script, shanshui, whisper};
+pub use process::Process;
+pub use stack::{Stack, ends_well, shared};
+pub use story::Story;
+pub use wait::{PATIENCE, until};

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Bad, all_are_buried};
-use crate::harness::{Job, recording, shared};
+use shanshui_tests::{Job, recording, shared};
 
 fn raw(what: &'static str, payload: Vec<u8>, names: &'static [&'static str]) -> Bad {
     Bad::raw(what, "audio", payload, names)

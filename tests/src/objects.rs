@@ -16,14 +16,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// Name of the one bucket.
-pub(crate) const BUCKET: &str = "shanshui";
+pub const BUCKET: &str = "shanshui";
 /// The one access key.
-pub(crate) const ACCESS_KEY: &str = "tester";
+pub const ACCESS_KEY: &str = "tester";
 /// Its secret.
-pub(crate) const SECRET_KEY: &str = "a-secret-of-the-tests";
+pub const SECRET_KEY: &str = "a-secret-of-the-tests";
 
 /// A running S3 server.
-pub(crate) struct Objects {
+pub struct Objects {
     address: SocketAddr,
     folder: PathBuf,
     _stop: oneshot::Sender<()>,
@@ -31,7 +31,7 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// A server on a free port over `folder`.
-    pub(crate) fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).expect("a folder for the objects");
         let mut builder = S3ServiceBuilder::new(FileSystem::new(folder).expect("a store over a folder"));
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
@@ -44,12 +44,12 @@ impl Objects {
     }
 
     /// Where clients find it.
-    pub(crate) fn endpoint(&self) -> String {
+    pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// A client for the runtime of one test.
-    pub(crate) fn client(&self) -> aws_sdk_s3::Client {
+    pub fn client(&self) -> aws_sdk_s3::Client {
         let http = aws_smithy_http_client::Builder::new().build_http();
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -63,13 +63,13 @@ impl Objects {
     }
 
     /// The file behind an object: file systems tell its time more finely than S3 does.
-    pub(crate) fn file(&self, key: &str) -> PathBuf {
+    pub fn file(&self, key: &str) -> PathBuf {
         self.folder.join(key)
     }
 }
 
 /// SHA-256 in lower-case hexadecimal.
-pub(crate) fn sha256(bytes: &Bytes) -> String {
+pub fn sha256(bytes: &Bytes) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

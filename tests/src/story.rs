@@ -7,14 +7,14 @@ const FINAL: [&str; 4] = ["done", "failed", "canceled", "no-speech"];
 
 /// The events of one job.
 #[derive(Debug, Default)]
-pub(crate) struct Story {
+pub struct Story {
     events: Vec<Value>,
 }
 
 impl Story {
     /// Adds an event as it lies on the stream; it must be CloudEvents, about `job`, and its kind
     /// that of its subject.
-    pub(crate) fn add(&mut self, subject: &str, job: &str, payload: &[u8]) {
+    pub fn add(&mut self, subject: &str, job: &str, payload: &[u8]) {
         let event: Value = serde_json::from_slice(payload).expect("an event is JSON");
         let kind = event["data"]["kind"].as_str().expect("an event has a kind");
         assert_eq!(subject, format!("shanshui.events.{job}.{kind}"));
@@ -25,40 +25,40 @@ impl Story {
     }
 
     /// Whether the job has ended.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         !self.finals().is_empty()
     }
 
     /// The kinds in order, progress left out: how much of it there is depends on the machine.
-    pub(crate) fn kinds(&self) -> Vec<&str> {
+    pub fn kinds(&self) -> Vec<&str> {
         let kinds = self.events.iter().filter_map(|event| event["data"]["kind"].as_str());
         kinds.filter(|kind| *kind != "progress").collect()
     }
 
     /// The kinds that end a job; there must be one in the end.
-    pub(crate) fn finals(&self) -> Vec<&str> {
+    pub fn finals(&self) -> Vec<&str> {
         self.kinds().into_iter().filter(|kind| FINAL.contains(kind)).collect()
     }
 
     /// The data of every event of one kind.
-    pub(crate) fn all(&self, kind: &str) -> Vec<&Value> {
+    pub fn all(&self, kind: &str) -> Vec<&Value> {
         self.events.iter().map(|event| &event["data"]).filter(|data| data["kind"] == kind).collect()
     }
 
     /// The data of the one event of one kind.
-    pub(crate) fn one(&self, kind: &str) -> &Value {
+    pub fn one(&self, kind: &str) -> &Value {
         let all = self.all(kind);
         assert_eq!(all.len(), 1, "one event {kind} among {:#?}", self.events);
         all[0]
     }
 
     /// The words that were understood.
-    pub(crate) fn words(&self) -> &str {
+    pub fn words(&self) -> &str {
         self.one("transcript")["text"].as_str().expect("a text")
     }
 
     /// The data of all events, for messages.
-    pub(crate) fn told(&self) -> Vec<String> {
+    pub fn told(&self) -> Vec<String> {
         self.events.iter().map(|event| event["data"].to_string()).collect()
     }
 }

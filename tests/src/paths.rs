@@ -16,7 +16,7 @@ fn root() -> &'static Path {
 
 /// Our one binary: that of `SHANSHUI_PROGRAM` (a release build, an installed one), else the first
 /// test that asks builds it, for cargo builds binaries only for the tests of the same package.
-pub(crate) fn shanshui() -> &'static Path {
+pub fn shanshui() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         if let Some(given) = std::env::var_os("SHANSHUI_PROGRAM") {
@@ -36,12 +36,12 @@ pub(crate) fn shanshui() -> &'static Path {
 }
 
 /// The nats-server that `./dev` fetched or found.
-pub(crate) fn nats_server() -> PathBuf {
+pub fn nats_server() -> PathBuf {
     named("SHANSHUI_NATS_SERVER", ".cache/bin/nats-server")
 }
 
 /// A command that inherits no setting of the product.
-pub(crate) fn clean(program: &Path) -> Command {
+pub fn clean(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if ["SHANSHUI_", "AWS_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
@@ -52,40 +52,45 @@ pub(crate) fn clean(program: &Path) -> Command {
 }
 
 /// A Python with the packages of `tests/python/requirements.txt`.
-pub(crate) fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     named("SHANSHUI_PYTHON", ".cache/venv/bin/python")
 }
 
 /// A CTranslate2 folder with real weights of Whisper: `base` or `tiny.en`.
-pub(crate) fn whisper(size: &str) -> PathBuf {
+pub fn whisper(size: &str) -> PathBuf {
     there(named("SHANSHUI_MODELS", ".cache/models").join(format!("whisper-{size}")))
 }
 
 /// The picture model of the repository.
-pub(crate) fn picture_model() -> PathBuf {
+pub fn picture_model() -> PathBuf {
     there(root().join("models/mini"))
 }
 
 /// A recording of `tests/data/speech`.
-pub(crate) fn clip(name: &str) -> PathBuf {
+pub fn clip(name: &str) -> PathBuf {
     there(root().join("tests/data/speech").join(name))
 }
 
 /// The bytes of a recording.
-pub(crate) fn recording(name: &str) -> Vec<u8> {
+pub fn recording(name: &str) -> Vec<u8> {
     std::fs::read(clip(name)).expect("a readable recording")
 }
 
 /// A Python script of these tests.
-pub(crate) fn script(name: &str) -> PathBuf {
+pub fn script(name: &str) -> PathBuf {
     there(root().join("tests/python").join(name))
 }
 
 /// A folder for one test, below the target folder of cargo.
-pub(crate) fn scratch() -> TempDir {
+pub fn scratch() -> TempDir {
     static SWEPT: Once = Once::new();
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    SWEPT.call_once(|| sweep(place));
+    // target/<profile>/deps/<test>
+    let test = std::env::current_exe().expect("a path of this test");
+    let place = test.ancestors().nth(3).expect("a target folder").join("tmp");
+    SWEPT.call_once(|| {
+        std::fs::create_dir_all(&place).expect("a folder for the tests");
+        sweep(&place);
+    });
     let prefix = format!("{SCRATCH}{}-", std::process::id());
     tempfile::Builder::new().prefix(&prefix).tempdir_in(place).expect("a folder for a test")
 }

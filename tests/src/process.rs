@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 /// A running child.
-pub(crate) struct Process {
+pub struct Process {
     name: String,
     pid: u32,
     life: Arc<Life>,
@@ -30,7 +30,7 @@ struct State {
 impl Process {
     /// Starts `command`, in a process group of its own so that a Ctrl-C at the terminal reaches
     /// it through these tests only.
-    pub(crate) fn spawn(name: &str, command: &mut Command) -> Self {
+    pub fn spawn(name: &str, command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let (pid, life) = (child.id(), Arc::new(Life::default()));
@@ -43,7 +43,7 @@ impl Process {
     }
 
     /// Waits for a line that holds `text`.
-    pub(crate) fn says(&self, text: &str, within: Duration) -> String {
+    pub fn says(&self, text: &str, within: Duration) -> String {
         let found = |state: &State| state.said.iter().find(|line| line.contains(text)).cloned();
         let state = self.life.wait(within, |state| found(state).is_some() || state.exit.is_some());
         let line = found(&state);
@@ -52,30 +52,30 @@ impl Process {
     }
 
     /// Waits for the end; everything it said is there then.
-    pub(crate) fn ends(&self, within: Duration) -> ExitStatus {
+    pub fn ends(&self, within: Duration) -> ExitStatus {
         let exit = self.life.wait(within, |state| state.exit.is_some()).exit;
         exit.unwrap_or_else(|| panic!("{} does not end; it said:\n{}", self.name, self.log()))
     }
 
     /// Whether it has not ended yet.
-    pub(crate) fn is_running(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         self.life.lock().exit.is_none()
     }
 
     /// Sends a signal, named as `kill` names it.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         if self.is_running() {
             shell("kill \"-$0\" \"$1\"", &[name, &self.pid.to_string()]);
         }
     }
 
     /// All it said so far, both ways together.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.life.lock().said.join("\n")
     }
 
     /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.pid
     }
 }

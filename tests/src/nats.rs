@@ -8,19 +8,19 @@ use super::process::Process;
 use super::wait::PATIENCE;
 
 /// A running nats-server; its store outlives it.
-pub(crate) struct Nats {
+pub struct Nats {
     _process: Process,
     port: u16,
 }
 
 impl Nats {
     /// A server on a free port that keeps its streams in `store`.
-    pub(crate) fn start(store: &Path) -> Self {
+    pub fn start(store: &Path) -> Self {
         Self::on_port(store, None)
     }
 
     /// A server on a port that was free a moment ago, where clients expect it.
-    pub(crate) fn start_again(store: &Path, port: u16) -> Self {
+    pub fn start_again(store: &Path, port: u16) -> Self {
         Self::on_port(store, Some(port))
     }
 
@@ -41,7 +41,7 @@ impl Nats {
     }
 
     /// Where clients find it.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 }

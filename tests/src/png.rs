@@ -1,13 +1,13 @@
 //! Reads of a PNG what the tests ask for (W3C PNG, 5.3 chunk layout and 11.3 text chunks).
 
 /// Width and height in pixels.
-pub(crate) fn size(png: &[u8]) -> (u32, u32) {
+pub fn size(png: &[u8]) -> (u32, u32) {
     assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"), "not a PNG");
     (number(&png[16..]), number(&png[20..]))
 }
 
 /// The text under a keyword, of a `tEXt` chunk or an `iTXt` chunk that is not compressed.
-pub(crate) fn text(png: &[u8], keyword: &str) -> Option<String> {
+pub fn text(png: &[u8], keyword: &str) -> Option<String> {
     let mut rest = &png[8..];
     while rest.len() >= 12 {
         let length = number(rest) as usize;

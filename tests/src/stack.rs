@@ -14,7 +14,7 @@ use super::process::Process;
 use super::wait::PATIENCE;
 
 /// A queue and a store with streams and bucket made, and no worker yet.
-pub(crate) struct Stack {
+pub struct Stack {
     // The servers go before the folder that they write into.
     nats: Option<Nats>,
     objects: Objects,
@@ -23,7 +23,7 @@ pub(crate) struct Stack {
 }
 
 /// One stack for every test that breaks nothing, with Whisper base and one worker per stage.
-pub(crate) fn shared() -> &'static Stack {
+pub fn shared() -> &'static Stack {
     static SHARED: OnceLock<(Stack, [Process; 2])> = OnceLock::new();
     let (stack, _) = SHARED.get_or_init(|| {
         let stack = Stack::start();
@@ -35,12 +35,12 @@ pub(crate) fn shared() -> &'static Stack {
 
 impl Stack {
     /// With the product's own settings.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// With settings for `streams apply`.
-    pub(crate) fn start_with(settings: &[&str]) -> Self {
+    pub fn start_with(settings: &[&str]) -> Self {
         let folder = scratch();
         let nats = Nats::start(&folder.path().join("nats"));
         let objects = Objects::start(&folder.path().join("s3"));
@@ -51,12 +51,12 @@ impl Stack {
     }
 
     /// A worker of `stage` by the name of `name`, with the real models.
-    pub(crate) fn worker(&self, stage: &str, name: &str) -> Process {
+    pub fn worker(&self, stage: &str, name: &str) -> Process {
         Process::spawn(name, &mut self.worker_command(stage, name))
     }
 
     /// The command line of a worker, to be changed before it starts.
-    pub(crate) fn worker_command(&self, stage: &str, name: &str) -> Command {
+    pub fn worker_command(&self, stage: &str, name: &str) -> Command {
         let mut command = self.command(&[stage]);
         command.env("SHANSHUI_WORKER_NAME", name);
         match stage {
@@ -67,7 +67,7 @@ impl Stack {
     }
 
     /// Our binary, pointed at this queue and this store.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = clean(shanshui());
         command
             .args(arguments)
@@ -81,44 +81,44 @@ impl Stack {
     }
 
     /// Runs our binary to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
+    pub fn run(&self, arguments: &[&str]) -> std::process::Output {
         self.command(arguments).output().expect("shanshui starts")
     }
 
     /// A client for the runtime of one test.
-    pub(crate) async fn client(&self) -> Client<'_> {
+    pub async fn client(&self) -> Client<'_> {
         Client::connect(self).await
     }
 
     /// Where the queue is.
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// The store.
-    pub(crate) fn objects(&self) -> &Objects {
+    pub fn objects(&self) -> &Objects {
         &self.objects
     }
 
     /// A folder for this stack's files.
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Stops the queue; what is in it stays.
-    pub(crate) fn stop_nats(&mut self) {
+    pub fn stop_nats(&mut self) {
         self.nats = None;
     }
 
     /// Starts the queue again, on the same port and with what was in it.
-    pub(crate) fn start_nats(&mut self) {
+    pub fn start_nats(&mut self) {
         let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
         self.nats = Some(Nats::start_again(&self.folder.path().join("nats"), port));
     }
 }
 
 /// Waits until a process has ended well.
-pub(crate) fn ends_well(process: &Process) {
+pub fn ends_well(process: &Process) {
     let exit = process.ends(PATIENCE);
     assert!(exit.success(), "{exit}; it said:\n{}", process.log());
 }

@@ -15,7 +15,7 @@ use super::story::Story;
 use super::wait::{PATIENCE, until};
 
 /// Connections to the queue and the store of one stack.
-pub(crate) struct Client<'a> {
+pub struct Client<'a> {
     stack: &'a Stack,
     queue: jetstream::Context,
     store: aws_sdk_s3::Client,
@@ -23,43 +23,43 @@ pub(crate) struct Client<'a> {
 
 /// A job that a client publishes.
 #[derive(Debug, Clone)]
-pub(crate) struct Job {
+pub struct Job {
     /// Its name.
-    pub(crate) id: String,
+    pub id: String,
     headers: HeaderMap,
 }
 
 /// A job in DEAD.
 #[derive(Debug)]
-pub(crate) struct Dead {
+pub struct Dead {
     /// Why it is there.
-    pub(crate) reason: String,
+    pub reason: String,
     /// Attempts made.
-    pub(crate) attempts: String,
+    pub attempts: String,
     /// Worker that gave up.
-    pub(crate) worker: String,
+    pub worker: String,
     /// The subject it came in on.
-    pub(crate) subject: String,
+    pub subject: String,
     /// What was published.
-    pub(crate) payload: Bytes,
+    pub payload: Bytes,
 }
 
 impl Job {
     /// A job with a name that no other has in this run.
-    pub(crate) fn new(what: &str) -> Self {
+    pub fn new(what: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         Self::named(format!("{what}-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// A job with this name.
-    pub(crate) fn named(id: String) -> Self {
+    pub fn named(id: String) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert("Shanshui-Job", id.as_str());
         Self { id, headers }
     }
 
     /// Says what the payload is.
-    pub(crate) fn typed(mut self, content_type: &str) -> Self {
+    pub fn typed(mut self, content_type: &str) -> Self {
         self.headers.insert("Content-Type", content_type);
         self
     }
@@ -67,43 +67,43 @@ impl Job {
 
 impl<'a> Client<'a> {
     /// Connects to a stack.
-    pub(crate) async fn connect(stack: &'a Stack) -> Self {
+    pub async fn connect(stack: &'a Stack) -> Self {
         let nats = async_nats::connect(stack.url()).await.expect("the queue answers");
         Self { stack, queue: jetstream::new(nats), store: stack.objects().client() }
     }
 
     /// Publishes a payload for a job and waits until the stream has it.
-    pub(crate) async fn publish(&self, job: &Job, queue: &str, payload: impl Into<Bytes>) -> u64 {
+    pub async fn publish(&self, job: &Job, queue: &str, payload: impl Into<Bytes>) -> u64 {
         let subject = format!("shanshui.{queue}.default");
         let sent = self.queue.publish_with_headers(subject, job.headers.clone(), payload.into()).await;
         sent.expect("a payload of allowed size").await.expect("the stream takes the job").sequence
     }
 
     /// Publishes as `nats pub` does: no header, no name.
-    pub(crate) async fn publish_plainly(&self, queue: &str, payload: impl Into<Bytes>) -> u64 {
+    pub async fn publish_plainly(&self, queue: &str, payload: impl Into<Bytes>) -> u64 {
         let sent = self.queue.publish(format!("shanshui.{queue}.default"), payload.into()).await;
         sent.expect("a payload of allowed size").await.expect("the stream takes the job").sequence
     }
 
     /// Publishes, and follows the job to its end.
-    pub(crate) async fn publish_and_follow(&self, job: &Job, queue: &str, payload: impl Into<Bytes>) -> Story {
+    pub async fn publish_and_follow(&self, job: &Job, queue: &str, payload: impl Into<Bytes>) -> Story {
         self.publish(job, queue, payload).await;
         self.follow(&job.id).await
     }
 
     /// Takes a job back, as any client does.
-    pub(crate) async fn cancel(&self, job: &str) {
+    pub async fn cancel(&self, job: &str) {
         let sent = self.queue.publish(format!("shanshui.cancel.{job}"), Bytes::new()).await;
         sent.expect("an empty payload").await.expect("the stream takes the cancel");
     }
 
     /// All events of a job up to its end.
-    pub(crate) async fn follow(&self, job: &str) -> Story {
+    pub async fn follow(&self, job: &str) -> Story {
         self.read(job, Story::is_over).await
     }
 
     /// All events of a job up to one of this kind for this stage.
-    pub(crate) async fn follow_to(&self, job: &str, kind: &str, stage: &str) -> Story {
+    pub async fn follow_to(&self, job: &str, kind: &str, stage: &str) -> Story {
         let there = |story: &Story| story.all(kind).iter().any(|data| data["stage"] == stage);
         self.read(job, |story| there(story) || story.is_over()).await
     }
@@ -127,7 +127,7 @@ impl<'a> Client<'a> {
 
     /// Waits until no message of a stage waits or is in work, then reads all events of a job:
     /// nothing can be added to them any more.
-    pub(crate) async fn whole_story(&self, job: &str) -> Story {
+    pub async fn whole_story(&self, job: &str) -> Story {
         for (stream, stage) in [("AUDIO", "transcribe"), ("TEXT", "paint")] {
             until("an empty queue", async || (self.waiting(stream, stage).await == 0).then_some(())).await;
         }
@@ -139,7 +139,7 @@ impl<'a> Client<'a> {
     }
 
     /// Messages of a stage that wait or are in work.
-    pub(crate) async fn waiting(&self, stream: &str, stage: &str) -> u64 {
+    pub async fn waiting(&self, stream: &str, stage: &str) -> u64 {
         let consumer = self.queue.get_consumer_from_stream::<pull::Config, _, _>(stage, stream).await;
         let info = consumer.expect("the stage's consumer");
         let info = info.cached_info();
@@ -147,13 +147,13 @@ impl<'a> Client<'a> {
     }
 
     /// Messages of a stage that nobody has taken yet.
-    pub(crate) async fn untaken(&self, stream: &str, stage: &str) -> u64 {
+    pub async fn untaken(&self, stream: &str, stage: &str) -> u64 {
         let consumer = self.queue.get_consumer_from_stream::<pull::Config, _, _>(stage, stream).await;
         consumer.expect("the stage's consumer").cached_info().num_pending
     }
 
     /// A job's entry in DEAD, if it has one.
-    pub(crate) async fn dead(&self, job: &str) -> Option<Dead> {
+    pub async fn dead(&self, job: &str) -> Option<Dead> {
         let stream = self.queue.get_stream("DEAD").await.expect("a stream of the dead");
         let count = stream.cached_info().state.messages as usize;
         let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..OrderedConfig::default() };
@@ -177,32 +177,32 @@ impl<'a> Client<'a> {
     }
 
     /// Puts an object into the bucket.
-    pub(crate) async fn put(&self, key: &str, bytes: impl Into<Bytes>) {
+    pub async fn put(&self, key: &str, bytes: impl Into<Bytes>) {
         let put = self.store.put_object().bucket(super::objects::BUCKET).key(key).body(bytes.into().into());
         put.send().await.expect("the store takes the object");
     }
 
     /// An object of the bucket.
-    pub(crate) async fn object(&self, key: &str) -> Bytes {
+    pub async fn object(&self, key: &str) -> Bytes {
         let get = self.store.get_object().bucket(super::objects::BUCKET).key(key).send().await;
         let object = get.unwrap_or_else(|error| panic!("{key}: {error:?}"));
         object.body.collect().await.expect("a whole body").into_bytes()
     }
 
     /// A JSON object of the bucket.
-    pub(crate) async fn json(&self, key: &str) -> Value {
+    pub async fn json(&self, key: &str) -> Value {
         serde_json::from_slice(&self.object(key).await).expect("JSON")
     }
 
     /// Keys below `prefix`, in order.
-    pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
+    pub async fn keys(&self, prefix: &str) -> Vec<String> {
         let list = self.store.list_objects_v2().bucket(super::objects::BUCKET).prefix(prefix).send().await;
         let list = list.expect("a list");
         list.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect()
     }
 
     /// The pictures of a job as its events name them, in order of their index.
-    pub(crate) async fn pictures(&self, story: &Story) -> Vec<Bytes> {
+    pub async fn pictures(&self, story: &Story) -> Vec<Bytes> {
         let mut pictures = Vec::new();
         for picture in story.all("picture") {
             pictures.push(self.object(picture["key"].as_str().expect("a key")).await);
@@ -211,7 +211,7 @@ impl<'a> Client<'a> {
     }
 
     /// The name of the job that a message of TEXT became: its place in the stream ends it.
-    pub(crate) async fn name_of(&self, sequence: u64) -> String {
+    pub async fn name_of(&self, sequence: u64) -> String {
         let events = self.queue.get_stream("EVENTS").await.expect("a stream of events");
         until("an event", async || {
             let subjects = events.info_with_subjects("shanshui.events.*.accepted").await.expect("the subjects");
@@ -229,7 +229,7 @@ impl<'a> Client<'a> {
     }
 
     /// The stack.
-    pub(crate) fn stack(&self) -> &Stack {
+    pub fn stack(&self) -> &Stack {
         self.stack
     }
 }
