@@ -11,3 +11,4 @@ mod sharing;
 mod speech;
 mod start;
 mod text;
+mod zombie;

@@ -152,6 +152,12 @@ impl<'a> Client<'a> {
         consumer.expect("the stage's consumer").cached_info().num_pending
     }
 
+    /// Deletes a message, as only a careless hand does.
+    pub async fn delete(&self, stream: &str, place: u64) {
+        let stream = self.queue.get_stream(stream).await.expect("the stream is there");
+        stream.delete_message(place).await.expect("the message is there");
+    }
+
     /// A job's entry in DEAD, if it has one.
     pub async fn dead(&self, job: &str) -> Option<Dead> {
         let stream = self.queue.get_stream("DEAD").await.expect("a stream of the dead");
