@@ -44,13 +44,10 @@ async fn r15_a_job_that_no_worker_survives_is_buried_and_the_audit_agrees() {
     let text = |job: &Job, steps: u32| {
         json!({ "id": job.id, "text": "a river", "picture": { "steps": steps, "count": 1 } }).to_string()
     };
-    client.publish(&poison, "text", text(&poison, 60)).await;
+    client.publish(&poison, "text", text(&poison, 150)).await;
     for attempts in 1..=2 {
         let victim = impatient(&stack, "victim");
-        while client.whole_story(&poison.id).await.all("started").len() < attempts {
-            // Every look costs the server a reader for a while.
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
+        client.read(&poison.id, |story| story.all("started").len() == attempts).await;
         // As an abort or the kernel's out-of-memory killer ends it.
         victim.signal("KILL");
         victim.ends(PATIENCE);
