@@ -108,7 +108,8 @@ impl<'a> Client<'a> {
         self.read(job, |story| there(story) || story.is_over()).await
     }
 
-    async fn read(&self, job: &str, enough: impl Fn(&Story) -> bool) -> Story {
+    /// All events of a job until they are enough.
+    pub async fn read(&self, job: &str, enough: impl Fn(&Story) -> bool) -> Story {
         let filter_subject = format!("shanshui.events.{job}.>");
         let config = OrderedConfig { deliver_policy: DeliverPolicy::All, filter_subject, ..OrderedConfig::default() };
         let events = self.queue.get_stream_no_info("EVENTS").await.expect("a stream of events");

@@ -4,6 +4,7 @@
 mod client;
 mod nats;
 mod objects;
+mod pages;
 mod paths;
 pub mod png;
 mod process;
@@ -14,6 +15,7 @@ mod wait;
 pub use client::{Client, Dead, Job};
 pub use nats::Nats;
 pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, sha256};
+pub use pages::Pages;
 pub use paths::{clean, clip, nats_server, picture_model, python, recording, scratch, script, shanshui, whisper};
 pub use process::Process;
 pub use stack::{Stack, ends_well, shared};
