@@ -53,7 +53,7 @@ fn painting(job: &Job, steps: u32) -> String {
 }
 
 /// JetStream as any client sees it.
-async fn jetstream(stack: &Stack) -> jetstream::Context {
+async fn connect(stack: &Stack) -> jetstream::Context {
     jetstream::new(async_nats::connect(stack.url()).await.expect("the queue answers"))
 }
 

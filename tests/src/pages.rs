@@ -45,7 +45,8 @@ impl Pages {
     /// Waits until the worker says that it is not ready, with a reason that holds `text`.
     pub async fn unready(&self, text: &str) -> String {
         let there = |answer: &(u16, String)| answer.0 == 503 && answer.1.contains(text);
-        let found = until(&format!("a readiness that names {text:?}"), async || self.get("/readyz").filter(there)).await;
+        let found =
+            until(&format!("a readiness that names {text:?}"), async || self.get("/readyz").filter(there)).await;
         found.1
     }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use shanshui_tests::{Job, Stack, recording, until};
 
-use super::{Worker, jetstream, painting, small, told};
+use super::{Worker, connect, painting, small, told};
 
 /// A worker takes jobs again this long after its queue is back.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ async fn r05_a_server_killed_under_load_loses_no_accepted_job_and_no_worker() {
     let jobs = accepted(&stack).await;
     stack.stop_nats();
     stack.start_nats();
-    let (client, queue) = (stack.client().await, jetstream(&stack).await);
+    let (client, queue) = (stack.client().await, connect(&stack).await);
     let (back, before) = (Instant::now(), told(&queue, "started").await);
     until("a job that begins", async || (told(&queue, "started").await > before).then_some(())).await;
     assert!(back.elapsed() <= RECOVERY, "the next job began after {:?}", back.elapsed());

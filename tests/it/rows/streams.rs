@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use shanshui_tests::{Job, Stack, until};
 
-use super::{Worker, jetstream, painting, small};
+use super::{Worker, connect, painting, small};
 use crate::start::refuses;
 
 /// A worker that cannot work any more says so and ends within this.
@@ -21,7 +21,7 @@ const REFUSED: Duration = Duration::from_secs(10);
 async fn r08_a_deleted_consumer_ends_an_idle_worker_which_names_it() {
     let stack = Stack::start();
     let worker = Worker::start(&stack, "paint", "idle");
-    jetstream(&stack).await.delete_consumer_from_stream("paint", "TEXT").await.expect("a consumer to delete");
+    connect(&stack).await.delete_consumer_from_stream("paint", "TEXT").await.expect("a consumer to delete");
     ends_and_names(&worker, "consumer paint on TEXT is missing");
 }
 
@@ -32,7 +32,7 @@ async fn r08_a_deleted_consumer_ends_a_busy_worker_after_its_job() {
     let job = Job::new("busy");
     client.publish(&job, "text", painting(&job, 150)).await;
     client.follow_to(&job.id, "progress", "paint").await;
-    jetstream(&stack).await.delete_consumer_from_stream("paint", "TEXT").await.expect("a consumer to delete");
+    connect(&stack).await.delete_consumer_from_stream("paint", "TEXT").await.expect("a consumer to delete");
     assert_eq!(client.follow(&job.id).await.finals(), ["done"]);
     ends_and_names(&worker, "consumer paint on TEXT is missing");
 }
@@ -41,7 +41,7 @@ async fn r08_a_deleted_consumer_ends_a_busy_worker_after_its_job() {
 async fn r08_a_deleted_stream_ends_a_worker_which_names_it() {
     let stack = Stack::start();
     let worker = Worker::start(&stack, "paint", "idle");
-    jetstream(&stack).await.delete_stream("TEXT").await.expect("a stream to delete");
+    connect(&stack).await.delete_stream("TEXT").await.expect("a stream to delete");
     ends_and_names(&worker, "stream TEXT is missing");
 }
 
@@ -65,7 +65,7 @@ fn r09_a_worker_without_its_streams_names_what_is_missing() {
 #[tokio::test]
 async fn r09_a_worker_on_wrong_streams_names_the_field() {
     let stack = Stack::start();
-    let queue = jetstream(&stack).await;
+    let queue = connect(&stack).await;
     for (field, change) in wrong() {
         let stream = queue.get_stream("TEXT").await.expect("a stream");
         let mut config = stream.cached_info().config.clone();
@@ -93,7 +93,7 @@ fn wrong() -> [(&'static str, fn(&mut Config)); 3] {
 #[tokio::test]
 async fn r28_a_full_stream_refuses_new_jobs_and_keeps_the_oldest() {
     let stack = Stack::start_with(&["--queue-bytes", "1048576"]);
-    let (client, queue) = (stack.client().await, jetstream(&stack).await);
+    let (client, queue) = (stack.client().await, connect(&stack).await);
     let (oldest, late) = (Job::new("oldest"), Job::new("late"));
     client.publish(&oldest, "text", painting(&oldest, 2)).await;
     fill(&queue, "shanshui.text.default").await;
@@ -117,7 +117,7 @@ async fn r28_a_full_stream_refuses_new_jobs_and_keeps_the_oldest() {
 #[tokio::test]
 async fn r28_a_full_next_queue_is_named_by_the_worker_before_it_and_waited_out() {
     let stack = Stack::start_with(&["--queue-bytes", "1048576", "--ack-wait-seconds", "2"]);
-    let (client, queue) = (stack.client().await, jetstream(&stack).await);
+    let (client, queue) = (stack.client().await, connect(&stack).await);
     let ear = Worker::start(&stack, "transcribe", "ear");
     fill(&queue, "shanshui.text.default").await;
     let job = Job::new("spoken");

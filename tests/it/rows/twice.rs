@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use shanshui_tests::Stack;
 
-use super::{Worker, jetstream};
+use super::{Worker, connect};
 
 /// Programs that submit at the same moment; common/tests/worker has a hundred submissions.
 const SENDERS: usize = 8;
@@ -32,7 +32,7 @@ async fn r20_a_job_that_many_programs_submit_at_once_is_done_once_and_all_are_to
         names.insert(report["job"].as_str().expect("a name").to_owned());
     }
     assert_eq!((names, repeated), (BTreeSet::from(["same".to_owned()]), SENDERS - 1));
-    let text = jetstream(&stack).await.get_stream("TEXT").await.expect("a stream").cached_info().state.clone();
+    let text = connect(&stack).await.get_stream("TEXT").await.expect("a stream").cached_info().state.clone();
     assert_eq!((text.messages, text.last_sequence), (1, 1));
     let client = stack.client().await;
     let hand = Worker::start(&stack, "paint", "hand");
