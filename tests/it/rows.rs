@@ -1,8 +1,11 @@
 //! The catalogue of faults: `rNN_` is row NN of docs/reliability.md, where its pass condition is.
 
+mod clock;
+mod disk;
 mod ending;
 mod killed;
 mod queue_away;
+mod store_away;
 mod streams;
 mod twice;
 mod upgrade;

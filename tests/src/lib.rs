@@ -2,6 +2,7 @@
 //! product's own code: it is met as a program, as subjects and as objects.
 
 mod client;
+mod disk;
 mod faults;
 mod nats;
 mod objects;
@@ -16,11 +17,14 @@ mod story;
 mod wait;
 
 pub use client::{Client, Dead, Job};
+pub use disk::Disk;
 pub use faults::{Faults, Made};
 pub use nats::Nats;
 pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, sha256};
 pub use pages::Pages;
-pub use paths::{clean, clip, nats_server, picture_model, python, recording, scratch, script, shanshui, whisper};
+pub use paths::{
+    clean, clip, faketime, nats_server, picture_model, python, recording, scratch, script, shanshui, whisper,
+};
 pub use process::Process;
 pub use proxy::Proxy;
 pub use stack::{Stack, ends_well, shared};

@@ -140,6 +140,9 @@ impl Store {
         if answer.status == Some(404) {
             return anyhow!("s3 bucket {bucket} does not exist at {place}; `shanshui streams apply` makes it: {said}");
         }
+        if answer.is_skewed() {
+            return anyhow!("s3 at {place} has another time than this machine: set the clock: {said}");
+        }
         if answer.is_refused() {
             return anyhow!(
                 "s3 at {place} refuses these credentials for bucket {bucket}, which need GetObject, PutObject \

@@ -81,7 +81,7 @@ async fn r33_a_worker_told_to_end_while_its_model_loads_does_so() {
     // A pipe that nobody writes to: opening it takes for ever, as reading from a dead disk does.
     let (ear, hand) = (stack.folder().join("ear"), stack.folder().join("hand"));
     endless(&whisper("tiny.en"), &ear, "tokenizer.json");
-    endless(&picture_model(), &hand, "unet/diffusion_pytorch_model.safetensors");
+    endless(&picture_model(), &hand, "scheduler/scheduler_config.json");
     for (stage, setting, folder) in [("transcribe", "SHANSHUI_WHISPER", ear), ("paint", "SHANSHUI_PICTURE_MODEL", hand)]
     {
         let mut command = small(&stack, stage, "loading");

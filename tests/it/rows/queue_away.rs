@@ -10,6 +10,8 @@ use super::{Worker, connect, painting, small, told};
 
 /// A worker takes jobs again this long after its queue is back.
 const RECOVERY: Duration = Duration::from_secs(10);
+/// Three pings of ten seconds, and a little for a busy machine to say so.
+const DECLARED_DEAD: Duration = Duration::from_secs(35);
 
 #[tokio::test]
 async fn r05_a_server_killed_under_load_loses_no_accepted_job_and_no_worker() {
@@ -71,4 +73,50 @@ async fn r06_a_worker_waits_for_a_queue_that_is_not_there_yet() {
     assert_eq!(client.publish_and_follow(&job, "text", painting(&job, 2)).await.finals(), ["done"]);
     assert_eq!(worker.pages.metric("shanshui_jobs_total{stage=\"paint\",outcome=\"done\"}"), 1.0);
     assert_eq!(worker.pages.get("/livez").map(|(status, _)| status), Some(200));
+}
+
+#[tokio::test]
+async fn r07_a_link_on_which_nothing_moves_is_given_up_and_the_worker_recovers_alone() {
+    // Both at once: each takes half a minute of waiting.
+    tokio::join!(half_open(), stopped());
+}
+
+/// A proxy that passes nothing on.
+async fn half_open() {
+    let stack = Stack::behind_proxies(&["--ack-wait-seconds", "5"]);
+    let worker = Worker::start(&stack, "paint", "hand");
+    stack.nats_proxy().freeze(true);
+    declared_dead(&worker).await;
+    stack.nats_proxy().freeze(false);
+    recovers(&stack, &worker).await;
+}
+
+/// A server that does not run, and whose sockets are open.
+async fn stopped() {
+    let stack = Stack::start_with(&["--ack-wait-seconds", "5"]);
+    let worker = Worker::start(&stack, "paint", "hand");
+    stack.nats().process().signal("STOP");
+    declared_dead(&worker).await;
+    stack.nats().process().signal("CONT");
+    recovers(&stack, &worker).await;
+}
+
+async fn declared_dead(worker: &Worker) {
+    let frozen = Instant::now();
+    worker.pages.unready("no connection").await;
+    assert!(frozen.elapsed() <= DECLARED_DEAD, "seen after {:?}", frozen.elapsed());
+    assert!(worker.process.log().contains("lost the connection to NATS"), "{}", worker.process.log());
+}
+
+/// A job is done once, by the same process, soon.
+async fn recovers(stack: &Stack, worker: &Worker) {
+    let (client, job) = (stack.client().await, Job::new("after"));
+    client.publish(&job, "text", painting(&job, 2)).await;
+    let back = Instant::now();
+    client.follow_to(&job.id, "started", "paint").await;
+    assert!(back.elapsed() <= RECOVERY, "begun after {:?}", back.elapsed());
+    client.follow(&job.id).await;
+    assert_eq!(client.whole_story(&job.id).await.kinds(), ["accepted", "started", "picture", "done"]);
+    worker.pages.ready().await;
+    assert!(worker.process.is_running(), "{}", worker.process.log());
 }

@@ -131,10 +131,10 @@ async fn r28_a_full_next_queue_is_named_by_the_worker_before_it_and_waited_out()
     ear.pages.ready().await;
 }
 
-/// Publishes texts that are too long to be painted, until nothing more fits.
+/// Publishes what is no job, as long as anything fits.
 async fn fill(queue: &jetstream::Context, subject: &'static str) {
-    for size in [200_000, 20_000, 1_000] {
-        let payload = Bytes::from(vec![b'x'; size]);
+    for size in [200_000, 10_000, 500, 1] {
+        let payload = Bytes::from("{".repeat(size));
         while queue.publish(subject, payload.clone()).await.expect("an allowed size").await.is_ok() {}
     }
 }
