@@ -77,7 +77,15 @@ impl Store {
 
     async fn head_bucket(&self) -> Result<(), Answer> {
         let head = self.client.head_bucket().bucket(&*self.bucket).send().await;
-        head.map(drop).map_err(|error| Answer::of(&error))
+        match head.map_err(|error| Answer::of(&error)) {
+            // An answer to HEAD has no body, and so no reason. Asked for a list, the store names
+            // it; if it is the clock, the client then learns the difference and corrects it.
+            Err(answer) if answer.is_refused() => {
+                let list = self.client.list_objects_v2().bucket(&*self.bucket).max_keys(1).send().await;
+                list.map(drop).map_err(|error| Answer::of(&error))
+            }
+            head => head.map(drop),
+        }
     }
 
     /// Whether the store honours conditional writes.

@@ -4,6 +4,7 @@
 
 mod bench;
 mod nats;
+mod rows;
 #[path = "../store/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the store")]
 mod server;
@@ -267,7 +268,7 @@ async fn progress_is_told_while_the_work_goes_on() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_is_deleted_ends_the_worker_with_an_error() {
+async fn r08_a_consumer_that_is_deleted_ends_the_worker_with_an_error() {
     let bench = Bench::start().await;
     let context = jetstream::new(async_nats::connect(bench.url()).await.unwrap());
     let run = worker::run(Told::done(), bench.deps(), Shutdown::manual());

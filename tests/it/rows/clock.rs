@@ -28,7 +28,7 @@ async fn r31_a_clock_that_jumps_during_a_job_neither_expires_it_nor_loses_its_le
         let worker = Worker::spawn("jumping", command);
         worker.process.says("taking jobs", PATIENCE);
         let (client, job) = (stack.client().await, Job::new("jump"));
-        client.publish(&job, "text", painting(&job, 300)).await;
+        client.publish(&job, "text", painting(&job, 150)).await;
         client.follow_to(&job.id, "progress", "paint").await;
         turn(&stack, shift);
         let story = client.read(&job.id, |story| story.is_over() || !story.all("released").is_empty()).await;

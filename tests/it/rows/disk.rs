@@ -56,7 +56,7 @@ async fn busy(stack: &Stack) -> (Worker, [Job; 3]) {
     let (client, worker) = (stack.client().await, Worker::start(stack, "paint", "hand"));
     let jobs = [0; 3].map(|_| Job::new("accepted"));
     for job in &jobs {
-        client.publish(job, "text", painting(job, 300)).await;
+        client.publish(job, "text", painting(job, 150)).await;
     }
     client.follow_to(&jobs[0].id, "progress", "paint").await;
     (worker, jobs)
