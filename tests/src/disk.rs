@@ -55,8 +55,8 @@ impl Disk {
 
     /// Fills it to the last byte.
     pub fn fill(&self) {
-        // That the disk is full is how dd ends.
-        self.shell("dd if=/dev/zero of=\"$0/ballast\" bs=64k 2>/dev/null; sync");
+        // That the disk is full is how dd ends; the second one takes what is less than a block.
+        self.shell("for size in 64k 1k; do dd if=/dev/zero bs=$size >>\"$0/ballast\" 2>/dev/null; done; sync");
     }
 
     /// Takes out what filled it.

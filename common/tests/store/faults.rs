@@ -151,6 +151,14 @@ async fn r21_an_unreachable_store_is_an_outage() {
 }
 
 #[tokio::test]
+async fn r31_a_store_that_tells_the_time_differently_is_named_when_the_difference_cannot_be_corrected() {
+    // It does not say what time it has.
+    let server = Scripted::start(|_| error("403 Forbidden", "RequestTimeTooSkewed")).await.unwrap();
+    let error = Store::connect(&options(&["--s3-endpoint", &server.endpoint])).await.unwrap_err().to_string();
+    assert!(error.contains("set the clock") && error.contains("RequestTimeTooSkewed"), "{error}");
+}
+
+#[tokio::test]
 async fn an_object_larger_than_its_header_says_is_rejected_at_the_limit() {
     let chunk = format!("400\r\n{}\r\n", "x".repeat(0x400)).repeat(64);
     let headers = "transfer-encoding: chunked\r\nx-note: no content-length\r\n";

@@ -37,8 +37,9 @@ async fn r27_a_disk_that_the_server_knows_to_be_full_refuses_jobs_and_loses_none
 #[tokio::test]
 async fn r27_a_disk_that_is_full_unknown_to_the_server_refuses_jobs_and_loses_none() {
     let mut stack = Stack::on_disk(DISK, Some("1GB"), &SETTINGS);
-    let (worker, jobs) = busy(&stack).await;
+    let (worker, mut jobs) = busy(&stack).await;
     stack.disk().fill();
+    jobs.extend(last_accepted(&stack).await);
     refused(&stack);
     let why = worker.pages.unready("settling: ").await;
     assert!(worker.process.log().contains("cannot"), "{why}\n{}", worker.process.log());
@@ -52,14 +53,27 @@ async fn r27_a_disk_that_is_full_unknown_to_the_server_refuses_jobs_and_loses_no
 }
 
 /// A worker at its first of three jobs.
-async fn busy(stack: &Stack) -> (Worker, [Job; 3]) {
+async fn busy(stack: &Stack) -> (Worker, Vec<Job>) {
     let (client, worker) = (stack.client().await, Worker::start(stack, "paint", "hand"));
-    let jobs = [0; 3].map(|_| Job::new("accepted"));
+    let jobs = Vec::from([0; 3].map(|_| Job::new("accepted")));
     for job in &jobs {
         client.publish(job, "text", painting(job, 150)).await;
     }
     client.follow_to(&jobs[0].id, "progress", "paint").await;
     (worker, jobs)
+}
+
+/// What still fits into pages of the disk that are taken already: accepted as any other job.
+async fn last_accepted(stack: &Stack) -> Vec<Job> {
+    let (queue, mut jobs) = (connect(stack).await, Vec::new());
+    loop {
+        let job = Job::new("last");
+        let sent = queue.publish("shanshui.text.default", painting(&job, 2).into()).await.expect("an allowed size");
+        if sent.await.is_err() {
+            return jobs;
+        }
+        jobs.push(job);
+    }
 }
 
 /// Another stream on the same server takes all that is left.
