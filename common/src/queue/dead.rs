@@ -17,6 +17,8 @@ const ATTEMPTS: &str = "Shanshui-Attempts";
 /// Bytes of a payload that did not fit beside the reason; only its beginning is there.
 const CUT: &str = "Shanshui-Cut";
 const CONTENT_TYPE: &str = "Content-Type";
+/// Most bytes of a sender's headers: JetStream takes 64 KiB, ours among them.
+const MAX_HEADERS: usize = 60 * 1024;
 /// Longest reason in a header, in characters.
 const MAX_REASON: usize = 500;
 
@@ -68,7 +70,7 @@ impl Queue {
         let limit = Some(self.max_payload()).filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let mut headers = message.headers.clone().unwrap_or_default();
         let mut payload = message.payload.clone();
-        if size(&headers) + payload.len() > limit {
+        if size(&headers) > MAX_HEADERS || size(&headers) + payload.len() > limit {
             headers = our_own(&headers);
         }
         if payload.len() > limit {

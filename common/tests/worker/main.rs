@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
 
 mod bench;
+mod clients;
 mod nats;
-mod rows;
 #[path = "../store/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the store")]
 mod server;
