@@ -39,6 +39,17 @@ pub struct Grave<'a> {
     pub sequence: u64,
 }
 
+/// The message that is copied.
+#[derive(Debug)]
+pub struct Original<'a> {
+    /// The subject it came in on.
+    pub subject: &'a str,
+    /// Its headers.
+    pub headers: Option<&'a HeaderMap>,
+    /// The job.
+    pub payload: &'a Bytes,
+}
+
 /// A buried job.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
@@ -66,10 +77,10 @@ impl Queue {
     /// Copies a message to DEAD and waits until it is there; only then may the original go. One
     /// that was as large as may be leaves what does not fit beside the reason: first its headers,
     /// then the end of its payload.
-    pub async fn bury(&self, grave: &Grave<'_>, message: &async_nats::Message) -> anyhow::Result<()> {
+    pub async fn bury(&self, grave: &Grave<'_>, original: &Original<'_>) -> anyhow::Result<()> {
         let limit = Some(self.max_payload()).filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-        let mut headers = message.headers.clone().unwrap_or_default();
-        let mut payload = message.payload.clone();
+        let mut headers = original.headers.cloned().unwrap_or_default();
+        let mut payload = original.payload.clone();
         if size(&headers) > MAX_HEADERS || size(&headers) + payload.len() > limit {
             headers = our_own(&headers);
         }
@@ -78,7 +89,7 @@ impl Queue {
             payload.truncate(limit);
         }
         headers.insert(JOB_HEADER, grave.job);
-        headers.insert(SUBJECT, message.subject.as_str());
+        headers.insert(SUBJECT, original.subject);
         headers.insert(REASON, one_line(grave.reason));
         headers.insert(WORKER, grave.worker);
         headers.insert(ATTEMPTS, grave.attempts.to_string());
