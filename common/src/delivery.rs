@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
+use async_nats::Subject;
 use async_nats::jetstream::AckKind;
 use async_nats::jetstream::message::Acker;
 
@@ -16,6 +17,7 @@ use crate::wire;
 pub struct Delivery {
     message: async_nats::Message,
     acker: Acker,
+    reply: Subject,
     /// Place in the stream.
     pub sequence: u64,
     /// How often it was handed out, this time included.
@@ -30,8 +32,9 @@ impl Delivery {
         let info = message.info().map_err(anyhow::Error::from_boxed)?;
         let (sequence, delivered) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
         let waited = (time::OffsetDateTime::now_utc() - info.published).as_seconds_f64().max(0.0);
+        let reply = message.reply.clone().context("a message without a reply subject is no delivery")?;
         let (message, acker) = message.split();
-        Ok(Self { message, acker, sequence, delivered, waited })
+        Ok(Self { message, acker, reply, sequence, delivered, waited })
     }
 
     /// The job in it.
@@ -69,29 +72,24 @@ impl Delivery {
         &self.message
     }
 
-    /// Asks for another full ack wait.
-    pub async fn extend(&self) -> anyhow::Result<()> {
-        self.settle(AckKind::Progress, false).await
+    /// Where its acknowledgements go.
+    pub(crate) fn reply(&self) -> Subject {
+        self.reply.clone()
     }
 
     /// Done with it, confirmed by the server.
     pub async fn ack(&self) -> anyhow::Result<()> {
-        self.settle(AckKind::Ack, true).await
-    }
-
-    /// Not again, confirmed by the server.
-    pub async fn terminate(&self) -> anyhow::Result<()> {
-        self.settle(AckKind::Term, true).await
+        self.settle(AckKind::Ack).await
     }
 
     /// Hands it back, to be delivered again after `delay`.
     pub async fn hand_back(&self, delay: Duration) -> anyhow::Result<()> {
         let delay = (!delay.is_zero()).then_some(delay);
-        self.settle(AckKind::Nak(delay), true).await
+        self.settle(AckKind::Nak(delay)).await
     }
 
-    async fn settle(&self, kind: AckKind, confirmed: bool) -> anyhow::Result<()> {
-        let sent = if confirmed { self.acker.double_ack_with(kind).await } else { self.acker.ack_with(kind).await };
+    async fn settle(&self, kind: AckKind) -> anyhow::Result<()> {
+        let sent = self.acker.double_ack_with(kind).await;
         sent.map_err(|error| anyhow!("cannot settle message {}: {error}", self.sequence))
     }
 }

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::Queue;
-use crate::event::Envelope;
+use super::names::MESSAGE_ID;
+use crate::event::{Envelope, final_id};
 use crate::job::JobId;
 
 impl Queue {
@@ -33,22 +35,24 @@ impl Queue {
         messages.take(count).try_collect().await
     }
 
-    /// The last event of a job: its status.
-    pub async fn last_event(&self, job: &JobId) -> anyhow::Result<Option<Envelope>> {
-        let payload = self.last("EVENTS", &self.names.event(job, ">")).await?;
-        payload.map(|payload| parse(&payload)).transpose()
+    /// Whether a job has its final event, for the run after `replay` ways out of DEAD.
+    pub async fn has_ended(&self, job: &JobId, replay: u32) -> anyhow::Result<bool> {
+        let Some(last) = self.last(&self.names.event(job, ">")).await? else { return Ok(false) };
+        let id = last.headers.get(MESSAGE_ID).map_or("", |id| id.as_str());
+        let is_final = parse(&last.payload)?.data.is_final();
+        Ok(is_final && (replay == 0 || id == final_id(job, replay)))
     }
 
     /// Whether somebody has taken the job back.
     pub async fn is_canceled(&self, job: &JobId) -> anyhow::Result<bool> {
-        Ok(self.last("EVENTS", &self.names.cancel(job.as_str())).await?.is_some())
+        Ok(self.last(&self.names.cancel(job.as_str())).await?.is_some())
     }
 
-    async fn last(&self, stream: &str, subject: &str) -> anyhow::Result<Option<bytes::Bytes>> {
-        let name = self.names.stream(stream);
+    async fn last(&self, subject: &str) -> anyhow::Result<Option<StreamMessage>> {
+        let name = self.names.stream("EVENTS");
         let stream = self.context.get_stream_no_info(&name).await?;
         match stream.get_last_raw_message_by_subject(subject).await {
-            Ok(message) => Ok(Some(message.payload)),
+            Ok(message) => Ok(Some(message)),
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {subject} from stream {name}")),
         }
