@@ -25,12 +25,17 @@ impl Nats {
     }
 
     fn on_port(store: &Path, port: Option<u16>) -> Self {
-        std::fs::create_dir_all(store).expect("a folder for the streams");
         let listen = port.map_or("-1".to_owned(), |port| port.to_string());
         let text = format!(
             "listen: \"127.0.0.1:{listen}\"\njetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
             store.display()
         );
+        Self::with_config(store, &text)
+    }
+
+    /// A server with this configuration, which must be for `store`.
+    pub(crate) fn with_config(store: &Path, text: &str) -> Self {
+        std::fs::create_dir_all(store).expect("a folder for the streams");
         let config = store.join("nats.conf");
         std::fs::write(&config, text).expect("a config file");
         let process = Process::spawn("nats-server", Command::new(nats_server()).arg("--config").arg(&config));
