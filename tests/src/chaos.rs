@@ -17,7 +17,7 @@ mod world;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use check::Verdict;
 use history::History;
@@ -28,6 +28,9 @@ use world::World;
 
 pub use plan::{Plan, Trial};
 pub use report::{Machine, report};
+
+/// R34: longest time without an acknowledgement of a publication when a leader dies.
+const GAP: Duration = Duration::from_secs(10);
 
 /// What came of one trial.
 pub struct Outcome {
@@ -53,7 +56,9 @@ struct Board {
 impl Outcome {
     /// What must not be: jobs lost, jobs doubled, anything else that breaks the contract.
     pub fn faults(&self) -> Vec<String> {
-        self.verdict.faults().into_iter().chain(self.log.faults.iter().cloned()).collect()
+        let slow = self.plan.trial == Trial::LeaderKilled && self.published.gap > GAP;
+        let slow = slow.then(|| format!("slow: {:.1?} between two PubAcks, allowed are {GAP:?}", self.published.gap));
+        self.verdict.faults().into_iter().chain(self.log.faults.iter().cloned()).chain(slow).collect()
     }
 
     /// What was broken at least once.

@@ -8,6 +8,13 @@ use super::Outcome;
 use super::plan::Trial;
 use crate::paths::{nats_server, shanshui};
 
+/// What the numbers of the storm mean.
+const STORM: &str = "
+Faults come from clocks that do not wait for each other, so that several are in force at a time; recovery is measured in the \
+midst of them. They end when nine of ten jobs have ended. A few of a hundred jobs are poison, silence, taken back, or published \
+twice, with the same message id or another one.
+";
+
 /// Where and when a run was.
 #[derive(Debug)]
 pub struct Machine {
@@ -55,8 +62,11 @@ pub fn report(machine: &Machine, command: &str, outcomes: &[Outcome]) -> String 
 
 impl Outcome {
     fn section(&self, text: &mut String) {
-        let _ = write!(text, "\n## {}\n\n", capital(self.plan.trial.title()));
-        table(text, "", &self.facts());
+        let _ = write!(text, "\n## {}\n", capital(self.plan.trial.title()));
+        if self.plan.trial == Trial::Storm {
+            text.push_str(STORM);
+        }
+        table(text, "Result", &self.facts());
         table(text, "What was broken", &self.damage());
         table(text, "How jobs ended", &self.ends());
         table(text, "Recovery, in seconds", &self.recoveries());
@@ -88,7 +98,8 @@ impl Outcome {
         }
         let again = format!("{} ({} known to the server already)", published.retries, published.duplicates);
         facts.push(row("publications sent again for want of an acknowledgement", again));
-        facts.push(row("longest time between two PubAcks", format!("{:.1} s", published.gap.as_secs_f64())));
+        let goal = if plan.trial == Trial::LeaderKilled { " (goal: at most 10 s)" } else { "" };
+        facts.push(row("longest time between two PubAcks", format!("{:.1} s{goal}", published.gap.as_secs_f64())));
         let late: Vec<_> = self.verdict.late.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let late = if late.is_empty() { "none".to_owned() } else { late.join(", ") };
         facts.push(row("events after a final one", late));
@@ -117,8 +128,8 @@ impl Outcome {
     fn recoveries(&self) -> Vec<[String; 2]> {
         let measures = &self.measures;
         let lines = [
-            ("worker killed, until its job starts again", &measures.worker),
-            ("nats-server back, until the next event of any job", &measures.queue),
+            ("worker killed, until its job starts again (goal, without other faults: ack wait + 5)", &measures.worker),
+            ("nats-server back, until the next event of any job (goal: 10)", &measures.queue),
             ("S3 back, until the next transcript, picture or end", &measures.store),
             ("the leader struck, until the next event of any job", &measures.cluster),
         ];
