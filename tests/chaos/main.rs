@@ -1,5 +1,7 @@
 //! The short form of `./dev chaos`, with a seed of its own each time.
 
+mod judge;
+
 use shanshui_tests::chaos::{Plan, Trial, run};
 use shanshui_tests::scratch;
 

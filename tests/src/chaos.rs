@@ -26,6 +26,9 @@ use publisher::Published;
 use storm::Log;
 use world::World;
 
+use crate::stack::Stack;
+
+pub use order::End;
 pub use plan::{Plan, Trial};
 pub use report::{Machine, report};
 
@@ -89,8 +92,15 @@ pub fn run(plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Outcome {
         (published, storm.join().expect("the storm tells what it did"))
     });
     let history = runtime.block_on(History::read(&direct));
-    let verdict = runtime.block_on(check::check(&orders, &history, &store));
+    let wanted: Vec<_> = orders.iter().map(|order| (order.id.as_str(), order.end)).collect();
+    let verdict = runtime.block_on(check::check(&wanted, &history, &store));
     history.keep(&plan.keep.join("events.jsonl"));
     let measures = Measures::of(&history, &log);
     Outcome { plan: plan.clone(), seconds: began.elapsed().as_secs_f64(), published, verdict, measures, log }
+}
+
+/// What is lost, doubled or wrong in a stack, of which every job is given with its right end.
+pub async fn judge(stack: &Stack, wanted: &[(&str, End)]) -> Vec<String> {
+    let history = History::read(stack.url()).await;
+    check::check(wanted, &history, &stack.objects().client()).await.faults()
 }

@@ -6,7 +6,7 @@ use aws_sdk_s3::Client;
 use serde_json::Value;
 
 use super::history::{History, Told};
-use super::order::{End, Order};
+use super::order::End;
 use crate::objects::{BUCKET, sha256};
 use crate::story::FINAL;
 
@@ -33,15 +33,15 @@ struct Bucket<'a> {
     keys: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Looks at every job.
-pub(super) async fn check(orders: &[Order], history: &History, store: &Client) -> Verdict {
+/// Looks at every job, given by its name and the end that it must come to.
+pub(super) async fn check(wanted: &[(&str, End)], history: &History, store: &Client) -> Verdict {
     let mut verdict = Verdict::default();
     let bucket = Bucket { store, keys: keys(store).await };
-    for order in orders {
-        verdict.job(order, history.jobs.get(&order.id).map_or(&[], Vec::as_slice), &bucket).await;
+    for (id, end) in wanted {
+        verdict.job(id, *end, history.jobs.get(*id).map_or(&[], Vec::as_slice), &bucket).await;
     }
-    verdict.strangers(orders, history, &bucket);
-    verdict.graves(orders, history);
+    verdict.strangers(wanted, history, &bucket);
+    verdict.graves(wanted, history);
     if history.left > 0 {
         verdict.lost.push(format!("{} messages are still on the queues", history.left));
     }
@@ -54,8 +54,7 @@ impl Verdict {
         all.iter().flat_map(|(what, found)| found.iter().map(move |found| format!("{what}: {found}"))).collect()
     }
 
-    async fn job(&mut self, order: &Order, story: &[Told], bucket: &Bucket<'_>) {
-        let id = &order.id;
+    async fn job(&mut self, id: &str, wanted: End, story: &[Told], bucket: &Bucket<'_>) {
         let finals: Vec<&Told> = story.iter().filter(|told| FINAL.contains(&told.kind.as_str())).collect();
         let [end] = finals[..] else {
             let kinds: Vec<&str> = finals.iter().map(|told| told.kind.as_str()).collect();
@@ -68,13 +67,13 @@ impl Verdict {
         if story.iter().filter(|told| told.kind == "accepted").count() != 1 {
             self.doubled.push(format!("{id}: accepted more or less than once"));
         }
-        match (order.end, end.kind.as_str()) {
+        match (wanted, end.kind.as_str()) {
             (End::Pictures(count), "done") | (End::Canceled(count), "done") => {
                 self.pictures += count;
                 self.result(id, count, story, bucket).await;
             }
             (End::Dead, "failed") | (End::NoSpeech, "no-speech") | (End::Canceled(_), "canceled") => {
-                if bucket.keys.get(id).is_some_and(|keys| keys.contains(&receipt(id))) && order.end == End::Dead {
+                if wanted == End::Dead && bucket.keys.get(id).is_some_and(|keys| keys.contains(&receipt(id))) {
                     self.wrong.push(format!("{id}: failed, and has a receipt"));
                 }
             }
@@ -132,23 +131,23 @@ impl Verdict {
     }
 
     /// Jobs that nobody published.
-    fn strangers(&mut self, orders: &[Order], history: &History, bucket: &Bucket<'_>) {
-        let known: BTreeSet<&str> = orders.iter().map(|order| order.id.as_str()).collect();
+    fn strangers(&mut self, wanted: &[(&str, End)], history: &History, bucket: &Bucket<'_>) {
+        let known: BTreeSet<&str> = wanted.iter().map(|(id, _)| *id).collect();
         let jobs: BTreeSet<&String> = history.jobs.keys().chain(bucket.keys.keys()).collect();
         let strangers = jobs.into_iter().filter(|job| !known.contains(job.as_str()));
         self.wrong.extend(strangers.map(|job| format!("{job}: nobody published this job")));
     }
 
     /// DEAD holds each poisoned job once, and no other.
-    fn graves(&mut self, orders: &[Order], history: &History) {
-        for order in orders {
-            let graves: Vec<_> = history.dead.iter().filter(|(job, _)| *job == order.id).collect();
-            match (order.end, graves.len()) {
+    fn graves(&mut self, wanted: &[(&str, End)], history: &History) {
+        for (id, end) in wanted {
+            let graves: Vec<_> = history.dead.iter().filter(|(job, _)| job == id).collect();
+            match (end, graves.len()) {
                 (End::Dead, 1) => {}
-                (End::Dead, 0) => self.lost.push(format!("{}: not in DEAD", order.id)),
-                (End::Dead, count) => self.doubled.push(format!("{}: {count} times in DEAD", order.id)),
+                (End::Dead, 0) => self.lost.push(format!("{id}: not in DEAD")),
+                (End::Dead, count) => self.doubled.push(format!("{id}: {count} times in DEAD")),
                 (_, 0) => {}
-                _ => self.wrong.push(format!("{}: in DEAD: {}", order.id, graves[0].1)),
+                _ => self.wrong.push(format!("{id}: in DEAD: {}", graves[0].1)),
             }
         }
     }

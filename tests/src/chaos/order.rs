@@ -30,7 +30,7 @@ pub(super) struct Order {
 
 /// How a job must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// `done`, with this many pictures.
     Pictures(usize),
     /// `failed`, and in DEAD.
