@@ -10,6 +10,7 @@ use async_nats::jetstream::message::Acker;
 use crate::fields::FieldError;
 use crate::job::JobId;
 use crate::message::{Message, header_id};
+use crate::queue::Original;
 use crate::queue::names::{self, JOB_HEADER, REPLAY_HEADER};
 use crate::wire;
 
@@ -44,12 +45,7 @@ impl Delivery {
 
     /// The job's name: its own, else the header's, else one that every redelivery finds again.
     pub fn job_id(&self, own: Option<&JobId>, stream: &str, created: i128) -> Result<JobId, (JobId, FieldError)> {
-        let derived = || JobId::of_message(stream, created, self.sequence);
-        match (own, self.header(JOB_HEADER)) {
-            (Some(own), _) => Ok(own.clone()),
-            (None, Some(header)) => header_id(header).map_err(|error| (derived(), error)),
-            (None, None) => Ok(derived()),
-        }
+        name_of(own, self.header(JOB_HEADER), || JobId::of_message(stream, created, self.sequence))
     }
 
     /// A header's value.
@@ -67,9 +63,10 @@ impl Delivery {
         names::lane(&self.message.subject)
     }
 
-    /// The message itself.
-    pub fn message(&self) -> &async_nats::Message {
-        &self.message
+    /// The message as DEAD wants it.
+    pub(crate) fn original(&self) -> Original<'_> {
+        let async_nats::Message { subject, headers, payload, .. } = &self.message;
+        Original { subject, headers: headers.as_ref(), payload }
     }
 
     /// Where its acknowledgements go.
@@ -91,5 +88,19 @@ impl Delivery {
     async fn settle(&self, kind: AckKind) -> anyhow::Result<()> {
         let sent = self.acker.double_ack_with(kind).await;
         sent.map_err(|error| anyhow!("cannot settle message {}: {error}", self.sequence))
+    }
+}
+
+/// The job's name: its own, else the header's, else the derived one; also with the error that a
+/// header of no allowed form is.
+pub(crate) fn name_of(
+    own: Option<&JobId>,
+    header: Option<&str>,
+    derived: impl Fn() -> JobId,
+) -> Result<JobId, (JobId, FieldError)> {
+    match (own, header) {
+        (Some(own), _) => Ok(own.clone()),
+        (None, Some(header)) => header_id(header).map_err(|error| (derived(), error)),
+        (None, None) => Ok(derived()),
     }
 }

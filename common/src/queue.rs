@@ -4,6 +4,7 @@ mod dead;
 mod history;
 mod link;
 pub mod names;
+pub(crate) mod pull;
 pub mod streams;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use async_nats::{Client, ConnectOptions, HeaderMap};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-pub use dead::{DeadLetter, Grave};
+pub use dead::{DeadLetter, Grave, Original};
 pub(crate) use link::Link;
 pub use link::LinkState;
 pub use names::Names;

@@ -11,27 +11,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::jetstream::consumer::{Consumer, pull};
-use futures::StreamExt;
+use async_nats::jetstream::consumer::{Consumer, pull::Config};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::config::WorkerOptions;
 use crate::delivery::Delivery;
 use crate::health::Health;
-use crate::queue::{LinkState, Queue};
+use crate::queue::{LinkState, Queue, pull};
 use crate::shutdown::Shutdown;
 use crate::stage::Stage;
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use breaker::Breaker;
 use cancel::Cancels;
-
-/// A pull ends after this long without a message. A drain waits for the running pull to end,
-/// because a message that arrives at a pull just given up would be lost for a whole ack wait.
-const PULL: Duration = Duration::from_secs(1);
-/// A pull that the server never answers (stopped, half-open link) is given up this much later.
-const PULL_SLACK: Duration = Duration::from_secs(10);
 
 /// What a worker works with.
 #[derive(Debug, Clone)]
@@ -53,7 +46,7 @@ pub(crate) struct Worker<S> {
     deps: Deps,
     name: String,
     shutdown: Shutdown,
-    consumer: Consumer<pull::Config>,
+    consumer: Consumer<Config>,
     stream: String,
     created: i128,
     ack_wait: Duration,
@@ -88,7 +81,7 @@ impl<S: Stage> Worker<S> {
         deps.queue.check(S::NAME).await?;
         let stream_name = deps.queue.stream_of(S::NAME)?;
         let stream = deps.queue.context.get_stream(&stream_name).await?;
-        let consumer: Consumer<pull::Config> = stream.get_consumer(S::NAME).await.map_err(anyhow::Error::from_boxed)?;
+        let consumer: Consumer<Config> = stream.get_consumer(S::NAME).await.map_err(anyhow::Error::from_boxed)?;
         let ack_wait = consumer.cached_info().config.ack_wait;
         let created = stream.cached_info().created.unix_timestamp_nanos();
         let name = deps.options.name.clone().unwrap_or_else(default_name);
@@ -142,20 +135,12 @@ impl<S: Stage> Worker<S> {
         Ok(taken)
     }
 
-    /// One message, or none within [`PULL`].
+    /// One message, or none within a second.
     async fn pull(&self) -> anyhow::Result<Option<Delivery>> {
-        // No idle heartbeat: with one, async-nats 0.51 loses the wake-up of a message that comes
-        // after a heartbeat. No standing pull: it takes jobs while this worker is busy.
-        let batch = self.consumer.batch().max_messages(1).expires(PULL).messages();
-        let pulled = tokio::time::timeout(PULL + PULL_SLACK, async {
-            let mut messages = batch.await.map_err(anyhow::Error::from)?;
-            messages.next().await.transpose().map_err(anyhow::Error::from_boxed)
-        });
-        match pulled.await {
-            Ok(Ok(Some(message))) => Delivery::new(message).map(Some),
-            Ok(Ok(None)) => Ok(None),
-            Ok(Err(error)) => self.pull_failed(error).await,
-            Err(_) => self.pull_failed(anyhow::anyhow!("no answer to a pull")).await,
+        match pull::one(&self.consumer).await {
+            Ok(Some(message)) => Delivery::new(message).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => self.pull_failed(error).await,
         }
     }
 
@@ -167,7 +152,7 @@ impl<S: Stage> Worker<S> {
             () = self.deps.queue.wait_connected() => {}
             () = self.shutdown.drain.cancelled() => return Ok(None),
         }
-        let checked = tokio::time::timeout(PULL_SLACK, self.deps.queue.check(S::NAME)).await;
+        let checked = tokio::time::timeout(pull::SLACK, self.deps.queue.check(S::NAME)).await;
         match checked {
             Ok(Ok(())) => self.deps.health.up("queue"),
             Ok(Err(error)) if self.deps.queue.is_connected() => {
@@ -175,7 +160,7 @@ impl<S: Stage> Worker<S> {
             }
             _ => {}
         }
-        tokio::time::sleep(PULL).await;
+        tokio::time::sleep(pull::PULL).await;
         Ok(None)
     }
 
@@ -189,7 +174,7 @@ impl<S: Stage> Worker<S> {
                 }
                 Err(failure) => {
                     self.deps.health.down("store", failure);
-                    tokio::time::sleep(PULL).await;
+                    tokio::time::sleep(pull::PULL).await;
                 }
             }
         }

@@ -84,10 +84,8 @@ impl<S: Stage> Worker<S> {
         if delivery.delivered == 1 {
             return Ok(1);
         }
-        let history = self.deps.queue.history(job).await.or_outage()?;
-        let released =
-            history.iter().filter(|event| matches!(&event.data, Event::Released { stage, .. } if stage == S::NAME));
-        Ok(delivery.delivered.saturating_sub(released.count() as u64).max(1))
+        let released = self.deps.queue.releases(job, S::NAME).await.or_outage()?;
+        Ok(delivery.delivered.saturating_sub(released).max(1))
     }
 
     /// The job, unless there is nothing left to do for it.
@@ -133,6 +131,7 @@ impl<S: Stage> Worker<S> {
             events: attempt.events.clone(),
             store: self.deps.store.clone(),
         };
+        let overweight = bounds::overweight(self.deps.options.job_memory_mib);
         let work = AssertUnwindSafe(self.stage.run(job, &context)).catch_unwind();
         tokio::pin!(work);
         let stopped = tokio::select! {
@@ -144,7 +143,7 @@ impl<S: Stage> Worker<S> {
             },
             stopped = self.reason_to_stop(attempt) => stopped,
             late = bounds::overtime(time) => Verdict::Failed(late),
-            heavy = bounds::overweight(self.deps.options.job_memory_mib) => Verdict::Failed(heavy),
+            heavy = overweight => Verdict::Failed(heavy),
             never = self.tell_progress(attempt) => match never {},
         };
         context.stop.cancel();

@@ -26,10 +26,20 @@ pub(super) async fn overtime(time: Duration) -> Failure {
     Failure::Reject(anyhow!("deadline: {time:.0?} were not enough"))
 }
 
-/// Resolves when the process holds `mib` MiB more than at the call; never without a limit, or
-/// where the system does not tell.
-pub(super) async fn overweight(mib: Option<u64>) -> Failure {
-    let (Some(limit), Some(before)) = (mib, resident_bytes()) else { return std::future::pending().await };
+/// Resolves when the process holds `mib` MiB more than now; never without a limit, or where the
+/// system does not tell.
+pub(super) fn overweight(mib: Option<u64>) -> impl Future<Output = Failure> {
+    // Read at the call, before the work begins.
+    let limit = mib.zip(resident_bytes());
+    async move {
+        match limit {
+            Some((limit, before)) => grown(limit, before).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn grown(limit: u64, before: i64) -> Failure {
     let mut look = tokio::time::interval(LOOK);
     loop {
         look.tick().await;

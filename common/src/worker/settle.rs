@@ -158,7 +158,8 @@ impl<S: Stage> Worker<S> {
             attempts: attempt.number,
             sequence: attempt.delivery.sequence,
         };
-        self.until_done(attempt, "bury the job", || self.deps.queue.bury(&grave, attempt.delivery.message())).await?;
+        let original = attempt.delivery.original();
+        self.until_done(attempt, "bury the job", || self.deps.queue.bury(&grave, &original)).await?;
         let (stage, reason, attempts) = (S::NAME.into(), reason.into(), attempt.number);
         let event = Event::Failed { stage, reason, attempts };
         self.tell_end(attempt, &event).await?;
@@ -216,4 +217,18 @@ fn outcome<M>(verdict: &Verdict<M>) -> &'static str {
 fn delay(attempt: u64) -> Duration {
     let at = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX).min(DELAYS.len() - 1);
     Duration::from_secs_f64(DELAYS[at] * rand::random_range(0.8..1.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r19_delays_grow_and_vary_by_a_fifth() {
+        for (attempt, seconds) in [(1, 1.0), (2, 5.0), (3, 30.0), (4, 120.0), (5, 120.0), (u64::MAX, 120.0)] {
+            let drawn: Vec<f64> = (0..200).map(|_| delay(attempt).as_secs_f64()).collect();
+            assert!(drawn.iter().all(|delay| (seconds * 0.8..=seconds * 1.2).contains(delay)), "{attempt}: {drawn:?}");
+            assert!(drawn.iter().any(|delay| (delay - seconds).abs() > seconds * 0.1), "{attempt}: {drawn:?}");
+        }
+    }
 }
