@@ -60,8 +60,8 @@ impl Queue {
                 Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(count),
                 Err(error) => return Err(error).with_context(|| format!("cannot read {subject} from stream {name}")),
             };
-            let event = parse(&message.payload)?.data;
-            count += u64::from(matches!(event, Event::Released { stage: at, .. } if at == stage));
+            let event = parse(&message.subject, &message.payload).map(|event| event.data);
+            count += u64::from(matches!(event, Some(Event::Released { stage: at, .. }) if at == stage));
             from = message.sequence + 1;
         }
     }
