@@ -22,27 +22,3 @@ async fn a_killed_workers_job_is_done_once_by_another() {
     assert_eq!(story.all("started")[1]["worker"], "second");
     assert_eq!(story.all("started")[1]["attempt"], 2);
 }
-
-#[tokio::test]
-async fn a_killed_server_loses_no_job() {
-    let mut stack = Stack::start();
-    let _worker = stack.worker("paint", "hand");
-    let jobs = ["a tree", "a house", "a boat"].map(|text| (Job::new("kept"), text));
-    {
-        let client = stack.client().await;
-        for (job, text) in &jobs {
-            let payload = json!({ "id": job.id, "text": text, "picture": { "steps": 30 } });
-            client.publish(job, "text", payload.to_string()).await;
-        }
-        client.follow_to(&jobs[0].0.id, "progress", "paint").await;
-    }
-    stack.stop_nats();
-    stack.start_nats();
-    let client = stack.client().await;
-    for (job, _) in &jobs {
-        client.follow(&job.id).await;
-        let story = client.whole_story(&job.id).await;
-        assert_eq!(story.finals(), ["done"], "{:#?}", story.told());
-        assert_eq!(story.all("picture").len(), 2, "{:#?}", story.told());
-    }
-}

@@ -3,9 +3,11 @@
 
 pub mod chaos;
 mod client;
+mod disk;
 mod faults;
 mod nats;
 mod objects;
+mod pages;
 mod paths;
 pub mod png;
 mod process;
@@ -16,10 +18,14 @@ mod story;
 mod wait;
 
 pub use client::{Client, Dead, Job};
+pub use disk::Disk;
 pub use faults::{Faults, Made};
 pub use nats::Nats;
 pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, sha256};
-pub use paths::{clean, clip, nats_server, picture_model, python, recording, scratch, script, shanshui, whisper};
+pub use pages::Pages;
+pub use paths::{
+    clean, clip, faketime, nats_server, picture_model, python, recording, scratch, script, shanshui, whisper,
+};
 pub use process::Process;
 pub use proxy::Proxy;
 pub use stack::{Stack, ends_well, shared};

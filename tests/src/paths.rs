@@ -47,6 +47,11 @@ pub fn nats_server() -> PathBuf {
     named("SHANSHUI_NATS_SERVER", ".cache/bin/nats-server")
 }
 
+/// A library that has a program see another time, to be loaded into it before all others.
+pub fn faketime() -> PathBuf {
+    named("SHANSHUI_FAKETIME", ".cache/bin/libfaketime.so")
+}
+
 /// A command that inherits no setting of the product.
 pub fn clean(program: &Path) -> Command {
     let mut command = Command::new(program);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::client::Client;
+use super::disk::Disk;
 use super::nats::Nats;
 use super::objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY};
 use super::paths::{clean, picture_model, scratch, shanshui, whisper};
@@ -22,6 +23,7 @@ pub struct Stack {
     objects: Objects,
     url: String,
     proxies: Option<[Proxy; 2]>,
+    disk: Option<(Disk, Option<&'static str>)>,
     folder: TempDir,
 }
 
@@ -62,7 +64,7 @@ impl Stack {
     pub(crate) fn on_queue(url: &str, settings: &[&str]) -> Self {
         let folder = scratch();
         let objects = Objects::start(&folder.path().join("s3"));
-        let stack = Self { url: url.to_owned(), nats: None, objects, proxies: None, folder };
+        let stack = Self { url: url.to_owned(), nats: None, objects, proxies: None, disk: None, folder };
         let deadline = Instant::now() + PATIENCE;
         // A cluster first has to elect its leaders.
         while !stack.run(&[&["streams", "apply"], settings].concat()).status.success() && Instant::now() < deadline {
@@ -71,11 +73,22 @@ impl Stack {
         stack.applied(settings)
     }
 
+    /// With the streams on a disk of so many MiB, of which the server may believe that it is
+    /// larger (`limit` is its `max_file_store`).
+    pub fn on_disk(mib: u32, limit: Option<&'static str>, settings: &[&str]) -> Self {
+        let folder = scratch();
+        let disk = Disk::mount(&folder.path().join("disk"), mib);
+        let nats = Nats::start_on(&disk, None, limit);
+        let objects = Objects::start(&folder.path().join("s3"));
+        let url = nats.url();
+        Self { url, nats: Some(nats), objects, proxies: None, disk: Some((disk, limit)), folder }.applied(settings)
+    }
+
     fn without_proxies() -> Self {
         let folder = scratch();
         let nats = Nats::start(&folder.path().join("nats"));
         let objects = Objects::start(&folder.path().join("s3"));
-        Self { url: nats.url(), nats: Some(nats), objects, proxies: None, folder }
+        Self { url: nats.url(), nats: Some(nats), objects, proxies: None, disk: None, folder }
     }
 
     fn applied(self, settings: &[&str]) -> Self {
@@ -150,6 +163,11 @@ impl Stack {
         &self.proxies.as_ref().expect("a stack behind proxies")[1]
     }
 
+    /// The disk of the queue.
+    pub fn disk(&self) -> &Disk {
+        &self.disk.as_ref().expect("a stack on a small disk").0
+    }
+
     /// The store.
     pub fn objects(&self) -> &Objects {
         &self.objects
@@ -160,6 +178,11 @@ impl Stack {
         self.folder.path()
     }
 
+    /// The server of the queue, while it runs.
+    pub fn nats(&self) -> &Nats {
+        self.nats.as_ref().expect("a running nats-server")
+    }
+
     /// Stops the queue; what is in it stays.
     pub fn stop_nats(&mut self) {
         self.nats = None;
@@ -168,7 +191,10 @@ impl Stack {
     /// Starts the queue again, on the same port and with what was in it.
     pub fn start_nats(&mut self) {
         let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
-        self.nats = Some(Nats::start_again(&self.folder.path().join("nats"), port));
+        self.nats = Some(match &self.disk {
+            Some((disk, limit)) => Nats::start_on(disk, Some(port), *limit),
+            None => Nats::start_again(&self.folder.path().join("nats"), port),
+        });
     }
 }
 

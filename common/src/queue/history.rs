@@ -6,12 +6,16 @@ use anyhow::Context as _;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::RawMessageErrorKind;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::Queue;
 use super::names::MESSAGE_ID;
 use crate::event::{Envelope, Event, final_id};
 use crate::job::JobId;
+
+/// An event, if this version knows it.
+type Known = Option<Envelope>;
 
 impl Queue {
     /// All events of a job from the first one; ends after the final one.
@@ -20,6 +24,7 @@ impl Queue {
         job: &JobId,
     ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Envelope>> + Send + Unpin + use<>> {
         let (_, messages) = self.events_of(job).await?;
+        let messages = messages.try_filter_map(|event| std::future::ready(Ok(event))).boxed();
         let until_end = stream::unfold(Some(messages), |messages| async move {
             let mut messages = messages?;
             let item = messages.next().await?;
@@ -32,28 +37,39 @@ impl Queue {
     /// The events of a job that are there now, oldest first.
     pub async fn history(&self, job: &JobId) -> anyhow::Result<Vec<Envelope>> {
         let (count, messages) = self.events_of(job).await?;
-        messages.take(count).try_collect().await
+        messages.take(count).try_filter_map(|event| std::future::ready(Ok(event))).try_collect().await
     }
 
     /// Whether a job has its final event, for the run after `replay` ways out of DEAD.
     pub async fn has_ended(&self, job: &JobId, replay: u32) -> anyhow::Result<bool> {
         let Some(last) = self.last(&self.names.event(job, ">")).await? else { return Ok(false) };
         let id = last.headers.get(MESSAGE_ID).map_or("", |id| id.as_str());
-        let is_final = parse(&last.payload)?.data.is_final();
+        let is_final = parse(&last.subject, &last.payload).is_some_and(|event| event.data.is_final());
         Ok(is_final && (replay == 0 || id == final_id(job, replay)))
     }
 
-    /// How many attempts of a job at a stage ended through no fault of its own.
+    /// How many attempts of a job at a stage ended through no fault of its own. Reads one message
+    /// at a time: a reader (consumer) for every redelivery would use up the server's limit of them.
     pub(crate) async fn releases(&self, job: &JobId, stage: &str) -> anyhow::Result<u64> {
-        let history = self.history(job).await?;
-        let released = |event: &&Envelope| matches!(&event.data, Event::Released { stage: at, .. } if at == stage);
-        Ok(history.iter().filter(released).count() as u64)
+        let name = self.names.stream("EVENTS");
+        let stream = self.context.get_stream_no_info(&name).await?;
+        let (subject, mut from, mut count) = (self.names.event(job, "released"), 1, 0);
+        loop {
+            let message = match stream.get_first_raw_message_by_subject(&subject, from).await {
+                Ok(message) => message,
+                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(count),
+                Err(error) => return Err(error).with_context(|| format!("cannot read {subject} from stream {name}")),
+            };
+            let event = parse(&message.payload)?.data;
+            count += u64::from(matches!(event, Event::Released { stage: at, .. } if at == stage));
+            from = message.sequence + 1;
+        }
     }
 
     /// The last event of a job: its status.
     pub async fn last_event(&self, job: &JobId) -> anyhow::Result<Option<Envelope>> {
         let last = self.last(&self.names.event(job, ">")).await?;
-        last.map(|message| parse(&message.payload)).transpose()
+        Ok(last.and_then(|message| parse(&message.subject, &message.payload)))
     }
 
     /// How often each kind of event was told, job by job.
@@ -88,11 +104,9 @@ impl Queue {
         }
     }
 
-    /// How many events there are, and a stream of them that goes on with new ones.
-    async fn events_of(
-        &self,
-        job: &JobId,
-    ) -> anyhow::Result<(usize, stream::BoxStream<'static, anyhow::Result<Envelope>>)> {
+    /// How many events there are, and a stream of them that goes on with new ones; `None` stands
+    /// for one that this version does not know.
+    async fn events_of(&self, job: &JobId) -> anyhow::Result<(usize, BoxStream<'static, anyhow::Result<Known>>)> {
         let name = self.names.stream("EVENTS");
         let events = self.context.get_stream_no_info(&name).await?;
         let consumer = events.create_consumer(OrderedConfig {
@@ -107,9 +121,9 @@ impl Queue {
         let messages = consumer.messages().await?.filter_map(move |item| {
             let item = item.map_err(anyhow::Error::from).and_then(|message| {
                 let sequence = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
-                Ok(known.insert(sequence).then(|| parse(&message.payload)))
+                Ok(known.insert(sequence).then(|| parse(&message.subject, &message.payload)))
             });
-            std::future::ready(item.transpose().map(Result::flatten))
+            std::future::ready(item.transpose())
         });
         Ok((count, messages.boxed()))
     }
@@ -119,6 +133,9 @@ fn is_end(item: &anyhow::Result<Envelope>) -> bool {
     item.as_ref().map_or(true, |envelope| envelope.data.is_final())
 }
 
-fn parse(payload: &[u8]) -> anyhow::Result<Envelope> {
-    serde_json::from_slice(payload).context("an event is not of the form that this version knows")
+/// A newer worker, or anybody else, may have said what this version does not know: that must not
+/// hold up a job.
+fn parse(subject: &str, payload: &[u8]) -> Known {
+    let parsed = serde_json::from_slice(payload);
+    parsed.inspect_err(|error| tracing::debug!(subject, %error, "an unknown event")).ok()
 }
