@@ -59,6 +59,17 @@ impl Stack {
         stack.applied(settings)
     }
 
+    /// With the streams on a disk of so many MiB, of which the server may believe that it is
+    /// larger (`limit` is its `max_file_store`).
+    pub fn on_disk(mib: u32, limit: Option<&'static str>, settings: &[&str]) -> Self {
+        let folder = scratch();
+        let disk = Disk::mount(&folder.path().join("disk"), mib);
+        let nats = Nats::start_on(&disk, None, limit);
+        let objects = Objects::start(&folder.path().join("s3"));
+        let url = nats.url();
+        Self { url, nats: Some(nats), objects, proxies: None, disk: Some((disk, limit)), folder }.applied(settings)
+    }
+
     /// With a queue that others run, whether it is ready yet or not; its addresses are separated by
     /// commas.
     pub(crate) fn on_queue(url: &str, settings: &[&str]) -> Self {
@@ -71,17 +82,6 @@ impl Stack {
             std::thread::sleep(Duration::from_millis(500));
         }
         stack.applied(settings)
-    }
-
-    /// With the streams on a disk of so many MiB, of which the server may believe that it is
-    /// larger (`limit` is its `max_file_store`).
-    pub fn on_disk(mib: u32, limit: Option<&'static str>, settings: &[&str]) -> Self {
-        let folder = scratch();
-        let disk = Disk::mount(&folder.path().join("disk"), mib);
-        let nats = Nats::start_on(&disk, None, limit);
-        let objects = Objects::start(&folder.path().join("s3"));
-        let url = nats.url();
-        Self { url, nats: Some(nats), objects, proxies: None, disk: Some((disk, limit)), folder }.applied(settings)
     }
 
     fn without_proxies() -> Self {

@@ -82,7 +82,10 @@ async fn r09_a_worker_on_wrong_streams_names_the_field() {
 }
 
 /// The fields that no worker can work without, and how each is made wrong.
-fn wrong() -> [(&'static str, fn(&mut Config)); 3] {
+/// Makes one field of a stream wrong.
+type Spoil = fn(&mut Config);
+
+fn wrong() -> [(&'static str, Spoil); 3] {
     [
         ("retention", |config| config.retention = RetentionPolicy::Limits),
         ("discard", |config| config.discard = DiscardPolicy::Old),
