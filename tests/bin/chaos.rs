@@ -29,6 +29,10 @@ struct Arguments {
     /// default is 30
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..))]
     ack_wait: u64,
+    /// Deliveries of one message until JetStream gives it up and the reconciler must queue it again;
+    /// the product's own default is 100
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(2..))]
+    max_deliver: u64,
     /// File for the report, besides standard output
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -44,18 +48,19 @@ impl Arguments {
             (Trial::LeaderKilled, self.cluster_jobs, "r34"),
             (Trial::ReplicaCutOff, self.cluster_jobs, "r35"),
         ];
-        let (workers, ack_wait) = (usize::from(self.workers), self.ack_wait);
+        let (workers, ack_wait, max_deliver) = (usize::from(self.workers), self.ack_wait, self.max_deliver);
         let plan = |(trial, jobs, name): (Trial, usize, &str)| {
             let keep = self.keep.join(format!("{seed}-{name}"));
-            Plan { seed, jobs, workers, ack_wait, trial, keep }
+            Plan { seed, jobs, workers, ack_wait, max_deliver, trial, keep }
         };
         trials.into_iter().filter(|(_, jobs, _)| *jobs > 0).map(plan).collect()
     }
 
     fn command(&self, seed: u64) -> String {
-        let Self { jobs, cluster_jobs, workers, ack_wait, .. } = self;
+        let Self { jobs, cluster_jobs, workers, ack_wait, max_deliver, .. } = self;
         format!(
-            "./dev chaos --jobs {jobs} --cluster-jobs {cluster_jobs} --workers {workers} --ack-wait {ack_wait} --seed {seed}"
+            "./dev chaos --jobs {jobs} --cluster-jobs {cluster_jobs} --workers {workers} --ack-wait {ack_wait} \
+             --max-deliver {max_deliver} --seed {seed}"
         )
     }
 }

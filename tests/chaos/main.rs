@@ -12,7 +12,7 @@ fn g1_sixty_jobs_survive_whatever_is_killed_stopped_slowed_or_cut() {
     let seed = given.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let folder = scratch();
     let keep = folder.path().to_owned();
-    let plan = Plan { seed, jobs: 60, workers: 2, ack_wait: 5, trial: Trial::Storm, keep };
+    let plan = Plan { seed, jobs: 60, workers: 2, ack_wait: 5, max_deliver: 4, trial: Trial::Storm, keep };
     let outcome = run(&plan, &|line| eprintln!("{line}"));
     let faults = outcome.faults();
     let kept = if faults.is_empty() { None } else { Some(folder.keep()) };

@@ -41,8 +41,15 @@ pub struct Outcome {
     seconds: f64,
     published: Published,
     verdict: Verdict,
+    audit: Audit,
     measures: Measures,
     log: Log,
+}
+
+/// What the product's own audit says of it.
+struct Audit {
+    accepted: u64,
+    doubts: Vec<String>,
 }
 
 /// What the parts of a trial know of each other.
@@ -61,12 +68,30 @@ impl Outcome {
     pub fn faults(&self) -> Vec<String> {
         let slow = self.plan.trial == Trial::LeaderKilled && self.published.gap > GAP;
         let slow = slow.then(|| format!("slow: {:.1?} between two PubAcks, allowed are {GAP:?}", self.published.gap));
-        self.verdict.faults().into_iter().chain(self.log.faults.iter().cloned()).chain(slow).collect()
+        let doubts = self.audit.doubts.iter().map(|doubt| format!("shanshui audit: {doubt}"));
+        let faults = self.verdict.faults().into_iter().chain(self.log.faults.iter().cloned());
+        faults.chain(slow).chain(doubts).collect()
     }
 
     /// What was broken at least once.
     pub fn broken(&self) -> Vec<&'static str> {
         self.log.counts().into_keys().collect()
+    }
+}
+
+impl Audit {
+    /// Has every object read; all jobs must be known, and none on its way any more.
+    fn of(stack: &Stack, jobs: usize) -> Self {
+        let output = stack.run(&["audit", "--objects", "--json"]);
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let mut doubts: Vec<_> = said["doubts"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+        let accepted = said["accepted"].as_u64().unwrap_or_default();
+        let whole = output.status.success() && accepted == jobs as u64 && said["in_flight"] == 0;
+        if doubts.is_empty() && !whole {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            doubts.push(format!("{}: {said} for {jobs} jobs: {errors}", output.status));
+        }
+        Self { accepted, doubts }
     }
 }
 
@@ -81,7 +106,7 @@ pub fn run(plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Outcome {
     let (proxied, direct) = (world.stack.proxied_url(), world.stack.url().to_owned());
     let store = world.stack.objects().client();
     runtime.block_on(order::upload(&store));
-    let (published, (_world, log)) = thread::scope(|scope| {
+    let (published, (world, log)) = thread::scope(|scope| {
         let storm = scope.spawn(|| storm::blow(world, plan, &board));
         let published = runtime.block_on(async {
             let publishing = publisher::publish(&proxied, &orders, plan.pace(), &board);
@@ -96,7 +121,8 @@ pub fn run(plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Outcome {
     let verdict = runtime.block_on(check::check(&wanted, &history, &store));
     history.keep(&plan.keep.join("events.jsonl"));
     let measures = Measures::of(&history, &log);
-    Outcome { plan: plan.clone(), seconds: began.elapsed().as_secs_f64(), published, verdict, measures, log }
+    let audit = Audit::of(&world.stack, orders.len());
+    Outcome { plan: plan.clone(), seconds: began.elapsed().as_secs_f64(), published, verdict, audit, measures, log }
 }
 
 /// What is lost, doubled or wrong in a stack, of which every job is given with its right end.

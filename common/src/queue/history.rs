@@ -6,12 +6,13 @@ use anyhow::Context as _;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::RawMessageErrorKind;
+use futures::future::try_join_all;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::Queue;
 use super::names::MESSAGE_ID;
-use crate::event::{Envelope, Event, final_id};
+use crate::event::{Envelope, Event, FINAL_KINDS, final_id};
 use crate::job::JobId;
 
 /// An event, if this version knows it.
@@ -42,10 +43,9 @@ impl Queue {
 
     /// Whether a job has its final event, for the run after `replay` ways out of DEAD.
     pub async fn has_ended(&self, job: &JobId, replay: u32) -> anyhow::Result<bool> {
-        let Some(last) = self.last(&self.names.event(job, ">")).await? else { return Ok(false) };
+        let Some(last) = self.last_final(job).await? else { return Ok(false) };
         let id = last.headers.get(MESSAGE_ID).map_or("", |id| id.as_str());
-        let is_final = parse(&last.subject, &last.payload).is_some_and(|event| event.data.is_final());
-        Ok(is_final && (replay == 0 || id == final_id(job, replay)))
+        Ok(replay == 0 || id == final_id(job, replay))
     }
 
     /// How many attempts of a job at a stage ended through no fault of its own. Reads one message
@@ -66,9 +66,9 @@ impl Queue {
         }
     }
 
-    /// The last event of a job: its status.
-    pub async fn last_event(&self, job: &JobId) -> anyhow::Result<Option<Envelope>> {
-        let last = self.last(&self.names.event(job, ">")).await?;
+    /// The final event of a job, of its last run if it has several.
+    pub async fn ending(&self, job: &JobId) -> anyhow::Result<Option<Envelope>> {
+        let last = self.last_final(job).await?;
         Ok(last.and_then(|message| parse(&message.subject, &message.payload)))
     }
 
@@ -92,6 +92,14 @@ impl Queue {
     /// Whether somebody has taken the job back.
     pub async fn is_canceled(&self, job: &JobId) -> anyhow::Result<bool> {
         Ok(self.last(&self.names.cancel(job.as_str())).await?.is_some())
+    }
+
+    /// Asks for each kind: the last event of all may be a word after the end, from a worker that
+    /// was stopped or cut off meanwhile.
+    async fn last_final(&self, job: &JobId) -> anyhow::Result<Option<StreamMessage>> {
+        let subjects = FINAL_KINDS.map(|kind| self.names.event(job, kind));
+        let found = try_join_all(subjects.iter().map(|subject| self.last(subject))).await?;
+        Ok(found.into_iter().flatten().max_by_key(|message| message.sequence))
     }
 
     async fn last(&self, subject: &str) -> anyhow::Result<Option<StreamMessage>> {

@@ -1,4 +1,4 @@
-//! The workers: killed, asked to leave, put to sleep, and started again as an orchestrator would.
+//! The workers and the reconciler: killed, asked to leave, put to sleep, and started again as an orchestrator would.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,6 +12,9 @@ use crate::stack::Stack;
 
 /// Attempts of a job: each kill is one.
 const ATTEMPTS: &str = "100";
+const RECONCILE: &str = "reconcile";
+/// Seconds from one audit of the reconciler to the next.
+const AUDIT: &str = "10";
 /// Seconds that running work may go on after SIGTERM.
 const DRAIN: u64 = 20;
 /// A worker that drains must have gone after this long: it may have been asleep, and must wait for
@@ -51,14 +54,17 @@ struct Seat {
 impl Crew {
     pub(super) fn start(stack: &Stack, plan: &Plan) -> Self {
         std::fs::create_dir_all(&plan.keep).expect("a folder for what is said");
-        let seats =
-            ["transcribe", "paint"].into_iter().flat_map(|stage| (0..plan.workers).map(move |place| (stage, place)));
+        let workers = ["transcribe", "paint"].into_iter();
+        let workers = workers.flat_map(|stage| (0..plan.workers).map(move |place| (stage, place)));
+        // The reconciler has the last seat.
+        let seats = workers.chain([(RECONCILE, 0)]);
         let seats = seats.map(|(stage, place)| Seat::start(stack, stage, place)).collect();
         Self { seats, leaving: Vec::new(), keep: plan.keep.clone(), exits: Exits::default() }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.seats.len()
+    /// Seats of workers; the reconciler's is the next one.
+    pub(super) fn workers(&self) -> usize {
+        self.seats.len() - 1
     }
 
     /// Kills a worker with SIGKILL and starts another one in its place; says whom.
@@ -171,7 +177,7 @@ fn worker(stack: &Stack, stage: &str, name: &str) -> Process {
         command.env("SHANSHUI_WHISPER", whisper("tiny.en"));
     }
     command.env("SHANSHUI_ATTEMPTS", ATTEMPTS).env("SHANSHUI_DRAIN_SECONDS", DRAIN.to_string());
-    command.env("NO_COLOR", "1");
+    command.env("SHANSHUI_AUDIT_SECONDS", AUDIT).env("NO_COLOR", "1");
     Process::spawn(name, &mut command)
 }
 

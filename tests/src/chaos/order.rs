@@ -69,8 +69,7 @@ fn order(plan: &Plan, number: usize, random: &mut StdRng) -> Order {
     let id = format!("chaos-{:x}-{number}", plan.seed);
     let lot = if plan.trial == Trial::Storm { random.random_range(0..100) } else { 99 };
     match lot {
-        // Every sort of poison comes, however few jobs there are.
-        0..4 => poison(id, number, random),
+        0..4 => poison(id, random),
         4..8 => raw(id, recording("silence.wav"), End::NoSpeech),
         8..12 => {
             let pictures = random.random_range(1..=2);
@@ -110,9 +109,9 @@ fn spoken(id: &str, pictures: usize, random: &mut StdRng) -> Value {
 }
 
 /// A job that no attempt can help; half of the sorts are found out only by the second stage.
-fn poison(id: String, number: usize, random: &mut StdRng) -> Order {
+fn poison(id: String, random: &mut StdRng) -> Order {
     let mut job = spoken(&id, 1, random);
-    let (field, value) = match number % 7 {
+    let (field, value) = match random.random_range(0..7) {
         0 => return raw(id, b"{ \"audio\": ".to_vec(), End::Dead),
         1 => return raw(id, b"no recording at all".to_vec(), End::Dead),
         2 => ("language", json!("klingon")),

@@ -20,6 +20,8 @@ pub struct Plan {
     pub workers: usize,
     /// Seconds after which an unacknowledged delivery goes to another worker.
     pub ack_wait: u64,
+    /// Deliveries of one message; then the reconciler queues it again.
+    pub max_deliver: u64,
     /// What is broken.
     pub trial: Trial,
     /// A folder for what the workers and the events said.

@@ -84,13 +84,16 @@ impl Outcome {
         let mut facts = vec![
             row("seed", plan.seed),
             row("minutes", format!("{:.1}", self.seconds / 60.0)),
-            row("workers", format!("{0} transcribe and {0} paint, ack wait {1} s", plan.workers, plan.ack_wait)),
+            row("workers", format!("{0} transcribe, {0} paint; 1 reconciler", plan.workers)),
+            row("ack wait, deliveries of a message", format!("{} s, {}", plan.ack_wait, plan.max_deliver)),
             row("jobs accepted (PubAck received)", published.accepted),
             row("**lost**", format!("**{}**", verdict.lost.len())),
             row("**doubled** (ends, pictures, objects, graves)", format!("**{}**", verdict.doubled.len())),
             row("another end than the job must come to", verdict.wrong.len()),
             row("pictures in the bucket, each with the hash of its receipt", verdict.pictures),
         ];
+        let audit = format!("{} accepted, {} in doubt", self.audit.accepted, self.audit.doubts.len());
+        facts.push(row("what `shanshui audit --objects` says of it", audit));
         for (stage, executions) in &self.measures.executions {
             let (mean, most) = (executions.mean, executions.most);
             let said = format!("mean {mean:.2}, most {most} ({} jobs)", executions.jobs);

@@ -20,7 +20,7 @@ pub(super) const LEADER_CUT: &str = "leader of AUDIO cut off from both others (h
 
 impl Storm {
     pub(super) fn kill_worker(&mut self, random: &mut StdRng) {
-        let seat = random.random_range(0..self.crew.len());
+        let seat = random.random_range(0..self.crew.workers());
         let at = now();
         let whom = self.crew.kill(&self.world.stack, seat);
         let blow = self.struck(WORKER_KILLED, Some(whom));
@@ -28,16 +28,23 @@ impl Storm {
     }
 
     pub(super) fn disturb_worker(&mut self, random: &mut StdRng) {
-        let seat = random.random_range(0..self.crew.len());
-        if random.random_bool(0.6) {
-            self.struck("worker told to leave (SIGTERM)", None);
-            self.crew.ask_to_leave(&self.world.stack, seat);
-        } else {
-            // Longer than the lease: it wakes as one of two that believe to have the job.
-            let seconds = self.ack_wait as f64 + random.random_range(1.0..4.0);
-            self.struck("worker frozen past its lease (SIGSTOP)", None);
-            self.crew.freeze(seat);
-            self.later(seconds, |storm| storm.crew.thaw());
+        let (lot, seat) = (random.random_range(0..10), random.random_range(0..self.crew.workers()));
+        match lot {
+            0 => {
+                self.struck("reconciler killed (SIGKILL)", None);
+                self.crew.kill(&self.world.stack, self.crew.workers());
+            }
+            1..6 => {
+                self.struck("worker told to leave (SIGTERM)", None);
+                self.crew.ask_to_leave(&self.world.stack, seat);
+            }
+            _ => {
+                // Longer than the lease: it wakes as one of two that believe to have the job.
+                let seconds = self.ack_wait as f64 + random.random_range(1.0..4.0);
+                self.struck("worker frozen past its lease (SIGSTOP)", None);
+                self.crew.freeze(seat);
+                self.later(seconds, |storm| storm.crew.thaw());
+            }
         }
     }
 

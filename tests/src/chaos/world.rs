@@ -4,9 +4,6 @@ use super::cluster::Cluster;
 use super::plan::{Plan, Trial};
 use crate::stack::Stack;
 
-/// Deliveries of one message: a storm takes many away.
-const MAX_DELIVER: &str = "10000";
-
 /// Servers without workers.
 pub(super) struct World {
     pub(super) stack: Stack,
@@ -15,8 +12,8 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn start(plan: &Plan) -> Self {
-        let ack_wait = plan.ack_wait.to_string();
-        let settings = ["--ack-wait-seconds", &ack_wait, "--max-deliver", MAX_DELIVER];
+        let (ack_wait, max_deliver) = (plan.ack_wait.to_string(), plan.max_deliver.to_string());
+        let settings = ["--ack-wait-seconds", &ack_wait, "--max-deliver", &max_deliver];
         if plan.trial == Trial::Storm {
             return Self { stack: Stack::behind_proxies(&settings), cluster: None };
         }
