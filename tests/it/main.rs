@@ -12,3 +12,4 @@ mod sharing;
 mod speech;
 mod start;
 mod text;
+mod zombie;

@@ -1,6 +1,7 @@
 //! Servers, workers and clients for the tests; everything ends with its value. Nothing of the
 //! product's own code: it is met as a program, as subjects and as objects.
 
+pub mod chaos;
 mod client;
 mod disk;
 mod faults;

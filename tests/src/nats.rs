@@ -31,13 +31,22 @@ impl Nats {
         Self::run(disk.inside(&nats_server()), disk.place(), port, &limit)
     }
 
-    fn run(mut server: Command, store: &Path, port: Option<u16>, more: &str) -> Self {
-        std::fs::create_dir_all(store).expect("a folder for the streams");
+    fn run(server: Command, store: &Path, port: Option<u16>, more: &str) -> Self {
         let listen = port.map_or("-1".to_owned(), |port| port.to_string());
         let text = format!(
             "listen: \"127.0.0.1:{listen}\"\njetstream {{ store_dir: \"{}\", sync_interval: always{more} }}\n",
             store.display()
         );
+        Self::configured(server, store, &text)
+    }
+
+    /// A server with this configuration, which must be for `store`.
+    pub(crate) fn with_config(store: &Path, text: &str) -> Self {
+        Self::configured(Command::new(nats_server()), store, text)
+    }
+
+    fn configured(mut server: Command, store: &Path, text: &str) -> Self {
+        std::fs::create_dir_all(store).expect("a folder for the streams");
         let config = store.with_extension("conf");
         std::fs::write(&config, text).expect("a config file");
         let process = Process::spawn("nats-server", server.arg("--config").arg(&config));

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -67,6 +68,20 @@ impl Stack {
         let objects = Objects::start(&folder.path().join("s3"));
         let url = nats.url();
         Self { url, nats: Some(nats), objects, proxies: None, disk: Some((disk, limit)), folder }.applied(settings)
+    }
+
+    /// With a queue that others run, whether it is ready yet or not; its addresses are separated by
+    /// commas.
+    pub(crate) fn on_queue(url: &str, settings: &[&str]) -> Self {
+        let folder = scratch();
+        let objects = Objects::start(&folder.path().join("s3"));
+        let stack = Self { url: url.to_owned(), nats: None, objects, proxies: None, disk: None, folder };
+        let deadline = Instant::now() + PATIENCE;
+        // A cluster first has to elect its leaders.
+        while !stack.run(&[&["streams", "apply"], settings].concat()).status.success() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        stack.applied(settings)
     }
 
     fn without_proxies() -> Self {

@@ -48,11 +48,22 @@ impl Queue {
         Ok(is_final && (replay == 0 || id == final_id(job, replay)))
     }
 
-    /// How many attempts of a job at a stage ended through no fault of its own.
+    /// How many attempts of a job at a stage ended through no fault of its own. Reads one message
+    /// at a time: a reader (consumer) for every redelivery would use up the server's limit of them.
     pub(crate) async fn releases(&self, job: &JobId, stage: &str) -> anyhow::Result<u64> {
-        let history = self.history(job).await?;
-        let released = |event: &&Envelope| matches!(&event.data, Event::Released { stage: at, .. } if at == stage);
-        Ok(history.iter().filter(released).count() as u64)
+        let name = self.names.stream("EVENTS");
+        let stream = self.context.get_stream_no_info(&name).await?;
+        let (subject, mut from, mut count) = (self.names.event(job, "released"), 1, 0);
+        loop {
+            let message = match stream.get_first_raw_message_by_subject(&subject, from).await {
+                Ok(message) => message,
+                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(count),
+                Err(error) => return Err(error).with_context(|| format!("cannot read {subject} from stream {name}")),
+            };
+            let event = parse(&message.subject, &message.payload).map(|event| event.data);
+            count += u64::from(matches!(event, Some(Event::Released { stage: at, .. }) if at == stage));
+            from = message.sequence + 1;
+        }
     }
 
     /// The last event of a job: its status.

@@ -101,7 +101,10 @@ async fn r09_a_stream_that_is_made_wrong_under_a_running_worker_is_named_until_i
 }
 
 /// The fields that no worker can work without, and how each is made wrong.
-fn wrong() -> [(&'static str, fn(&mut Config)); 3] {
+/// Makes one field of a stream wrong.
+type Spoil = fn(&mut Config);
+
+fn wrong() -> [(&'static str, Spoil); 3] {
     [
         ("retention", |config| config.retention = RetentionPolicy::Limits),
         ("discard", |config| config.discard = DiscardPolicy::Old),
