@@ -35,6 +35,7 @@ async fn r08_a_deleted_consumer_ends_a_busy_worker_after_its_job() {
     connect(&stack).await.delete_consumer_from_stream("paint", "TEXT").await.expect("a consumer to delete");
     assert_eq!(client.follow(&job.id).await.finals(), ["done"]);
     ends_and_names(&worker, "consumer paint on TEXT is missing");
+    assert!(worker.process.log().contains("job settled"), "{}", worker.process.log());
 }
 
 #[tokio::test]
