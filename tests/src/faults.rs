@@ -30,6 +30,7 @@ struct State {
     share: f64,
     statuses: Vec<u16>,
     delay: Duration,
+    overwrites: bool,
     /// PUTs whose answer is still to be lost.
     lose: u32,
     seen: BTreeMap<(String, String), u32>,
@@ -54,6 +55,7 @@ impl Faults {
             share: 0.0,
             statuses: vec![500],
             delay: Duration::ZERO,
+            overwrites: false,
             lose: 0,
             seen: BTreeMap::new(),
             made: Made::default(),
@@ -92,6 +94,15 @@ impl Faults {
     /// Every answer comes this much later.
     pub fn slow(&self, delay: Duration) {
         self.lock().delay = delay;
+    }
+
+    /// Ignores `If-None-Match`, as some stores do: a PUT replaces what is there.
+    pub fn overwrite(&self, overwrites: bool) {
+        self.lock().overwrites = overwrites;
+    }
+
+    pub(crate) fn overwrites(&self) -> bool {
+        self.lock().overwrites
     }
 
     /// Carries out the next `count` PUTs and cuts the connection instead of answering.

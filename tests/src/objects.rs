@@ -41,7 +41,7 @@ impl Objects {
         let address = listener.local_addr().expect("a bound port");
         let (stop, stopped) = oneshot::channel();
         let faults = Faults::new();
-        let serving = Serving::new(builder.build(), faults.clone());
+        let serving = Serving::new(builder.build(), faults.clone(), &folder.join(BUCKET));
         // A runtime of its own, for tests that share the server each have another one.
         thread::spawn(move || serving.run(listener, stopped));
         Self { address, folder: folder.join(BUCKET), faults, _stop: stop }

@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::Body;
@@ -28,6 +29,7 @@ type Answer = Result<Response<Body>, Failure>;
 pub(crate) struct Serving {
     service: S3Service,
     faults: Faults,
+    bucket: Arc<Path>,
     /// The folder store looks for an object first and writes it later, and its metadata after
     /// that; an object store does all of it at once.
     whole: Arc<RwLock<()>>,
@@ -40,8 +42,9 @@ struct Errand {
 }
 
 impl Serving {
-    pub(crate) fn new(service: S3Service, faults: Faults) -> Self {
-        Self { service, faults, whole: Arc::default() }
+    /// `bucket` is the folder of the objects.
+    pub(crate) fn new(service: S3Service, faults: Faults, bucket: &Path) -> Self {
+        Self { service, faults, bucket: bucket.into(), whole: Arc::default() }
     }
 
     /// Serves until `stopped` is dropped.
@@ -91,9 +94,7 @@ impl Serving {
     }
 
     async fn answer(self, request: Request<Incoming>, errands: mpsc::UnboundedSender<Errand>) -> Answer {
-        let path = request.uri().path().trim_start_matches('/');
-        let key = path.strip_prefix(BUCKET).unwrap_or(path).trim_start_matches('/');
-        let fate = self.faults.decide(request.method().as_str(), key);
+        let fate = self.faults.decide(request.method().as_str(), key(request.uri()));
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         if let Fate::Failed(status) = fate {
@@ -129,9 +130,19 @@ impl Serving {
             Ok(self.service.call(request).await?)
         } else {
             let _alone = self.whole.write().await;
+            if *request.method() == Method::PUT && self.faults.overwrites() {
+                // The first write of a key has nothing to remove.
+                let _ = std::fs::remove_file(self.bucket.join(key(request.uri())));
+            }
             Ok(self.service.call(request).await?)
         }
     }
+}
+
+/// The key of an object in a path that begins with the bucket.
+fn key(uri: &Uri) -> &str {
+    let path = uri.path().trim_start_matches('/');
+    path.strip_prefix(BUCKET).unwrap_or(path).trim_start_matches('/')
 }
 
 /// Clients look for the port that they know; for a moment another socket may have it.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use shanshui_tests::{BUCKET, Client, Job, Stack, Story, recording, sha256};
+use shanshui_tests::{BUCKET, Client, Job, PATIENCE, Stack, Story, recording, sha256};
 
 use super::{Worker, painting, small};
 
@@ -100,7 +100,7 @@ async fn given_up(hold: impl Fn(&Stack, bool)) {
         command.env("SHANSHUI_S3_ATTEMPT_SECONDS", "3").env("SHANSHUI_S3_OPERATION_SECONDS", "5");
         Worker::spawn(name, command)
     });
-    workers.iter().for_each(|worker| drop(worker.process.says("taking jobs", shanshui_tests::PATIENCE)));
+    workers.iter().for_each(|worker| drop(worker.process.says("taking jobs", PATIENCE)));
     let (client, job) = (stack.client().await, Job::new("held"));
     client.publish(&job, "text", painting(&job, 60)).await;
     client.follow_to(&job.id, "progress", "paint").await;
@@ -142,4 +142,28 @@ async fn r25_a_store_that_lets_nobody_in_any_more_is_named_and_no_job_is_buried(
     stack.objects().faults().fail(0.0, &[403], 0);
     done_uncounted(&client, &job).await;
     worker.pages.ready().await;
+}
+
+#[tokio::test]
+async fn r26_on_a_store_that_overwrites_a_worker_that_wakes_up_too_late_changes_nothing() {
+    let stack = Stack::start_with(&["--ack-wait-seconds", "2"]);
+    stack.objects().faults().overwrite(true);
+    let (client, first, job) = (stack.client().await, Worker::start(&stack, "paint", "first"), Job::new("late"));
+    assert!(first.process.log().contains("ignores If-None-Match"), "{}", first.process.log());
+    client.publish(&job, "text", painting(&job, 150)).await;
+    client.follow_to(&job.id, "progress", "paint").await;
+    first.process.signal("STOP");
+    let _second = Worker::start(&stack, "paint", "second");
+    client.follow(&job.id).await;
+    let key = format!("jobs/{}/0.png", job.id);
+    let picture = async || {
+        let file = stack.objects().file(&key).metadata().expect("a file behind the object");
+        (client.object(&key).await, file.modified().expect("a time"))
+    };
+    let before = picture().await;
+    first.process.signal("CONT");
+    first.process.says("job settled", PATIENCE);
+    assert_eq!(picture().await, before);
+    let story = client.whole_story(&job.id).await;
+    assert_eq!((story.finals(), story.all("picture").len()), (vec!["done"], 1), "{:#?}", story.told());
 }

@@ -35,6 +35,7 @@ async fn r08_a_deleted_consumer_ends_a_busy_worker_after_its_job() {
     connect(&stack).await.delete_consumer_from_stream("paint", "TEXT").await.expect("a consumer to delete");
     assert_eq!(client.follow(&job.id).await.finals(), ["done"]);
     ends_and_names(&worker, "consumer paint on TEXT is missing");
+    assert!(worker.process.log().contains("job settled"), "{}", worker.process.log());
 }
 
 #[tokio::test]
@@ -79,6 +80,25 @@ async fn r09_a_worker_on_wrong_streams_names_the_field() {
     }
     queue.delete_consumer_from_stream("paint", "TEXT").await.expect("a consumer to delete");
     refuses(small(&stack, "paint", "hand"), &["consumer paint on TEXT is missing", "shanshui streams apply"]);
+}
+
+#[tokio::test]
+async fn r09_a_stream_that_is_made_wrong_under_a_running_worker_is_named_until_it_is_right() {
+    let stack = Stack::start();
+    let (worker, queue) = (Worker::start(&stack, "paint", "hand"), connect(&stack).await);
+    let stream = queue.get_stream("TEXT").await.expect("a stream");
+    let right = stream.cached_info().config.clone();
+    let wrong = Config { discard: DiscardPolicy::Old, ..right.clone() };
+    let began = Instant::now();
+    queue.update_stream(wrong).await.expect("a stream to change");
+    worker.pages.unready("stream TEXT: discard").await;
+    assert!(began.elapsed() <= NOTICED, "named after {:?}", began.elapsed());
+    assert!(worker.process.log().contains("stream TEXT: discard"), "{}", worker.process.log());
+    queue.update_stream(right).await.expect("a stream to change");
+    worker.pages.ready().await;
+    queue.delete_stream("DEAD").await.expect("a stream to delete");
+    worker.pages.unready("stream DEAD is missing").await;
+    assert!(worker.process.is_running(), "{}", worker.process.log());
 }
 
 /// The fields that no worker can work without, and how each is made wrong.
