@@ -7,6 +7,7 @@ mod command_line;
 mod crash;
 mod forms;
 mod python;
+mod security;
 mod sharing;
 mod speech;
 mod start;

@@ -19,6 +19,11 @@ impl SettingsFile {
     /// Reads `path`; an error names the file and the line.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads the text of a file; an error names `path` and the line.
+    pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<Self> {
         let table: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
         let mut values = BTreeMap::new();
         flatten("", table, &mut values).with_context(|| path.display().to_string())?;
