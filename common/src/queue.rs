@@ -23,6 +23,8 @@ use crate::wire;
 
 /// A half-open link is seen after about three of these.
 const PING: Duration = Duration::from_secs(10);
+/// Before the second try to connect; doubles up to 4 s.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Room for headers when a payload is compared with the server's limit, in bytes.
 const HEADER_ROOM: usize = 8 * 1024;
 
@@ -162,7 +164,14 @@ fn secure(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions 
     if let Some(inbox) = &options.inbox {
         connect = connect.custom_inbox_prefix(inbox.clone());
     }
-    connect
+    connect.reconnect_delay_callback(pause)
+}
+
+/// Between two tries to connect: the client's own schedule knocks ten times in the first second,
+/// also where a password is refused.
+fn pause(attempt: usize) -> Duration {
+    let doubled = u32::try_from(attempt.saturating_sub(2)).unwrap_or(u32::MAX).min(4);
+    if attempt <= 1 { Duration::ZERO } else { FIRST_PAUSE * 2_u32.pow(doubled) }
 }
 
 /// A refused permission comes only as an event; the call itself would just time out.

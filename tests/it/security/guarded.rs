@@ -96,6 +96,7 @@ impl Guarded {
 
 /// A file of deploy/.
 pub(crate) fn deploy(name: &str) -> PathBuf {
+    // An absolute name stays what it is.
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
 }
 

@@ -32,7 +32,10 @@ const PUBLISH: [(&str, &[&str]); 45] = [
     ("$JS.API.CONSUMER.CREATE.AUDIO.transcribe", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.TEXT.paint", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.DEAD.reader", &["admin", "reconcile"]),
-    ("$JS.API.CONSUMER.CREATE.EVENTS.reader.shanshui.events.job.>", &["submit", "transcribe", "paint", "reconcile", "watch"]),
+    (
+        "$JS.API.CONSUMER.CREATE.EVENTS.reader.shanshui.events.job.>",
+        &["submit", "transcribe", "paint", "reconcile", "watch"],
+    ),
     ("$JS.API.CONSUMER.CREATE.EVENTS.reader.shanshui.cancel.*", &["reconcile"]),
     ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile"]),
     ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "reconcile"]),

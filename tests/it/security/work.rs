@@ -18,7 +18,8 @@ async fn s15_a_whole_job_passes_through_workers_with_least_rights() {
     let spoken: Value = serde_json::from_str(&spoken).expect("JSON");
     assert_eq!((&spoken["state"], spoken["pictures"].as_array().map(Vec::len)), (&"done".into(), Some(1)));
     guarded.does("submit", &[&["draw", "a boat"], &wishes[..]].concat());
-    let shown: Value = serde_json::from_str(&guarded.does("watch", &["jobs", "show", "spoken", "--json"])).expect("JSON");
+    let shown: Value =
+        serde_json::from_str(&guarded.does("watch", &["jobs", "show", "spoken", "--json"])).expect("JSON");
     assert_eq!(shown["state"], "done");
 
     // A job that nobody can read is buried, looked at and sent back.
