@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
+use async_nats::Subject;
 use async_nats::jetstream::AckKind;
 use async_nats::jetstream::message::Acker;
 
 use crate::fields::FieldError;
 use crate::job::JobId;
 use crate::message::{Message, header_id};
+use crate::queue::Original;
 use crate::queue::names::{self, JOB_HEADER, REPLAY_HEADER};
 use crate::wire;
 
@@ -16,6 +18,7 @@ use crate::wire;
 pub struct Delivery {
     message: async_nats::Message,
     acker: Acker,
+    reply: Subject,
     /// Place in the stream.
     pub sequence: u64,
     /// How often it was handed out, this time included.
@@ -30,8 +33,9 @@ impl Delivery {
         let info = message.info().map_err(anyhow::Error::from_boxed)?;
         let (sequence, delivered) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
         let waited = (time::OffsetDateTime::now_utc() - info.published).as_seconds_f64().max(0.0);
+        let reply = message.reply.clone().context("a message without a reply subject is no delivery")?;
         let (message, acker) = message.split();
-        Ok(Self { message, acker, sequence, delivered, waited })
+        Ok(Self { message, acker, reply, sequence, delivered, waited })
     }
 
     /// The job in it.
@@ -41,12 +45,7 @@ impl Delivery {
 
     /// The job's name: its own, else the header's, else one that every redelivery finds again.
     pub fn job_id(&self, own: Option<&JobId>, stream: &str, created: i128) -> Result<JobId, (JobId, FieldError)> {
-        let derived = || JobId::of_message(stream, created, self.sequence);
-        match (own, self.header(JOB_HEADER)) {
-            (Some(own), _) => Ok(own.clone()),
-            (None, Some(header)) => header_id(header).map_err(|error| (derived(), error)),
-            (None, None) => Ok(derived()),
-        }
+        name_of(own, self.header(JOB_HEADER), || JobId::of_message(stream, created, self.sequence))
     }
 
     /// A header's value.
@@ -64,34 +63,44 @@ impl Delivery {
         names::lane(&self.message.subject)
     }
 
-    /// The message itself.
-    pub fn message(&self) -> &async_nats::Message {
-        &self.message
+    /// The message as DEAD wants it.
+    pub(crate) fn original(&self) -> Original<'_> {
+        let async_nats::Message { subject, headers, payload, .. } = &self.message;
+        Original { subject, headers: headers.as_ref(), payload }
     }
 
-    /// Asks for another full ack wait.
-    pub async fn extend(&self) -> anyhow::Result<()> {
-        self.settle(AckKind::Progress, false).await
+    /// Where its acknowledgements go.
+    pub(crate) fn reply(&self) -> Subject {
+        self.reply.clone()
     }
 
     /// Done with it, confirmed by the server.
     pub async fn ack(&self) -> anyhow::Result<()> {
-        self.settle(AckKind::Ack, true).await
-    }
-
-    /// Not again, confirmed by the server.
-    pub async fn terminate(&self) -> anyhow::Result<()> {
-        self.settle(AckKind::Term, true).await
+        self.settle(AckKind::Ack).await
     }
 
     /// Hands it back, to be delivered again after `delay`.
     pub async fn hand_back(&self, delay: Duration) -> anyhow::Result<()> {
         let delay = (!delay.is_zero()).then_some(delay);
-        self.settle(AckKind::Nak(delay), true).await
+        self.settle(AckKind::Nak(delay)).await
     }
 
-    async fn settle(&self, kind: AckKind, confirmed: bool) -> anyhow::Result<()> {
-        let sent = if confirmed { self.acker.double_ack_with(kind).await } else { self.acker.ack_with(kind).await };
+    async fn settle(&self, kind: AckKind) -> anyhow::Result<()> {
+        let sent = self.acker.double_ack_with(kind).await;
         sent.map_err(|error| anyhow!("cannot settle message {}: {error}", self.sequence))
+    }
+}
+
+/// The job's name: its own, else the header's, else the derived one; also with the error that a
+/// header of no allowed form is.
+pub(crate) fn name_of(
+    own: Option<&JobId>,
+    header: Option<&str>,
+    derived: impl Fn() -> JobId,
+) -> Result<JobId, (JobId, FieldError)> {
+    match (own, header) {
+        (Some(own), _) => Ok(own.clone()),
+        (None, Some(header)) => header_id(header).map_err(|error| (derived(), error)),
+        (None, None) => Ok(derived()),
     }
 }

@@ -169,6 +169,11 @@ impl Event {
     }
 }
 
+/// `Nats-Msg-Id` of the final event of a job's run after `replay` ways out of DEAD.
+pub(crate) fn final_id(job: &JobId, replay: u32) -> String {
+    format!("{job}/final/{replay}")
+}
+
 /// An event as it lies on the stream.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Envelope {

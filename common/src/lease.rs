@@ -1,9 +1,17 @@
 //! A lease is held by progress, not by a timer.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_nats::{Client, Subject};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use crate::queue::Queue;
+
+/// Asks JetStream for another full ack wait.
+const IN_PROGRESS: &str = "+WPI";
 
 /// Work done on one attempt: the model's thread reports it, the worker's lease watches it.
 #[derive(Debug)]
@@ -43,13 +51,13 @@ impl Progress {
 
     /// Says that the work goes on, without a number; returns the time since the last word.
     pub fn touch(&self) -> Duration {
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = lock(&self.last);
         std::mem::replace(&mut *last, Instant::now()).elapsed()
     }
 
     /// Time since the last word.
     pub fn silence(&self) -> Duration {
-        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).elapsed()
+        lock(&self.last).elapsed()
     }
 
     /// Follows the reports; the newest one counts, also one made before this call.
@@ -60,4 +68,75 @@ impl Progress {
         }
         told
     }
+}
+
+/// How long a lease is held, at the longest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LeaseTerms {
+    /// Between two heartbeats: a third of the ack wait.
+    pub(crate) every: Duration,
+    /// Longest time without progress.
+    pub(crate) stall: Duration,
+}
+
+/// Keeps one message on loan until it is dropped. The heartbeats come from the connection's own
+/// thread, so that computing cannot starve them; they pause while the work makes no progress and
+/// after its deadline, so that a hung call does not hold the message for ever.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// What the work reports to.
+    pub(crate) progress: Arc<Progress>,
+    deadline: Arc<Mutex<Option<Instant>>>,
+    _beats: JoinSet<()>,
+}
+
+impl Lease {
+    /// Holds the message whose acknowledgements go to `reply`.
+    pub(crate) fn hold(queue: &Queue, reply: Subject, terms: LeaseTerms) -> Self {
+        let progress = Arc::new(Progress::default());
+        let deadline = Arc::new(Mutex::new(None));
+        let beats =
+            Beats { client: queue.client.clone(), reply, progress: progress.clone(), deadline: deadline.clone() };
+        Self { progress, deadline, _beats: queue.link.spawn(beats.run(terms)) }
+    }
+
+    /// Whatever happens, not after `time`; `None` once the work is over and only its end is told.
+    pub(crate) fn until(&self, time: Option<Instant>) {
+        self.progress.touch();
+        *lock(&self.deadline) = time;
+    }
+}
+
+struct Beats {
+    client: Client,
+    reply: Subject,
+    progress: Arc<Progress>,
+    deadline: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Beats {
+    async fn run(self, terms: LeaseTerms) {
+        let mut beat = tokio::time::interval(terms.every);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.tick().await;
+        loop {
+            beat.tick().await;
+            let late = lock(&self.deadline).is_some_and(|deadline| Instant::now() > deadline);
+            if late || self.progress.silence() > terms.stall {
+                tracing::warn!(
+                    late,
+                    silent_seconds = self.progress.silence().as_secs(),
+                    "no heartbeat: the lease runs out"
+                );
+                continue;
+            }
+            if let Err(error) = self.client.publish(self.reply.clone(), IN_PROGRESS.into()).await {
+                tracing::warn!(%error, "cannot extend the lease");
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

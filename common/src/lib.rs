@@ -16,6 +16,7 @@ pub mod message;
 pub mod model_thread;
 pub mod picture_spec;
 pub mod queue;
+pub mod reconcile;
 pub mod shutdown;
 pub mod stage;
 pub mod store;

@@ -2,7 +2,9 @@
 
 mod dead;
 mod history;
+mod link;
 pub mod names;
+pub(crate) mod pull;
 pub mod streams;
 
 use std::time::Duration;
@@ -10,10 +12,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, message::PublishMessage};
-use async_nats::{Client, ConnectOptions, Event as Wire, HeaderMap};
+use async_nats::{Client, ConnectOptions, HeaderMap};
 use bytes::Bytes;
+use tokio::sync::watch;
 
-pub use dead::{DeadLetter, Grave};
+pub use dead::{DeadLetter, Grave, Original};
+pub(crate) use link::Link;
+pub use link::LinkState;
 pub use names::Names;
 
 use crate::config::NatsOptions;
@@ -34,6 +39,7 @@ pub struct Queue {
     pub(crate) client: Client,
     pub(crate) context: jetstream::Context,
     pub(crate) names: Names,
+    pub(crate) link: Link,
 }
 
 /// A job that the stream holds for good.
@@ -67,22 +73,23 @@ impl Queue {
     /// Unreadable credentials or certificates, and an address that is none.
     pub async fn connect(options: &NatsOptions, name: &str) -> anyhow::Result<Self> {
         let connect = authenticate(ConnectOptions::new(), options).await?;
-        let connect = secure(connect, options)
-            .name(name)
-            .retry_on_initial_connect()
-            .ping_interval(PING)
-            .event_callback(|event| async move { report(&event) });
-        let servers: Vec<&str> = options.url.split(',').map(str::trim).collect();
-        let client = connect.connect(servers).await.with_context(|| format!("cannot use {}", hosts(&options.url)))?;
+        let connect = secure(connect, options).name(name).retry_on_initial_connect().ping_interval(PING);
+        let servers = options.url.split(',').map(|server| server.trim().to_owned()).collect();
+        let linked = Link::connect(connect, servers).await;
+        let (link, client) = linked.with_context(|| format!("cannot use {}", hosts(&options.url)))?;
         let context = jetstream::new(client.clone());
-        Ok(Self { client, context, names: Names::new(&options.prefix) })
+        Ok(Self { client, context, names: Names::new(&options.prefix), link })
     }
 
     /// Waits until the connection is up.
     pub async fn wait_connected(&self) {
-        while !self.is_connected() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        // The link lives as long as this queue, and with it the sender.
+        let _ = self.link.state().wait_for(|state| state.connected).await;
+    }
+
+    /// What is known of the connection, and every change of it.
+    pub fn link_state(&self) -> watch::Receiver<LinkState> {
+        self.link.state()
     }
 
     /// Whether the connection is up now.
@@ -172,18 +179,6 @@ fn secure(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions 
 fn pause(attempt: usize) -> Duration {
     let doubled = u32::try_from(attempt.saturating_sub(2)).unwrap_or(u32::MAX).min(4);
     if attempt <= 1 { Duration::ZERO } else { FIRST_PAUSE * 2_u32.pow(doubled) }
-}
-
-/// A refused permission comes only as an event; the call itself would just time out.
-fn report(event: &Wire) {
-    match event {
-        Wire::Connected => tracing::info!("connected to NATS"),
-        Wire::Disconnected => tracing::warn!("lost the connection to NATS"),
-        Wire::ServerError(error) => tracing::error!(%error, "NATS refused"),
-        Wire::ClientError(error) => tracing::error!(%error, "NATS client error"),
-        Wire::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS drops messages for a slow reader"),
-        other => tracing::info!(event = %other, "NATS"),
-    }
 }
 
 /// Addresses without the user and password that a URL may carry.

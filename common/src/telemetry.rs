@@ -12,6 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::{LogFormat, TelemetryOptions};
+pub(crate) use memory::resident_bytes;
 pub use metrics::{InFlight, Metrics};
 
 /// Sends the process's logs to standard error. Once per process.

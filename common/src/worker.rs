@@ -1,33 +1,30 @@
 //! Drives one stage: a permit, one pull of one message, its life, and the drain.
 
 mod attempt;
+mod bounds;
+mod breaker;
 mod cancel;
 mod settle;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::jetstream::consumer::{Consumer, pull};
-use futures::StreamExt;
-use tokio::sync::Semaphore;
+use async_nats::jetstream::consumer::{Consumer, pull::Config};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::config::WorkerOptions;
 use crate::delivery::Delivery;
 use crate::health::Health;
-use crate::queue::Queue;
+use crate::queue::{LinkState, Queue, pull};
 use crate::shutdown::Shutdown;
 use crate::stage::Stage;
 use crate::store::Store;
 use crate::telemetry::Metrics;
+use breaker::Breaker;
 use cancel::Cancels;
-
-/// A pull ends after this long without a message. A drain waits for the running pull to end,
-/// because a message that arrives at a pull just given up would be lost for a whole ack wait.
-const PULL: Duration = Duration::from_secs(1);
-/// A pull that the server never answers (stopped, half-open link) is given up this much later.
-const PULL_SLACK: Duration = Duration::from_secs(10);
 
 /// What a worker works with.
 #[derive(Debug, Clone)]
@@ -49,11 +46,15 @@ pub(crate) struct Worker<S> {
     deps: Deps,
     name: String,
     shutdown: Shutdown,
-    consumer: Consumer<pull::Config>,
+    consumer: Consumer<Config>,
     stream: String,
     created: i128,
     ack_wait: Duration,
     cancels: Cancels,
+    breaker: Breaker,
+    /// An attempt met an outage: jobs wait in the queue until the store answers.
+    outage: AtomicBool,
+    _watch: JoinSet<()>,
 }
 
 /// Works until the drain: takes jobs, finishes or hands back what runs.
@@ -80,14 +81,30 @@ impl<S: Stage> Worker<S> {
         deps.queue.check(S::NAME).await?;
         let stream_name = deps.queue.stream_of(S::NAME)?;
         let stream = deps.queue.context.get_stream(&stream_name).await?;
-        let consumer: Consumer<pull::Config> = stream.get_consumer(S::NAME).await.map_err(anyhow::Error::from_boxed)?;
+        let consumer: Consumer<Config> = stream.get_consumer(S::NAME).await.map_err(anyhow::Error::from_boxed)?;
         let ack_wait = consumer.cached_info().config.ack_wait;
         let created = stream.cached_info().created.unix_timestamp_nanos();
         let name = deps.options.name.clone().unwrap_or_else(default_name);
         let cancels = Cancels::listen(&deps.queue).await?;
-        deps.health.up("nats");
+        deps.health.up("queue");
+        let mut watch = JoinSet::new();
+        watch.spawn(follow_link(deps.queue.link_state(), Arc::clone(&deps.health)));
         tracing::info!(worker = name, stage = S::NAME, stream = stream_name, "taking jobs");
-        Ok(Arc::new(Self { stage, deps, name, shutdown, consumer, stream: stream_name, created, ack_wait, cancels }))
+        let (stream, breaker, outage) = (stream_name, Breaker::default(), AtomicBool::new(false));
+        Ok(Arc::new(Self {
+            stage,
+            deps,
+            name,
+            shutdown,
+            consumer,
+            stream,
+            created,
+            ack_wait,
+            cancels,
+            breaker,
+            outage,
+            _watch: watch,
+        }))
     }
 
     async fn serve(self: &Arc<Self>, until_empty: bool) -> anyhow::Result<usize> {
@@ -100,6 +117,7 @@ impl<S: Stage> Worker<S> {
                 Some(ended) = running.join_next() => { settled(ended)?; continue }
                 () = self.shutdown.drain.cancelled() => break,
             };
+            self.wait_for_store().await;
             let Some(delivery) = self.pull().await? else {
                 if until_empty && running.is_empty() && self.is_empty().await? {
                     return Ok(taken);
@@ -117,41 +135,49 @@ impl<S: Stage> Worker<S> {
         Ok(taken)
     }
 
-    /// One message, or none within [`PULL`].
+    /// One message, or none within a second.
     async fn pull(&self) -> anyhow::Result<Option<Delivery>> {
-        // No idle heartbeat: with one, async-nats 0.51 loses the wake-up of a message that comes
-        // after a heartbeat. No standing pull: it takes jobs while this worker is busy.
-        let batch = self.consumer.batch().max_messages(1).expires(PULL).messages();
-        let pulled = tokio::time::timeout(PULL + PULL_SLACK, async {
-            let mut messages = batch.await.map_err(anyhow::Error::from)?;
-            messages.next().await.transpose().map_err(anyhow::Error::from_boxed)
-        });
-        match pulled.await {
-            Ok(Ok(Some(message))) => Delivery::new(message).map(Some),
-            Ok(Ok(None)) => Ok(None),
-            Ok(Err(error)) => self.pull_failed(error).await,
-            Err(_) => self.pull_failed(anyhow::anyhow!("no answer to a pull")).await,
+        match pull::one(&self.consumer).await {
+            Ok(Some(message)) => Delivery::new(message).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => self.pull_failed(error).await,
         }
     }
 
     /// An outage is waited out; a consumer that is gone ends the worker.
     async fn pull_failed(&self, error: anyhow::Error) -> anyhow::Result<Option<Delivery>> {
         tracing::warn!(error = format!("{error:#}"), "cannot take a job");
-        self.deps.health.down("nats", format!("{error:#}"));
+        self.deps.health.down("queue", format!("{error:#}"));
         tokio::select! {
             () = self.deps.queue.wait_connected() => {}
             () = self.shutdown.drain.cancelled() => return Ok(None),
         }
-        let checked = tokio::time::timeout(PULL_SLACK, self.deps.queue.check(S::NAME)).await;
+        let checked = tokio::time::timeout(pull::SLACK, self.deps.queue.check(S::NAME)).await;
         match checked {
-            Ok(Ok(())) => self.deps.health.up("nats"),
+            Ok(Ok(())) => self.deps.health.up("queue"),
             Ok(Err(error)) if self.deps.queue.is_connected() => {
                 return Err(error.context("cannot take jobs any more"));
             }
             _ => {}
         }
-        tokio::time::sleep(PULL).await;
+        tokio::time::sleep(pull::PULL).await;
         Ok(None)
+    }
+
+    /// Jobs that would only meet the same outage stay in the queue, for a worker that has a store.
+    async fn wait_for_store(&self) {
+        while self.outage.load(Ordering::Relaxed) && !self.shutdown.drain.is_cancelled() {
+            match self.deps.store.check().await {
+                Ok(()) => {
+                    self.deps.health.up("store");
+                    self.outage.store(false, Ordering::Relaxed);
+                }
+                Err(failure) => {
+                    self.deps.health.down("store", failure);
+                    tokio::time::sleep(pull::PULL).await;
+                }
+            }
+        }
     }
 
     async fn is_empty(&self) -> anyhow::Result<bool> {
@@ -162,7 +188,7 @@ impl<S: Stage> Worker<S> {
     /// Lets running work end; after the grace, or at a second signal, has it handed back.
     async fn drain(&self, mut running: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
         tracing::info!(jobs = running.len(), "draining");
-        self.deps.health.down("nats", "draining");
+        self.deps.health.down("queue", "draining");
         while let Some(ended) = running.join_next().await {
             settled(ended)?;
         }
@@ -173,6 +199,19 @@ impl<S: Stage> Worker<S> {
 /// A job's own failure never comes out here; what does ends the worker.
 fn settled(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
     ended.context("a job's task panicked")?
+}
+
+/// Has readiness say what is wrong with the connection, as soon as it is.
+async fn follow_link(mut state: watch::Receiver<LinkState>, health: Arc<Health>) {
+    loop {
+        match state.borrow_and_update().trouble() {
+            Some(trouble) => health.down("nats", trouble),
+            None => health.up("nats"),
+        }
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn default_name() -> String {

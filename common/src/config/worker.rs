@@ -24,6 +24,13 @@ pub struct WorkerOptions {
     /// longer than one denoising step or one window of speech takes
     #[arg(long, env = "SHANSHUI_STALL_SECONDS", default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub stall_seconds: u64,
+    /// Memory in MiB that one job may add to what the process holds; without it there is no limit
+    #[arg(long, env = "SHANSHUI_JOB_MEMORY_MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    pub job_memory_mib: Option<u64>,
+    /// Jobs in a row, all different, whose attempts fail before this worker leaves the queue and
+    /// ends with an error; 0 for never
+    #[arg(long, env = "SHANSHUI_BREAK_AFTER", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub break_after: u16,
     /// Seconds that running work may go on after the first SIGTERM; keep it below the
     /// orchestrator's grace period
     #[arg(long, env = "SHANSHUI_DRAIN_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(0..=86_400))]

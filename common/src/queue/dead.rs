@@ -34,6 +34,17 @@ pub struct Grave<'a> {
     pub sequence: u64,
 }
 
+/// The message that is copied.
+#[derive(Debug)]
+pub struct Original<'a> {
+    /// The subject it came in on.
+    pub subject: &'a str,
+    /// Its headers.
+    pub headers: Option<&'a HeaderMap>,
+    /// The job.
+    pub payload: &'a Bytes,
+}
+
 /// A buried job.
 #[derive(Debug, Clone)]
 pub struct DeadLetter {
@@ -59,17 +70,17 @@ pub struct DeadLetter {
 
 impl Queue {
     /// Copies a message to DEAD and waits until it is there; only then may the original go.
-    pub async fn bury(&self, grave: &Grave<'_>, message: &async_nats::Message) -> anyhow::Result<()> {
-        let mut headers = message.headers.clone().unwrap_or_default();
+    pub async fn bury(&self, grave: &Grave<'_>, original: &Original<'_>) -> anyhow::Result<()> {
+        let mut headers = original.headers.cloned().unwrap_or_default();
         headers.insert(JOB_HEADER, grave.job);
-        headers.insert(SUBJECT, message.subject.as_str());
+        headers.insert(SUBJECT, original.subject);
         headers.insert(REASON, one_line(grave.reason));
         headers.insert(WORKER, grave.worker);
         headers.insert(ATTEMPTS, grave.attempts.to_string());
         let replay = headers.get(REPLAY_HEADER).map_or("0", |value| value.as_str());
         let message_id = format!("{}/dead/{}/{}/{replay}", grave.job, grave.stage, grave.sequence);
         let subject = self.names.dead(grave.stage);
-        self.publish(Outgoing { subject, message_id, headers, payload: message.payload.clone() }).await.map(drop)
+        self.publish(Outgoing { subject, message_id, headers, payload: original.payload.clone() }).await.map(drop)
     }
 
     /// All buried jobs, oldest first.

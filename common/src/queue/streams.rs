@@ -17,6 +17,9 @@ const EVENTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The queues and the stages that take from them.
 pub const STAGES: [(&str, &str, &str); 2] = [("AUDIO", "audio", "transcribe"), ("TEXT", "text", "paint")];
 
+/// The durable consumer on `ADVISORIES`.
+pub const RECONCILE: &str = "reconcile";
+
 /// What `streams apply` may be told.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Streams")]
@@ -46,8 +49,9 @@ impl Queue {
             said.extend(self.apply_stream(config).await?);
         }
         for (stream, _, stage) in STAGES {
-            said.extend(self.apply_consumer(stream, stage, settings).await?);
+            said.extend(self.apply_consumer(stream, settings.consumer(stage)).await?);
         }
+        said.extend(self.apply_consumer("ADVISORIES", advisories_consumer()).await?);
         Ok(said)
     }
 
@@ -107,14 +111,9 @@ impl Queue {
         Ok(Some(format!("stream {name}: changed {what}")))
     }
 
-    async fn apply_consumer(
-        &self,
-        stream: &str,
-        stage: &str,
-        settings: &StreamSettings,
-    ) -> anyhow::Result<Option<String>> {
+    async fn apply_consumer(&self, stream: &str, wanted: pull::Config) -> anyhow::Result<Option<String>> {
         let stream = self.names.stream(stream);
-        let wanted = settings.consumer(stage);
+        let stage = &wanted.durable_name.clone().unwrap_or_default();
         let have = self.context.get_consumer_from_stream::<pull::Config, _, _>(stage, &stream).await;
         let known = have.as_ref().ok().map(|consumer| consumer.cached_info().config.clone());
         let same = known.as_ref().is_some_and(|have| {
@@ -158,7 +157,8 @@ impl Queue {
         let cancel = names.cancel("*");
         let mut all: Vec<Config> = STAGES.iter().map(|(stream, kind, _)| queue(stream, kind)).collect();
         all.push(Config { max_age: EVENTS_AGE, ..base("EVENTS", vec![names.all("events"), cancel]) });
-        all.push(base("DEAD", vec![names.dead("*")]));
+        // Whoever limits it must not lose the oldest dead jobs by it.
+        all.push(Config { discard: DiscardPolicy::New, ..base("DEAD", vec![names.dead("*")]) });
         all.push(Config { max_age: EVENTS_AGE, ..base("ADVISORIES", advisories) });
         all
     }
@@ -185,6 +185,18 @@ impl StreamSettings {
 impl Default for StreamSettings {
     fn default() -> Self {
         Self { replicas: 1, queue_bytes: 1 << 30, ack_wait_seconds: 30, max_deliver: 100, max_ack_pending: 1000 }
+    }
+}
+
+/// An advisory comes again for ever: nobody else would tell of that job.
+fn advisories_consumer() -> pull::Config {
+    pull::Config {
+        durable_name: Some(RECONCILE.to_owned()),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: Duration::from_secs(30),
+        max_deliver: -1,
+        max_ack_pending: 1000,
+        ..pull::Config::default()
     }
 }
 

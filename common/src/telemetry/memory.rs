@@ -27,7 +27,7 @@ impl Collector for ResidentMemory {
 }
 
 /// `VmRSS` of proc(5), which is in KiB; `statm` would need the size of a page.
-fn resident_bytes() -> Option<i64> {
+pub(crate) fn resident_bytes() -> Option<i64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: i64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;

@@ -10,6 +10,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::memory::ResidentMemory;
+use crate::event::FINAL_KINDS;
+use crate::reconcile::Report;
 
 /// What this process did. Cheap to update from anywhere.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Metrics {
     in_flight: Family<Stage, Gauge>,
     deliveries: Family<Stage, Counter>,
     redelivered: Family<Stage, Counter>,
+    audit: Family<Standing, Gauge>,
+    exhausted: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,6 +36,11 @@ struct Stage {
 struct Ended {
     stage: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Standing {
+    standing: String,
 }
 
 /// Counts one job as in flight until it is dropped.
@@ -50,6 +59,8 @@ impl Metrics {
             in_flight: Family::default(),
             deliveries: Family::default(),
             redelivered: Family::default(),
+            audit: Family::default(),
+            exhausted: Counter::default(),
         };
         metrics.register(version);
         metrics
@@ -82,6 +93,23 @@ impl Metrics {
         self.model_seconds.get_or_create_owned(&Stage { stage })
     }
 
+    /// What an audit found. `in-doubt` is the one to raise an alarm on: it should be zero.
+    pub fn audited(&self, report: &Report) {
+        let set = |standing: &str, jobs: usize| {
+            let standing = Standing { standing: standing.to_owned() };
+            self.audit.get_or_create(&standing).set(i64::try_from(jobs).unwrap_or(i64::MAX));
+        };
+        FINAL_KINDS.iter().for_each(|kind| set(kind, report.ended.get(*kind).copied().unwrap_or(0)));
+        set("accepted", report.accepted);
+        set("in-flight", report.in_flight);
+        set("in-doubt", report.doubts.len());
+    }
+
+    /// JetStream gave up on a message, and it was dealt with.
+    pub fn exhausted(&self) {
+        self.exhausted.inc();
+    }
+
     /// Everything, in OpenMetrics text form.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -99,6 +127,8 @@ impl Metrics {
         ours.register_with_unit("model", "Time of one call of the model", Unit::Seconds, self.model_seconds.clone());
         ours.register("jobs_in_flight", "Jobs being worked on", self.in_flight.clone());
         ours.register("deliveries", "Messages delivered", self.deliveries.clone());
+        ours.register("audit_jobs", "Jobs by where they stand; those in doubt should be none", self.audit.clone());
+        ours.register("exhausted", "Messages that ran out of deliveries and were dealt with", self.exhausted.clone());
         ours.register("redelivered", "Messages delivered again", self.redelivered.clone());
     }
 }

@@ -1,16 +1,18 @@
 //! One delivery from its decoding to its end.
 
+use std::any::Any;
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use time::OffsetDateTime;
+use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::Worker;
 use super::settle::Verdict;
+use super::{Worker, bounds};
 use crate::context::Context;
 use crate::delivery::Delivery;
 use crate::event::Event;
@@ -18,7 +20,7 @@ use crate::events::Events;
 use crate::failure::{Failure, Verdict as _};
 use crate::fields::FieldError;
 use crate::job::JobId;
-use crate::lease::Progress;
+use crate::lease::{Lease, LeaseTerms};
 use crate::message::Message;
 use crate::stage::{Outcome, Stage};
 use crate::trace::TraceContext;
@@ -36,10 +38,14 @@ pub(super) struct Attempt {
     pub(super) events: Events,
     pub(super) trace: TraceContext,
     pub(super) began: Instant,
+    pub(super) lease: Lease,
 }
 
 impl<S: Stage> Worker<S> {
     pub(super) async fn process(self: Arc<Self>, delivery: Delivery) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let terms = LeaseTerms { every: self.ack_wait / 3, stall: self.deps.options.stall_time() };
+        let lease = Lease::hold(&self.deps.queue, delivery.reply(), terms);
         let decoded = delivery.decode::<S::Input>();
         let own = decoded.as_ref().ok().and_then(|job| job.common().id.as_ref());
         let (job, decoded) = match delivery.job_id(own, &self.stream, self.created) {
@@ -53,12 +59,11 @@ impl<S: Stage> Worker<S> {
         let span = tracing::info_span!(
             "job", job = %job, stage = S::NAME, attempt = *number.as_ref().unwrap_or(&0), trace_id = %trace.trace_id()
         );
-        let began = Instant::now();
-        let attempt = Attempt { job, number: *number.as_ref().unwrap_or(&1), delivery, events, trace, began };
+        let attempt = Attempt { job, number: *number.as_ref().unwrap_or(&1), delivery, events, trace, began, lease };
         async {
             let _busy = self.deps.metrics.in_flight(S::NAME);
             let verdict = match number {
-                Ok(_) => self.keep_lease(&attempt, self.verdict(&attempt, decoded)).await,
+                Ok(_) => self.verdict(&attempt, decoded).await,
                 Err(failure) => Verdict::Failed(failure),
             };
             self.settle(&attempt, verdict).await
@@ -79,10 +84,8 @@ impl<S: Stage> Worker<S> {
         if delivery.delivered == 1 {
             return Ok(1);
         }
-        let history = self.deps.queue.history(job).await.or_outage()?;
-        let released =
-            history.iter().filter(|event| matches!(&event.data, Event::Released { stage, .. } if stage == S::NAME));
-        Ok(delivery.delivered.saturating_sub(released.count() as u64).max(1))
+        let released = self.deps.queue.releases(job, S::NAME).await.or_outage()?;
+        Ok(delivery.delivered.saturating_sub(released).max(1))
     }
 
     /// The job, unless there is nothing left to do for it.
@@ -92,8 +95,7 @@ impl<S: Stage> Worker<S> {
         decoded: Result<S::Input, FieldError>,
     ) -> Result<S::Input, Verdict<S::Output>> {
         let (queue, job) = (&self.deps.queue, &attempt.job);
-        let last = queue.last_event(job).await.or_outage()?;
-        if attempt.delivery.replay() == 0 && last.is_some_and(|event| event.data.is_final()) {
+        if queue.has_ended(job, attempt.delivery.replay()).await.or_outage()? {
             return Err(Verdict::AlreadyEnded);
         }
         let labels = decoded.as_ref().map(|job| job.common().labels.clone()).unwrap_or_default();
@@ -113,29 +115,36 @@ impl<S: Stage> Worker<S> {
     }
 
     async fn work(&self, attempt: &Attempt, job: S::Input) -> Verdict<S::Output> {
-        let progress = Arc::new(Progress::default());
-        let until = job.common().deadline.map(|deadline| deadline - OffsetDateTime::now_utc());
-        let until = until.map(|left| left.try_into().unwrap_or(Duration::ZERO));
-        let longest = self.deps.options.job_time();
-        let deadline = until.map_or(longest, |left: Duration| left.min(longest));
+        let time = bounds::time_left(&self.deps.options, job.common());
+        attempt.lease.until(Some(Instant::now() + time + NOTICE));
+        let verdict = self.work_within(attempt, job, time).await;
+        attempt.lease.until(None);
+        verdict
+    }
+
+    async fn work_within(&self, attempt: &Attempt, job: S::Input, time: Duration) -> Verdict<S::Output> {
         let context = Context {
             job: attempt.job.clone(),
             attempt: attempt.number,
             stop: CancellationToken::new(),
-            progress: Arc::clone(&progress),
+            progress: Arc::clone(&attempt.lease.progress),
             events: attempt.events.clone(),
             store: self.deps.store.clone(),
         };
-        let work = self.stage.run(job, &context);
+        let overweight = bounds::overweight(self.deps.options.job_memory_mib);
+        let work = AssertUnwindSafe(self.stage.run(job, &context)).catch_unwind();
         tokio::pin!(work);
         let stopped = tokio::select! {
             result = &mut work => return match result {
-                Ok(Outcome::Next(job)) => Verdict::Next(job),
-                Ok(Outcome::End(event)) => Verdict::End(event),
-                Err(failure) => Verdict::Failed(failure),
+                Ok(Ok(Outcome::Next(job))) => Verdict::Next(job),
+                Ok(Ok(Outcome::End(event))) => Verdict::End(event),
+                Ok(Err(failure)) => Verdict::Failed(failure),
+                Err(panic) => Verdict::Failed(Failure::Retry(anyhow!("the stage panicked: {}", words_of(&*panic)))),
             },
-            stopped = self.reason_to_stop(attempt, &progress, deadline) => stopped,
-            never = self.tell_progress(attempt, &progress) => match never {},
+            stopped = self.reason_to_stop(attempt) => stopped,
+            late = bounds::overtime(time) => Verdict::Failed(late),
+            heavy = overweight => Verdict::Failed(heavy),
+            never = self.tell_progress(attempt) => match never {},
         };
         context.stop.cancel();
         match tokio::time::timeout(NOTICE, &mut work).await {
@@ -145,22 +154,16 @@ impl<S: Stage> Worker<S> {
     }
 
     /// Resolves when the work must not go on.
-    async fn reason_to_stop(&self, attempt: &Attempt, progress: &Progress, deadline: Duration) -> Verdict<S::Output> {
+    async fn reason_to_stop(&self, attempt: &Attempt) -> Verdict<S::Output> {
         let watch = self.cancels.watch(&attempt.job);
         let stall = self.deps.options.stall_time();
         let mut check = tokio::time::interval(self.ack_wait / 3);
-        let deadline_passed = tokio::time::sleep(deadline);
-        tokio::pin!(deadline_passed);
         loop {
             tokio::select! {
                 () = watch.token.cancelled() => return Verdict::Canceled,
                 () = self.shutdown.stop.cancelled() => return Verdict::Failed(Failure::Interrupted),
-                () = &mut deadline_passed => {
-                    let reason = anyhow!("deadline: {deadline:.0?} were not enough");
-                    return Verdict::Failed(Failure::Reject(reason));
-                }
                 _ = check.tick() => {
-                    if progress.silence() > stall {
+                    if attempt.lease.progress.silence() > stall {
                         return Verdict::Hung;
                     }
                     // A cancel sent while the link was down, or before this job began.
@@ -172,8 +175,8 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    async fn tell_progress(&self, attempt: &Attempt, progress: &Progress) -> Infallible {
-        let mut told = progress.follow();
+    async fn tell_progress(&self, attempt: &Attempt) -> Infallible {
+        let mut told = attempt.lease.progress.follow();
         loop {
             if told.changed().await.is_err() {
                 std::future::pending::<()>().await;
@@ -194,4 +197,10 @@ fn trace_of(delivery: &Delivery) -> TraceContext {
     let parent = delivery.header("traceparent");
     let parent = parent.and_then(|parent| TraceContext::parse(parent, delivery.header("tracestate")));
     parent.map_or_else(TraceContext::start, |parent| parent.child())
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
 }

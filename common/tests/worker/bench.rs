@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_nats::jetstream;
 use bytes::Bytes;
 use clap::Parser;
 use futures::StreamExt;
@@ -21,8 +22,9 @@ use shanshui_common::stage::{Outcome, Stage};
 use shanshui_common::store::Store;
 use shanshui_common::telemetry::Metrics;
 use shanshui_common::worker::{self, Deps};
+use shanshui_tests::Nats;
+use tempfile::TempDir;
 
-use crate::nats::Nats;
 use crate::server::Server;
 
 type Ending = Result<Outcome<TextJob>, Failure>;
@@ -31,9 +33,11 @@ type Script = dyn Fn(usize, Context) -> Pin<Box<dyn Future<Output = Ending> + Se
 /// Real servers and a connection to each.
 pub(crate) struct Bench {
     pub(crate) queue: Queue,
-    store: Store,
-    nats: Nats,
+    pub(crate) store: Store,
+    pub(crate) url: String,
+    nats: Option<Nats>,
     _s3: Server,
+    folder: TempDir,
 }
 
 /// A stage whose runs are told by the test.
@@ -53,19 +57,35 @@ struct Line {
 
 impl Bench {
     pub(crate) async fn start() -> Self {
-        let (nats, s3) = (Nats::start(), Server::start().await.unwrap());
-        let line = Line::parse_from(["test", "--nats-url", &nats.url]);
-        let queue = Queue::connect(&line.nats, "test").await.unwrap();
-        queue.wait_connected().await;
-        let settings = StreamSettings { ack_wait_seconds: 2, ..StreamSettings::default() };
-        queue.apply(&settings).await.unwrap();
-        let store = Store::connect(&s3.options(&[])).await.unwrap();
-        Self { queue, store, nats, _s3: s3 }
+        Self::start_with(StreamSettings { ack_wait_seconds: 2, ..StreamSettings::default() }).await
     }
 
-    /// Where the queue is, for clients that know nothing of our code.
-    pub(crate) fn url(&self) -> &str {
-        &self.nats.url
+    pub(crate) async fn start_with(settings: StreamSettings) -> Self {
+        let (folder, s3) = (tempfile::tempdir().unwrap(), Server::start().await.unwrap());
+        let nats = Nats::start(folder.path());
+        let url = nats.url();
+        let line = Line::parse_from(["test", "--nats-url", &url]);
+        let queue = Queue::connect(&line.nats, "test").await.unwrap();
+        queue.wait_connected().await;
+        queue.apply(&settings).await.unwrap();
+        let store = Store::connect(&s3.options(&[])).await.unwrap();
+        Self { queue, store, url, nats: Some(nats), _s3: s3, folder }
+    }
+
+    /// A client that knows nothing of our code.
+    pub(crate) async fn client(&self) -> jetstream::Context {
+        jetstream::new(async_nats::connect(&self.url).await.unwrap())
+    }
+
+    /// Kills the queue; what is in it stays.
+    pub(crate) fn kill_nats(&mut self) {
+        self.nats = None;
+    }
+
+    /// Starts the queue again, where it was and with what was in it.
+    pub(crate) fn start_nats(&mut self) {
+        let port = self.url.rsplit(':').next().unwrap().parse().unwrap();
+        self.nats = Some(Nats::start_again(self.folder.path(), port));
     }
 
     pub(crate) fn deps(&self) -> Deps {

@@ -3,16 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
 
 mod bench;
-mod nats;
+mod limits;
+mod reconcile;
+mod rows;
 #[path = "../store/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the store")]
 mod server;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::anyhow;
-use async_nats::jetstream;
 use bench::{Bench, Told, done};
 use shanshui_common::event::Event;
 use shanshui_common::failure::Failure;
@@ -34,8 +34,7 @@ async fn a_job_goes_on_to_the_next_queue_with_its_id_lane_and_trace() {
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("traceparent", parent);
     headers.insert("Shanshui-Job", "spoken-1");
-    let client = async_nats::connect(bench.url()).await.unwrap();
-    let context = jetstream::new(client);
+    let context = bench.client().await;
     context.publish_with_headers("shanshui.audio.slow", headers, "sound".into()).await.unwrap().await.unwrap();
     bench.drain(&Told::new(|_, _| async { next("a cat") })).await;
 
@@ -105,7 +104,7 @@ async fn an_attempt_that_met_an_outage_does_not_count() {
 #[tokio::test]
 async fn what_is_no_job_lies_in_dead_with_the_field_named() {
     let bench = Bench::start().await;
-    let context = jetstream::new(async_nats::connect(bench.url()).await.unwrap());
+    let context = bench.client().await;
     for payload in ["{", "{\"audio\": 3}", ""] {
         context.publish("shanshui.audio.default", payload.into()).await.unwrap().await.unwrap();
     }
@@ -177,70 +176,16 @@ async fn a_second_signal_hands_the_job_back_uncounted() {
 }
 
 #[tokio::test]
-async fn work_longer_than_three_ack_waits_is_delivered_once() {
-    let bench = Bench::start().await;
-    let job = bench.submit("long").await;
-    let stage = Told::new(|_, _| async {
-        // The time is what is tested: three times the ack wait of two seconds.
-        tokio::time::sleep(Duration::from_secs(6)).await;
-        done()
-    });
-    assert_eq!(bench.drain(&stage).await, 1);
-    assert_eq!(bench.kinds(&job).await, ["accepted", "started", "done"]);
-}
-
-#[tokio::test]
-async fn a_busy_worker_holds_one_message_and_no_more() {
-    let bench = Bench::start().await;
-    let first = bench.submit("busy").await;
-    for id in ["b", "c", "d"] {
-        bench.submit(id).await;
-    }
-    let stage = Told::new(|_, context| async move {
-        context.stop.cancelled().await;
-        Err(Failure::Interrupted)
-    });
-    let shutdown = Shutdown::manual();
-    let look = async {
-        bench.wait_for(&first, "started").await;
-        let context = jetstream::new(async_nats::connect(bench.url()).await.unwrap());
-        let stream = context.get_stream("AUDIO").await.unwrap();
-        let info = stream.consumer_info("transcribe").await.unwrap();
-        shutdown.drain.cancel();
-        shutdown.stop.cancel();
-        (info.num_ack_pending, info.num_pending)
-    };
-    let (ended, held) = tokio::join!(worker::run(stage, bench.deps(), shutdown.clone()), look);
-    ended.unwrap();
-    assert_eq!(held, (1, 3));
-}
-
-#[tokio::test]
 async fn a_job_that_has_ended_is_not_done_again() {
     let bench = Bench::start().await;
     let job = bench.submit("once").await;
     let stage = Told::done();
     bench.drain(&stage).await;
-    let context = jetstream::new(async_nats::connect(bench.url()).await.unwrap());
+    let context = bench.client().await;
     let again = r#"{"id":"once","audio":{"bytes":"AAAA"}}"#;
     context.publish("shanshui.audio.default", again.into()).await.unwrap().await.unwrap();
     assert_eq!(bench.drain(&stage).await, 1);
     assert_eq!((stage.runs(), bench.kinds(&job).await.len()), (1, 3));
-}
-
-#[tokio::test]
-async fn a_replayed_job_leaves_dead_and_runs_again() {
-    let bench = Bench::start().await;
-    let job = bench.submit("again").await;
-    let stage =
-        Told::new(|run, _| async move { if run == 0 { Err(Failure::Reject(anyhow!("not yet"))) } else { done() } });
-    bench.drain(&stage).await;
-    let letter = bench.queue.dead().await.unwrap().remove(0);
-    bench.queue.replay(letter.sequence).await.unwrap();
-    bench.drain(&stage).await;
-    assert!(bench.queue.dead().await.unwrap().is_empty());
-    let kinds: Vec<_> = bench.queue.history(&job).await.unwrap().iter().map(|event| event.data.kind()).collect();
-    assert_eq!(kinds, ["accepted", "started", "failed", "accepted", "started", "done"]);
 }
 
 #[tokio::test]
@@ -269,7 +214,7 @@ async fn progress_is_told_while_the_work_goes_on() {
 #[tokio::test]
 async fn a_consumer_that_is_deleted_ends_the_worker_with_an_error() {
     let bench = Bench::start().await;
-    let context = jetstream::new(async_nats::connect(bench.url()).await.unwrap());
+    let context = bench.client().await;
     let run = worker::run(Told::done(), bench.deps(), Shutdown::manual());
     let delete = async {
         let job = bench.submit("seen").await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{dead, draw, jobs, models, say, streams, up, work};
+use crate::commands::{audit, dead, draw, jobs, models, reconcile, say, streams, up, work};
 use crate::exit;
 
 /// A spoken sentence becomes a picture: speech to text to picture, over NATS and S3.
@@ -45,6 +45,12 @@ pub(crate) enum Command {
     Jobs(Box<jobs::JobsArgs>),
     /// Jobs that failed for good: look at them, queue them again
     Dead(Box<dead::DeadArgs>),
+    /// Count all jobs, and name each one that is in doubt
+    #[command(after_long_help = exit::HELP)]
+    Audit(Box<audit::AuditArgs>),
+    /// End the jobs that JetStream gave up on, and audit again and again
+    #[command(after_long_help = exit::HELP)]
+    Reconcile(Box<reconcile::ReconcileArgs>),
     /// Make or check the streams, consumers and the bucket
     Streams(Box<streams::StreamsArgs>),
     /// List, fetch and verify models

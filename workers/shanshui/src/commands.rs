@@ -1,9 +1,11 @@
 //! The commands, one module each.
 
+pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod draw;
 pub(crate) mod jobs;
 pub(crate) mod models;
+pub(crate) mod reconcile;
 pub(crate) mod say;
 pub(crate) mod streams;
 pub(crate) mod up;
@@ -23,6 +25,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Refusal> {
         Command::Say(args) => say::run(*args).await,
         Command::Draw(args) => draw::run(*args).await,
         Command::Jobs(args) => jobs::run(*args).await,
+        Command::Audit(args) => audit::run(*args).await,
+        Command::Reconcile(args) => reconcile::run(*args).await,
         Command::Dead(args) => dead::run(*args).await,
         Command::Streams(args) => streams::run(*args).await,
         Command::Models(args) => models::run(*args, data).await,

@@ -21,8 +21,10 @@ use shanshui_paint::stage::Paint;
 use shanshui_transcribe::options::TranscribeOptions;
 use shanshui_transcribe::stage::Transcribe;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use self::addresses::Addresses;
+use crate::commands::reconcile::{ReconcileSettings, Reconciler};
 use crate::data::DataDir;
 use crate::embedded::credentials::Credentials;
 use crate::embedded::nats_program;
@@ -55,6 +57,8 @@ pub(crate) struct UpArgs {
     worker: WorkerOptions,
     #[command(flatten)]
     streams: StreamSettings,
+    #[command(flatten)]
+    reconcile: ReconcileSettings,
     #[command(flatten)]
     telemetry: TelemetryOptions,
 }
@@ -155,13 +159,25 @@ impl Up<'_> {
         let (deps, transcribe, paint) = prepared;
         self.addresses.write(self.data, &self.keys)?;
         self.addresses.announce(self.data, service.address);
-        let mut workers = JoinSet::new();
+        let reconciler = self.reconciler(&deps);
+        let (mut workers, drained) = (JoinSet::new(), CancellationToken::new());
+        let until = drained.clone();
+        let reconciling = async move { reconciler.serve(until).await };
         workers.spawn(worker::run(transcribe, deps.clone(), shutdown.clone()));
         workers.spawn(worker::run(paint, deps, shutdown));
-        while let Some(ended) = workers.join_next().await {
-            ended??;
-        }
-        Ok(())
+        let working = async {
+            while let Some(ended) = workers.join_next().await {
+                ended??;
+            }
+            drained.cancel();
+            anyhow::Ok(())
+        };
+        tokio::try_join!(working, reconciling).map(drop)
+    }
+
+    fn reconciler(&self, deps: &Deps) -> Reconciler {
+        let Deps { queue, store, health, metrics, options } = deps.clone();
+        Reconciler { queue, store, health, metrics, settings: self.args.reconcile.clone(), attempts: options.attempts }
     }
 
     async fn prepare(&self, service: &mut Service) -> anyhow::Result<(Deps, Transcribe, Paint)> {

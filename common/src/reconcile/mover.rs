@@ -1,0 +1,130 @@
+//! Ends the jobs that JetStream gave up on: no job dies silently.
+
+use anyhow::Context as _;
+use async_nats::jetstream::AckKind;
+use async_nats::jetstream::consumer::{Consumer, pull};
+use async_nats::jetstream::message::StreamMessage;
+
+use super::advisory::{Advisory, Kind};
+use super::ledger::{job_of, message_at};
+use crate::event::Event;
+use crate::events::Events;
+use crate::job::JobId;
+use crate::queue::names::{JOB_HEADER, REPLAY_HEADER};
+use crate::queue::streams::{RECONCILE, STAGES};
+use crate::queue::{Grave, Original, Outgoing, Queue, pull as pulling};
+
+/// Reads advisories from their durable consumer: what came while no mover ran is not lost.
+#[derive(Debug)]
+pub struct Mover {
+    queue: Queue,
+    consumer: Consumer<pull::Config>,
+    attempts: u64,
+}
+
+/// The message that an advisory is about.
+struct Exhausted<'a> {
+    stage: &'static str,
+    /// Stream, with its prefix.
+    full: &'a str,
+    message: StreamMessage,
+    job: JobId,
+    replay: u32,
+    deliveries: u64,
+}
+
+impl Mover {
+    /// `attempts`: how many a job has at each stage, as its workers count them.
+    ///
+    /// # Errors
+    /// The stream `ADVISORIES` or its consumer is missing.
+    pub async fn start(queue: &Queue, attempts: u64) -> anyhow::Result<Self> {
+        let stream = queue.names().stream("ADVISORIES");
+        let consumer = queue.context.get_consumer_from_stream(RECONCILE, &stream).await;
+        let hint = || format!("consumer {RECONCILE} on {stream} is missing; run `shanshui streams apply`");
+        Ok(Self { queue: queue.clone(), consumer: consumer.with_context(hint)?, attempts })
+    }
+
+    /// Waits a second for one advisory and deals with it; says whether there was one.
+    ///
+    /// # Errors
+    /// NATS is away or refuses; the advisory comes again.
+    pub async fn step(&self) -> anyhow::Result<bool> {
+        let Some(message) = pulling::one(&self.consumer).await? else { return Ok(false) };
+        match Advisory::parse(&message.payload) {
+            Ok(advisory) => self.deal_with(&advisory).await?,
+            Err(error) => tracing::error!(error = format!("{error:#}"), "an advisory cannot be read"),
+        }
+        message.double_ack_with(AckKind::Ack).await.map_err(anyhow::Error::from_boxed)?;
+        Ok(true)
+    }
+
+    async fn deal_with(&self, advisory: &Advisory) -> anyhow::Result<()> {
+        let Advisory { kind, stream: full, consumer, stream_seq: place, deliveries } = advisory;
+        let names = self.queue.names();
+        let of_ours = |(stream, _, stage): &&(&str, &str, &str)| names.stream(stream) == *full && stage == consumer;
+        let Some((name, _, stage)) = STAGES.iter().find(of_ours) else { return Ok(()) };
+        let stream = self.queue.context.get_stream(full).await.with_context(|| format!("cannot read stream {full}"))?;
+        let created = stream.cached_info().created.unix_timestamp_nanos();
+        if *kind == Kind::Terminated {
+            // Our own workers end no message in this way. A job that has a name of its own cannot be
+            // told from the place alone: the audit names it.
+            tracing::error!(stream = full, place, "somebody terminated a message");
+            let job = JobId::of_message(full, created, *place);
+            return self.end_terminated(stage, &job, *deliveries).await;
+        }
+        let Some(message) = message_at(&self.queue, full, *place).await? else { return Ok(()) };
+        let job = job_of(name, full, created, &message);
+        let replay = message.headers.get(REPLAY_HEADER).and_then(|text| text.as_str().parse().ok()).unwrap_or(0);
+        self.deal_with_exhausted(&Exhausted { stage, full, message, job, replay, deliveries: *deliveries }).await
+    }
+
+    /// Buries it, or queues it again where outages used up its deliveries; only then it goes.
+    async fn deal_with_exhausted(&self, it: &Exhausted<'_>) -> anyhow::Result<()> {
+        if !self.queue.has_ended(&it.job, it.replay).await? {
+            let released = self.queue.releases(&it.job, it.stage).await?;
+            let attempts = it.deliveries.saturating_sub(released).max(1);
+            if attempts < self.attempts {
+                self.queue_again(it).await?;
+            } else {
+                self.bury(it, attempts).await?;
+            }
+        }
+        let stream = self.queue.context.get_stream_no_info(it.full).await?;
+        stream.delete_message(it.message.sequence).await.context("cannot delete a message that is dealt with")?;
+        Ok(())
+    }
+
+    async fn queue_again(&self, it: &Exhausted<'_>) -> anyhow::Result<()> {
+        tracing::warn!(job = %it.job, stage = it.stage, "outages used up a job's deliveries: it is queued again");
+        let mut headers = it.message.headers.clone();
+        headers.insert(JOB_HEADER, it.job.as_str());
+        let (subject, payload) = (it.message.subject.to_string(), it.message.payload.clone());
+        let message_id = format!("{}/again/{}/{}", it.job, it.stage, it.message.sequence);
+        self.queue.publish(Outgoing { subject, message_id, headers, payload }).await.map(drop)
+    }
+
+    async fn bury(&self, it: &Exhausted<'_>, attempts: u64) -> anyhow::Result<()> {
+        let reason = format!("{} deliveries ended without a word from their workers", it.deliveries);
+        tracing::error!(job = %it.job, stage = it.stage, reason, "job buried in DEAD");
+        let (job, sequence) = (it.job.as_str(), it.message.sequence);
+        let grave = Grave { stage: it.stage, job, worker: RECONCILE, reason: &reason, attempts, sequence };
+        let StreamMessage { subject, headers, payload, .. } = &it.message;
+        self.queue.bury(&grave, &Original { subject, headers: Some(headers), payload }).await?;
+        let event = Event::Failed { stage: it.stage.into(), reason, attempts };
+        Ok(self.events(it.stage, it.replay).publish(&it.job, &event).await?)
+    }
+
+    async fn end_terminated(&self, stage: &str, job: &JobId, attempts: u64) -> anyhow::Result<()> {
+        if self.queue.history(job).await?.last().is_none_or(|event| event.data.is_final()) {
+            return Ok(());
+        }
+        let reason = "its message was terminated by hand".to_owned();
+        let event = Event::Failed { stage: stage.into(), reason, attempts };
+        Ok(self.events(stage, 0).publish(job, &event).await?)
+    }
+
+    fn events(&self, stage: &str, replay: u32) -> Events {
+        Events::new(self.queue.clone(), stage, RECONCILE, replay)
+    }
+}

@@ -1,0 +1,115 @@
+//! Jobs that no worker ends, and the count of all jobs.
+
+use std::time::Duration;
+
+use shanshui_common::event::Event;
+use shanshui_common::events::Events;
+use shanshui_common::job::JobId;
+use shanshui_common::queue::streams::StreamSettings;
+use shanshui_common::reconcile::{Audit, Doubt, Mover};
+
+use crate::bench::{Bench, Told};
+use crate::next;
+
+/// Two deliveries of two seconds each.
+async fn impatient() -> Bench {
+    let settings = StreamSettings { ack_wait_seconds: 2, max_deliver: 2, ..StreamSettings::default() };
+    Bench::start_with(settings).await
+}
+
+/// Takes the message twice and says nothing, then waits until JetStream gives it up.
+async fn exhaust(bench: &Bench) {
+    let context = bench.client().await;
+    let consumer = context.get_consumer_from_stream("transcribe", "AUDIO").await.unwrap();
+    let consumer: async_nats::jetstream::consumer::PullConsumer = consumer;
+    for _ in 0..2 {
+        use futures::StreamExt;
+        let mut batch = consumer.batch().max_messages(1).expires(Duration::from_secs(20)).messages().await.unwrap();
+        batch.next().await.unwrap().unwrap();
+    }
+    let advisories = context.get_stream("ADVISORIES").await.unwrap();
+    while advisories.get_info().await.unwrap().state.messages == 0 {
+        // The server notices at the next pull, as one from a worker would be.
+        let _ = consumer.fetch().max_messages(1).expires(Duration::from_millis(200)).messages().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn messages(bench: &Bench, stream: &str) -> u64 {
+    bench.client().await.get_stream(stream).await.unwrap().cached_info().state.messages
+}
+
+async fn doubts(bench: &Bench) -> Vec<Doubt> {
+    Audit::of_objects().run(&bench.queue, Some(&bench.store)).await.unwrap().doubts
+}
+
+#[tokio::test]
+async fn r18_a_job_that_ran_out_of_deliveries_while_no_mover_ran_is_ended_when_one_starts() {
+    let bench = impatient().await;
+    let job = bench.submit("forgotten").await;
+    exhaust(&bench).await;
+    assert_eq!(messages(&bench, "AUDIO").await, 1);
+    let mover = Mover::start(&bench.queue, 2).await.unwrap();
+    while !mover.step().await.unwrap() {}
+    assert_eq!(messages(&bench, "AUDIO").await, 0);
+    assert_eq!(bench.kinds(&job).await, ["failed"]);
+    let letter = bench.queue.dead().await.unwrap().remove(0);
+    assert_eq!((letter.job.as_str(), letter.worker.as_str(), letter.attempts), ("forgotten", "reconcile", 2));
+    assert!(letter.reason.starts_with("2 deliveries ended without a word"), "{}", letter.reason);
+    let report = Audit::default().run(&bench.queue, Some(&bench.store)).await.unwrap();
+    assert_eq!((report.accepted, report.ended["failed"], report.in_flight, report.doubts.len()), (1, 1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_job_whose_deliveries_were_used_up_by_outages_is_queued_again() {
+    let bench = impatient().await;
+    let job = bench.submit("unlucky").await;
+    let events = Events::new(bench.queue.clone(), "transcribe", "w1", 0);
+    for _ in 0..2 {
+        let reason = "S3 is away".to_owned();
+        events.publish(&job, &Event::Released { stage: "transcribe".into(), reason }).await.unwrap();
+    }
+    exhaust(&bench).await;
+    let mover = Mover::start(&bench.queue, 2).await.unwrap();
+    while !mover.step().await.unwrap() {}
+    assert!(bench.queue.dead().await.unwrap().is_empty());
+    assert_eq!(messages(&bench, "AUDIO").await, 1);
+    assert_eq!(bench.drain(&Told::done()).await, 1);
+    assert_eq!(bench.kinds(&job).await.last(), Some(&"done"));
+}
+
+#[tokio::test]
+async fn the_audit_counts_every_job_once_wherever_it_is() {
+    let bench = Bench::start().await;
+    let passed = bench.submit("passed-on").await;
+    assert_eq!(bench.drain(&Told::new(|_, _| async { next("a cat") })).await, 1);
+    bench.submit("waiting").await;
+    // A recording by nobody's name, as `nats pub` sends it.
+    bench.client().await.publish("shanshui.audio.default", "sound".into()).await.unwrap().await.unwrap();
+    let report = Audit::default().run(&bench.queue, Some(&bench.store)).await.unwrap();
+    assert_eq!((report.accepted, report.in_flight, report.doubts), (3, 3, vec![]));
+    assert_eq!(messages(&bench, "TEXT").await, 1);
+
+    let text = bench.client().await.get_stream("TEXT").await.unwrap();
+    text.delete_message(1).await.unwrap();
+    let lost = Doubt { job: passed.to_string(), why: "no final event, and no queue holds it".into() };
+    assert_eq!(doubts(&bench).await, [lost]);
+}
+
+#[tokio::test]
+async fn the_audit_names_a_second_final_event_and_a_missing_receipt() {
+    let bench = Bench::start().await;
+    let job = bench.submit("empty-handed").await;
+    bench.drain(&Told::done()).await;
+    let why = "done, but its receipt is not in the bucket".to_owned();
+    assert_eq!(doubts(&bench).await, [Doubt { job: job.to_string(), why }]);
+
+    let other = JobId::parse("job", "twice").unwrap();
+    let forged =
+        r#"{"specversion":"1.0","subject":"twice","time":"","source":"","data":{"kind":"canceled","stage":"paint"}}"#;
+    for kind in ["done", "canceled"] {
+        let subject = format!("shanshui.events.{other}.{kind}");
+        bench.client().await.publish(subject, forged.into()).await.unwrap().await.unwrap();
+    }
+    assert_eq!(doubts(&bench).await[1], Doubt { job: "twice".into(), why: "2 final events for 1 runs".into() });
+}
