@@ -72,9 +72,13 @@ impl Queue {
     /// # Errors
     /// Unreadable credentials or certificates, and an address that is none.
     pub async fn connect(options: &NatsOptions, name: &str) -> anyhow::Result<Self> {
-        let connect = authenticate(ConnectOptions::new(), options).await?;
+        let (servers, login) = options.servers();
+        let mut connect = ConnectOptions::new();
+        if let Some((user, password)) = login {
+            connect = connect.user_and_password(user, password.reveal().to_owned());
+        }
+        let connect = authenticate(connect, options).await?;
         let connect = secure(connect, options).name(name).retry_on_initial_connect().ping_interval(PING);
-        let servers = options.url.split(',').map(|server| server.trim().to_owned()).collect();
         let linked = Link::connect(connect, servers).await;
         let (link, client) = linked.with_context(|| format!("cannot use {}", hosts(&options.url)))?;
         let context = jetstream::new(client.clone());

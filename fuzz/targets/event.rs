@@ -1,9 +1,10 @@
-//! Events as they lie on the stream, and the trace headers that travel with jobs.
+//! Events and advisories as they lie on their streams, and the trace headers that travel with jobs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use shanshui_common::event::Envelope;
 use shanshui_common::job::JobId;
+use shanshui_common::reconcile::advisory::Advisory;
 use shanshui_common::trace::TraceContext;
 
 fuzz_target!(|data: &[u8]| {
@@ -14,6 +15,9 @@ fuzz_target!(|data: &[u8]| {
         let again: Envelope = serde_json::from_str(&again).unwrap_or_else(|error| panic!("{error}: {again}"));
         assert_eq!(again.data.kind(), envelope.data.kind());
         assert_eq!(again.data.message_id(&job), envelope.data.message_id(&job));
+    }
+    if let Err(error) = Advisory::parse(data) {
+        assert!(!error.to_string().is_empty());
     }
     let text = String::from_utf8_lossy(data);
     let mut lines = text.splitn(2, '\n');

@@ -8,8 +8,8 @@ use super::voice::Voice;
 
 /// Subjects, and the roles that may publish there.
 const PUBLISH: [(&str, &[&str]); 45] = [
-    ("shanshui.audio.default", &["admin", "submit"]),
-    ("shanshui.text.default", &["admin", "submit", "transcribe"]),
+    ("shanshui.audio.default", &["admin", "submit", "reconcile"]),
+    ("shanshui.text.default", &["admin", "submit", "transcribe", "reconcile"]),
     ("shanshui.cancel.job", &["submit"]),
     ("shanshui.events.job.done", &["transcribe", "paint", "reconcile"]),
     ("shanshui.dead.transcribe", &["transcribe", "reconcile"]),
@@ -17,27 +17,21 @@ const PUBLISH: [(&str, &[&str]); 45] = [
     ("$JS.API.CONSUMER.MSG.NEXT.AUDIO.transcribe", &["transcribe"]),
     ("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", &["paint"]),
     ("$JS.API.CONSUMER.MSG.NEXT.ADVISORIES.reconcile", &["reconcile"]),
-    ("$JS.API.CONSUMER.MSG.NEXT.DEAD.reader", &["admin", "reconcile"]),
-    ("$JS.API.CONSUMER.MSG.NEXT.EVENTS.reader", &["submit", "transcribe", "paint", "reconcile", "watch"]),
     ("$JS.ACK.AUDIO.transcribe.1.1.1.1.1", &["transcribe"]),
     ("$JS.ACK.hub.hash.AUDIO.transcribe.1.1.1.1.1", &["transcribe"]),
     ("$JS.ACK.TEXT.paint.1.1.1.1.1", &["paint"]),
     ("$JS.ACK.hub.hash.TEXT.paint.1.1.1.1.1", &["paint"]),
     ("$JS.ACK.ADVISORIES.reconcile.1.1.1.1.1", &["reconcile"]),
     ("$JS.API.STREAM.INFO.TEXT", &["admin", "transcribe", "paint", "reconcile"]),
+    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "reconcile"]),
     ("$JS.API.CONSUMER.INFO.AUDIO.transcribe", &["admin", "transcribe", "reconcile"]),
     ("$JS.API.CONSUMER.INFO.TEXT.paint", &["admin", "paint", "reconcile"]),
     ("$JS.API.STREAM.CREATE.OTHER", &["admin"]),
     ("$JS.API.STREAM.UPDATE.AUDIO", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.AUDIO.transcribe", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.TEXT.paint", &["admin"]),
-    ("$JS.API.CONSUMER.CREATE.DEAD.reader", &["admin", "reconcile"]),
-    (
-        "$JS.API.CONSUMER.CREATE.EVENTS.reader.shanshui.events.job.>",
-        &["submit", "transcribe", "paint", "reconcile", "watch"],
-    ),
-    ("$JS.API.CONSUMER.CREATE.EVENTS.reader.shanshui.cancel.*", &["reconcile"]),
-    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile"]),
+    ("$JS.API.CONSUMER.CREATE.ADVISORIES.reconcile", &["admin"]),
+    ("$JS.API.STREAM.MSG.GET.EVENTS", &["submit", "transcribe", "paint", "reconcile", "watch"]),
     ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "reconcile"]),
     ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile"]),
     ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile"]),
@@ -52,9 +46,12 @@ const PUBLISH: [(&str, &[&str]); 45] = [
     ("$JS.API.STREAM.RESTORE.AUDIO", &[]),
     ("$JS.API.DIRECT.GET.AUDIO.shanshui.audio.default", &[]),
     ("$JS.API.CONSUMER.CREATE.AUDIO.spy.shanshui.audio.default", &[]),
+    ("$JS.API.CONSUMER.CREATE.EVENTS", &[]),
+    ("$JS.API.CONSUMER.CREATE.EVENTS.spy.shanshui.events.job.done", &[]),
     ("$JS.API.CONSUMER.DURABLE.CREATE.TEXT.spy", &[]),
     ("$JS.API.CONSUMER.DELETE.AUDIO.transcribe", &[]),
     ("$JS.API.CONSUMER.PAUSE.TEXT.paint", &[]),
+    ("$JS.API.CONSUMER.MSG.NEXT.EVENTS.reader", &[]),
     ("$SYS.REQ.SERVER.PING", &[]),
 ];
 
@@ -109,7 +106,7 @@ async fn s15_each_role_is_let_do_its_own_work() {
         let mut ears = vec![format!("_INBOX_{role}.>")];
         match role {
             "transcribe" | "paint" => ears.push("shanshui.cancel.*".into()),
-            "watch" => ears.push("shanshui.events.>".into()),
+            "watch" | "submit" => ears.push("shanshui.events.>".into()),
             _ => {}
         }
         assert_eq!(voice.subscribes(&ears).await, Vec::<String>::new(), "{role} hears these");

@@ -60,7 +60,7 @@ impl Voice {
         let heard = || self.refused.lock().expect("no test fails while it holds this").clone();
         until("the server's verdict", async || heard().iter().any(|text| text.contains(END)).then_some(())).await;
         let heard = std::mem::take(&mut *self.refused.lock().expect("no test fails while it holds this"));
-        // The client gives the server's words in lower case.
+        let heard: Vec<String> = heard.iter().map(|text| text.to_lowercase()).collect();
         let about = |subject: &str| format!("{what} to \"{}\"", subject.to_lowercase());
         subjects
             .iter()
