@@ -1,6 +1,5 @@
 //! Texts that are meant to do harm, through cleaning and the tokenizer of a real model.
 
-
 use std::path::Path;
 
 use shanshui_paint::diffusers::Configs;
