@@ -25,9 +25,10 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// An error about `field`, with `value` made safe for one line of a log.
+    /// An error about `field`, with its name, which may be the sender's own, and `value` made safe for
+    /// one line of a log.
     pub fn new(field: &str, value: impl Display, allowed: impl Display) -> Self {
-        Self { field: field.into(), value: shown(&value.to_string()), allowed: allowed.to_string() }
+        Self { field: shown(field), value: shown(&value.to_string()), allowed: allowed.to_string() }
     }
 
     /// An error about a field that must be there and is not.

@@ -29,6 +29,8 @@ use crate::wire;
 
 /// A half-open link is seen after about three of these.
 const PING: Duration = Duration::from_secs(10);
+/// Before the second try to connect; doubles up to 4 s.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Room for headers when a payload is compared with the server's limit, in bytes.
 const HEADER_ROOM: usize = 8 * 1024;
 
@@ -71,9 +73,13 @@ impl Queue {
     /// # Errors
     /// Unreadable credentials or certificates, and an address that is none.
     pub async fn connect(options: &NatsOptions, name: &str) -> anyhow::Result<Self> {
-        let connect = authenticate(ConnectOptions::new(), options).await?;
+        let (servers, login) = options.servers();
+        let mut connect = ConnectOptions::new();
+        if let Some((user, password)) = login {
+            connect = connect.user_and_password(user, password.reveal().to_owned());
+        }
+        let connect = authenticate(connect, options).await?;
         let connect = secure(connect, options).name(name).retry_on_initial_connect().ping_interval(PING);
-        let servers = options.url.split(',').map(|server| server.trim().to_owned()).collect();
         let linked = Link::connect(connect, servers).await;
         let (link, client) = linked.with_context(|| format!("cannot use {}", hosts(&options.url)))?;
         let context = jetstream::new(client.clone());
@@ -171,7 +177,14 @@ fn secure(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions 
     if let Some(inbox) = &options.inbox {
         connect = connect.custom_inbox_prefix(inbox.clone());
     }
-    connect
+    connect.reconnect_delay_callback(pause)
+}
+
+/// Between two tries to connect: the client's own schedule knocks ten times in the first second,
+/// also where a password is refused.
+fn pause(attempt: usize) -> Duration {
+    let doubled = u32::try_from(attempt.saturating_sub(2)).unwrap_or(u32::MAX).min(4);
+    if attempt <= 1 { Duration::ZERO } else { FIRST_PAUSE * 2_u32.pow(doubled) }
 }
 
 /// Addresses without the user and password that a URL may carry.

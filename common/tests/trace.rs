@@ -51,7 +51,7 @@ fn what_is_not_a_traceparent_is_ignored() {
 }
 
 #[test]
-fn a_state_that_could_break_a_header_is_dropped_and_the_trace_kept() {
+fn s31_a_state_that_could_break_a_header_is_dropped_and_the_trace_kept() {
     let long = "a".repeat(513);
     for state in ["a=1\r\nEvil: yes", "a=\u{e9}", "", &long] {
         assert_eq!(TraceContext::parse(PARENT, Some(state)).unwrap().state, None, "{state}");

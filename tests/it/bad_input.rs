@@ -83,7 +83,7 @@ async fn buried(client: &Client<'_>, job: &Job, bad: &Bad) -> Result<(), String>
 }
 
 #[tokio::test]
-async fn what_is_no_job_is_buried() {
+async fn s01_what_is_no_job_is_buried() {
     let nested = format!("{{\"text\":\"a\",\"picture\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let mut deep = vec![0x81, 0xa1, b'a'];
     deep.extend(std::iter::repeat_n(0x91, 100_000));

@@ -8,6 +8,7 @@ mod crash;
 mod forms;
 mod python;
 mod rows;
+mod security;
 mod sharing;
 mod speech;
 mod start;

@@ -72,7 +72,7 @@ async fn a_job_may_end_with_its_transcript() {
 }
 
 #[tokio::test]
-async fn silence_and_noise_are_no_speech_and_paint_nothing() {
+async fn s07_silence_and_noise_are_no_speech_and_paint_nothing() {
     let client = shared().client().await;
     for name in ["silence.wav", "noise.wav"] {
         let job = Job::new("quiet");

@@ -42,7 +42,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn whisper_weights_that_are_cut_short_or_damaged_are_refused() {
+fn s13_whisper_weights_that_are_cut_short_or_damaged_are_refused() {
     let stack = Stack::start();
     let cut = stack.folder().join("cut");
     broken(&whisper("tiny.en"), &cut, "model.bin", |bytes| bytes.truncate(bytes.len() / 2));
@@ -57,7 +57,7 @@ fn whisper_weights_that_are_cut_short_or_damaged_are_refused() {
 }
 
 #[test]
-fn picture_weights_that_are_cut_short_or_damaged_are_refused() {
+fn s13_picture_weights_that_are_cut_short_or_damaged_are_refused() {
     let stack = Stack::start();
     let (cut, lying) = (stack.folder().join("cut"), stack.folder().join("lying"));
     let weights = weights(&picture_model().join("unet"));
@@ -89,7 +89,7 @@ fn credentials_that_the_store_refuses_stop_a_worker_at_its_start() {
 }
 
 #[test]
-fn no_secret_is_told() {
+fn s18_no_secret_is_told() {
     let stack = Stack::start();
     let mut command = stack.worker_command("paint", "nobody");
     command.env("SHANSHUI_S3_SECRET_KEY", "canary-not-the-secret").env("SHANSHUI_LOG", "trace");

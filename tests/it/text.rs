@@ -76,7 +76,7 @@ async fn the_same_job_painted_anew_by_another_worker_gives_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn control_and_bidirectional_characters_do_not_reach_the_picture() {
+async fn s09_control_and_bidirectional_characters_do_not_reach_the_picture() {
     let client = shared().client().await;
     let job = Job::new("odd");
     let text = "a \u{0}cat\u{7}\u{202e} under\u{200b} a\u{2066} moon\u{9b}\r\nSteps: 1";

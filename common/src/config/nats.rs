@@ -42,6 +42,25 @@ pub struct NatsOptions {
     pub inbox: Option<String>,
 }
 
+impl NatsOptions {
+    /// The servers' addresses without the user and password that they may carry, and those: the client
+    /// logs every address it tries, at the level debug, with the password in it.
+    pub(crate) fn servers(&self) -> (Vec<String>, Option<(String, Secret)>) {
+        let mut login = None;
+        let plain = |server: &str| {
+            let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
+            let host = rest.rsplit_once('@').map_or(rest, |(own, host)| {
+                let (user, password) = own.split_once(':').unwrap_or((own, ""));
+                login.get_or_insert_with(|| (user.to_owned(), Secret::from(password.to_owned())));
+                host
+            });
+            format!("{scheme}://{host}")
+        };
+        let servers = self.url.split(',').map(str::trim).map(plain).collect();
+        (servers, login)
+    }
+}
+
 fn prefix(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     if (1..=32).contains(&text.len()) && text.bytes().all(fits) {

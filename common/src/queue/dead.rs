@@ -2,10 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
 use bytes::Bytes;
-use futures::TryStreamExt;
-use futures::stream::StreamExt;
 
 use super::names::{JOB_HEADER, MESSAGE_ID, REPLAY_HEADER};
 use super::{Outgoing, Queue, Submitted};
@@ -101,22 +98,12 @@ impl Queue {
 
     /// All buried jobs, oldest first.
     pub async fn dead(&self) -> anyhow::Result<Vec<DeadLetter>> {
-        let name = self.names.stream("DEAD");
-        let stream = self.context.get_stream(&name).await.with_context(|| format!("cannot read stream {name}"))?;
-        let count = usize::try_from(stream.cached_info().state.messages).unwrap_or(usize::MAX);
-        let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..OrderedConfig::default() };
-        let messages = stream.create_consumer(config).await?.messages().await?;
-        messages
-            .take(count)
-            .map_err(anyhow::Error::from)
-            .and_then(|message| async move {
-                let info = message.info().map_err(anyhow::Error::from_boxed)?;
-                let (sequence, time) = (info.stream_sequence, info.published);
-                let (message, _) = message.split();
-                Ok(letter(sequence, time, message.headers.unwrap_or_default(), message.payload))
-            })
-            .try_collect()
-            .await
+        let (mut all, mut from) = (Vec::new(), 1);
+        while let Some(message) = self.next("DEAD", &self.names.dead("*"), from).await? {
+            from = message.sequence + 1;
+            all.push(letter(message.sequence, message.time, message.headers, message.payload));
+        }
+        Ok(all)
     }
 
     /// One buried job.
@@ -179,6 +166,7 @@ fn our_own(headers: &HeaderMap) -> HeaderMap {
 
 /// A header value must not hold a line break.
 fn one_line(reason: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let plain = |c: char| if breaks(c) { ' ' } else { c };
     reason.chars().map(plain).take(MAX_REASON).collect()
 }

@@ -1,14 +1,14 @@
 //! The story of a job, from its events.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
+use async_nats::Subscriber;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use futures::future::try_join_all;
-use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 
 use super::Queue;
 use super::names::MESSAGE_ID;
@@ -18,18 +18,25 @@ use crate::job::JobId;
 /// An event, if this version knows it.
 type Known = Option<Envelope>;
 
+/// How often an event is looked for whose announcement was lost with the link.
+const LOOK: Duration = Duration::from_secs(2);
+/// Failed looks, over a link that is up, after which following ends.
+const FAILURES: u32 = 5;
+
 impl Queue {
     /// All events of a job from the first one; ends after the final one.
     pub async fn follow(
         &self,
         job: &JobId,
     ) -> anyhow::Result<impl Stream<Item = anyhow::Result<Envelope>> + Send + Unpin + use<>> {
-        let (_, messages) = self.events_of(job).await?;
-        let messages = messages.try_filter_map(|event| std::future::ready(Ok(event))).boxed();
-        let until_end = stream::unfold(Some(messages), |messages| async move {
-            let mut messages = messages?;
-            let item = messages.next().await?;
-            let rest = (!is_end(&item)).then_some(messages);
+        let subject = self.names.event(job, ">");
+        // Listening before looking: nothing falls between the two.
+        let news = self.client.subscribe(subject.clone()).await?;
+        let follower = Follower { queue: self.clone(), subject, from: 1, news, failures: 0 };
+        let until_end = stream::unfold(Some(follower), |follower| async move {
+            let mut follower = follower?;
+            let item = follower.next().await;
+            let rest = (!is_end(&item)).then_some(follower);
             Some((item, rest))
         });
         Ok(until_end.boxed())
@@ -37,8 +44,16 @@ impl Queue {
 
     /// The events of a job that are there now, oldest first.
     pub async fn history(&self, job: &JobId) -> anyhow::Result<Vec<Envelope>> {
-        let (count, messages) = self.events_of(job).await?;
-        messages.take(count).try_filter_map(|event| std::future::ready(Ok(event))).try_collect().await
+        self.told_on(&self.names.event(job, ">")).await
+    }
+
+    async fn told_on(&self, subject: &str) -> anyhow::Result<Vec<Envelope>> {
+        let (mut all, mut from) = (Vec::new(), 1);
+        while let Some(message) = self.next("EVENTS", subject, from).await? {
+            from = message.sequence + 1;
+            all.extend(parse(&message.subject, &message.payload));
+        }
+        Ok(all)
     }
 
     /// Whether a job has its final event, for the run after `replay` ways out of DEAD.
@@ -51,19 +66,9 @@ impl Queue {
     /// How many attempts of a job at a stage ended through no fault of its own. Reads one message
     /// at a time: a reader (consumer) for every redelivery would use up the server's limit of them.
     pub(crate) async fn releases(&self, job: &JobId, stage: &str) -> anyhow::Result<u64> {
-        let name = self.names.stream("EVENTS");
-        let stream = self.context.get_stream_no_info(&name).await?;
-        let (subject, mut from, mut count) = (self.names.event(job, "released"), 1, 0);
-        loop {
-            let message = match stream.get_first_raw_message_by_subject(&subject, from).await {
-                Ok(message) => message,
-                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(count),
-                Err(error) => return Err(error).with_context(|| format!("cannot read {subject} from stream {name}")),
-            };
-            let event = parse(&message.subject, &message.payload).map(|event| event.data);
-            count += u64::from(matches!(event, Some(Event::Released { stage: at, .. }) if at == stage));
-            from = message.sequence + 1;
-        }
+        let history = self.told_on(&self.names.event(job, "released")).await?;
+        let released = |event: &&Envelope| matches!(&event.data, Event::Released { stage: at, .. } if at == stage);
+        Ok(history.iter().filter(released).count() as u64)
     }
 
     /// The final event of a job, of its last run if it has several.
@@ -105,35 +110,66 @@ impl Queue {
     async fn last(&self, subject: &str) -> anyhow::Result<Option<StreamMessage>> {
         let name = self.names.stream("EVENTS");
         let stream = self.context.get_stream_no_info(&name).await?;
-        match stream.get_last_raw_message_by_subject(subject).await {
-            Ok(message) => Ok(Some(message)),
-            Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {subject} from stream {name}")),
-        }
+        found(stream.get_last_raw_message_by_subject(subject).await, subject, &name)
     }
 
-    /// How many events there are, and a stream of them that goes on with new ones; `None` stands
-    /// for one that this version does not know.
-    async fn events_of(&self, job: &JobId) -> anyhow::Result<(usize, BoxStream<'static, anyhow::Result<Known>>)> {
-        let name = self.names.stream("EVENTS");
-        let events = self.context.get_stream_no_info(&name).await?;
-        let consumer = events.create_consumer(OrderedConfig {
-            filter_subject: self.names.event(job, ">"),
-            deliver_policy: DeliverPolicy::All,
-            ..OrderedConfig::default()
-        });
-        let consumer = consumer.await.with_context(|| format!("cannot read stream {name}"))?;
-        let count = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX);
-        let mut known = HashSet::new();
-        // An ordered consumer that is made anew after a lost link may tell a thing twice.
-        let messages = consumer.messages().await?.filter_map(move |item| {
-            let item = item.map_err(anyhow::Error::from).and_then(|message| {
-                let sequence = message.info().map_err(anyhow::Error::from_boxed)?.stream_sequence;
-                Ok(known.insert(sequence).then(|| parse(&message.subject, &message.payload)))
-            });
-            std::future::ready(item.transpose())
-        });
-        Ok((count, messages.boxed()))
+    /// The first message of a stream from place `from` on whose subject fits.
+    ///
+    /// Read one by one rather than through a consumer: this needs no right to make consumers, which
+    /// cannot be narrowed to readers alone, and a lost link leaves nothing to be made anew.
+    pub(super) async fn next(&self, stream: &str, subject: &str, from: u64) -> anyhow::Result<Option<StreamMessage>> {
+        let name = self.names.stream(stream);
+        let stream = self.context.get_stream_no_info(&name).await?;
+        found(stream.get_first_raw_message_by_subject(subject, from).await, subject, &name)
+    }
+}
+
+/// The events of one job as they come.
+struct Follower {
+    queue: Queue,
+    subject: String,
+    /// Place after the last event that was read.
+    from: u64,
+    /// Says that there is something to read; what it is lies on the stream.
+    news: Subscriber,
+    failures: u32,
+}
+
+impl Follower {
+    async fn next(&mut self) -> anyhow::Result<Envelope> {
+        loop {
+            while let Some(Some(_)) = self.news.next().now_or_never() {}
+            match self.queue.next("EVENTS", &self.subject, self.from).await {
+                Ok(Some(message)) => {
+                    (self.from, self.failures) = (message.sequence + 1, 0);
+                    match parse(&message.subject, &message.payload) {
+                        Some(event) => return Ok(event),
+                        None => continue,
+                    }
+                }
+                Ok(None) => {}
+                // A link that is down comes back, and so does a server that is starting.
+                Err(error) => {
+                    self.failures += u32::from(self.queue.is_connected());
+                    if self.failures > FAILURES {
+                        return Err(error);
+                    }
+                }
+            }
+            let _ = tokio::time::timeout(LOOK, self.news.next()).await;
+        }
+    }
+}
+
+fn found(
+    message: Result<StreamMessage, RawMessageError>,
+    subject: &str,
+    stream: &str,
+) -> anyhow::Result<Option<StreamMessage>> {
+    match message {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {subject} from stream {stream}")),
     }
 }
 

@@ -85,10 +85,16 @@ fn follow(tell: &watch::Sender<LinkState>, event: &Event) {
         Event::ServerError(ServerError::AuthorizationViolation) => refuse(tell, "authorization violation"),
         Event::ServerError(ServerError::Other(text)) => refuse(tell, text),
         Event::ServerError(error) => tracing::error!(%error, "NATS refused"),
+        // A login that is refused while connecting comes as what the client met with.
+        Event::ClientError(error) if is_login(&error.to_string()) => refuse(tell, &error.to_string()),
         Event::ClientError(error) => tracing::error!(%error, "NATS client error"),
         Event::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS drops messages for a slow reader"),
         other => tracing::info!(event = %other, "NATS"),
     }
+}
+
+fn is_login(error: &str) -> bool {
+    ["authorization violation", "authentication"].iter().any(|word| error.contains(word))
 }
 
 /// A refused permission comes only as an event; the call itself would just time out.

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_those_of_the_contract() {
+    fn s10_keys_are_those_of_the_contract() {
         let job = &JobId::parse("id", "abc-1").unwrap();
         let picture = ObjectKey::Picture { job, index: 3, extension: "webp" };
         assert_eq!(ObjectKey::Audio(job).path(), "audio/abc-1");

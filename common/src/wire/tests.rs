@@ -85,7 +85,7 @@ fn inline_audio_travels_as_msgpack_and_as_base64() {
 }
 
 #[test]
-fn a_broken_object_is_refused_at_every_length() {
+fn s01_a_broken_object_is_refused_at_every_length() {
     let object = json!({ "text": "a cat", "picture": { "steps": 20 } });
     let (as_json, as_packed) = (object.to_string(), packed(&object));
     for end in 1..as_json.len() {
@@ -98,7 +98,7 @@ fn a_broken_object_is_refused_at_every_length() {
 }
 
 #[test]
-fn nothing_may_follow_the_object() {
+fn s01_nothing_may_follow_the_object() {
     let object = json!({ "text": "a cat" });
     assert!(text(format!("{object} {{}}")).unwrap_err().starts_with("payload:"));
     let mut bytes = packed(&object);
@@ -108,7 +108,7 @@ fn nothing_may_follow_the_object() {
 }
 
 #[test]
-fn deep_nesting_and_claims_of_gigabytes_are_refused() {
+fn s02_deep_nesting_and_claims_of_gigabytes_are_refused() {
     let deep = format!("{{\"text\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
     assert!(text(deep).unwrap_err().contains("recursion limit"));
     let mut deep = vec![0x81, 0xa4, b't', b'e', b'x', b't'];
@@ -169,7 +169,7 @@ fn an_error_names_the_field_its_value_and_what_is_allowed() {
 }
 
 #[test]
-fn audio_comes_from_the_own_bucket_and_nowhere_else() {
+fn s10_audio_comes_from_the_own_bucket_and_nowhere_else() {
     let keys = [
         "../secret",
         "audio/../jobs/x",
@@ -193,7 +193,18 @@ fn audio_comes_from_the_own_bucket_and_nowhere_else() {
 }
 
 #[test]
-fn an_error_stays_on_one_line_and_short() {
+fn s10_a_name_that_could_leave_its_folder_is_no_name() {
+    let long = "a".repeat(2048);
+    let names = ["../x", "%2e%2e", "a\\b", "a\0b", "/etc", "a/b", "a.b", "A", "\u{430}bc", "a b", "*", ">", "", &long];
+    for name in names {
+        let error = text(json!({ "text": "a", "id": name }).to_string()).unwrap_err();
+        assert!(error.starts_with("id: ") && error.contains("1 to 64 characters of a-z, 0-9 and -"), "{name}: {error}");
+        assert!(crate::message::header_id(name).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn s31_an_error_stays_on_one_line_and_short() {
     let object = json!({ "text": "a", "id": format!("\r\n\u{202e}{}", "x".repeat(10_000)) });
     let error = text(object.to_string()).unwrap_err();
     assert!(error.len() < 300 && !error.contains(['\r', '\n']), "{error}");

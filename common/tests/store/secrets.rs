@@ -27,7 +27,7 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
-async fn no_secret_reaches_a_log_an_error_or_debug_output() {
+async fn s18_no_secret_reaches_a_log_an_error_or_debug_output() {
     let server = Server::start().await.unwrap();
     let log = Log::default();
     let writer = log.clone();

@@ -27,7 +27,7 @@ fn wav(channels: u16, rate: u32, bits: u16, claimed: u32, samples: &[u8]) -> Vec
 }
 
 #[tokio::test]
-async fn recordings_that_cannot_be_read_are_buried() {
+async fn s03_recordings_that_cannot_be_read_are_buried() {
     let second = vec![0; 32_000];
     let mut cut = recording("cat.wav");
     cut.truncate(30);
@@ -46,7 +46,29 @@ async fn recordings_that_cannot_be_read_are_buried() {
 }
 
 #[tokio::test]
-async fn jobs_that_name_no_recording_are_buried() {
+async fn s06_ten_hours_and_headers_that_ask_for_gigabytes_are_buried() {
+    // Bytes 21 to 25 of a FLAC file count its samples, at 8 kHz here.
+    let mut hours = std::fs::read(data("bomb.flac")).expect("a recording");
+    let rate = u64::from(u32::from_be_bytes([0, hours[18], hours[19], hours[20]]) >> 4);
+    let count = (36_000 * rate).to_be_bytes();
+    hours[21] = hours[21] & 0xf0 | count[3];
+    hours[22..26].copy_from_slice(&count[4..]);
+    let huge = b"\0\0\0\x10ftypM4A \0\0\0\0\0\0\0\x01moov\x7f\xff\xff\xff\xff\xff\xff\xff".to_vec();
+    let tag = b"ID3\x04\0\0\0\0\0\x17TXXX\0\0\0\x0d\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff".to_vec();
+    all_are_buried(vec![
+        raw("ten hours", hours, &["audio.seconds", "36000", "1800"]),
+        raw("a box of exabytes", huge, &["audio"]),
+        raw("a tag that broke a decoder", tag, &["audio"]),
+    ])
+    .await;
+}
+
+fn data(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/audio").join(name)
+}
+
+#[tokio::test]
+async fn s10_jobs_that_name_no_recording_are_buried() {
     let job =
         |what, audio: serde_json::Value, names| Bad::json(what, "audio", json!({ "audio": audio }).to_string(), names);
     all_are_buried(vec![
@@ -63,7 +85,7 @@ async fn jobs_that_name_no_recording_are_buried() {
 }
 
 #[tokio::test]
-async fn too_little_to_hear_is_no_speech_and_a_lying_length_is_forgiven() {
+async fn s05_too_little_to_hear_is_no_speech_and_a_lying_length_is_forgiven() {
     let client = shared().client().await;
     let quiet = [
         ("one sample", wav(1, 16_000, 16, 2, &[1, 0])),

@@ -17,7 +17,7 @@ fn audio(what: &'static str, job: &Value, names: &'static [&'static str]) -> Bad
 }
 
 #[tokio::test]
-async fn wishes_out_of_range_are_buried() {
+async fn s12_wishes_out_of_range_are_buried() {
     all_are_buried(vec![
         picture("no width", &json!({ "width": 0 }), &["picture.width", "0"]),
         picture("an odd width", &json!({ "width": 100 }), &["picture.width", "100", "multiple of 8"]),
@@ -38,7 +38,7 @@ async fn wishes_out_of_range_are_buried() {
 }
 
 #[tokio::test]
-async fn names_that_nobody_knows_are_buried() {
+async fn s10_names_that_nobody_knows_are_buried() {
     all_are_buried(vec![
         picture("a sampler", &json!({ "sampler": "dice" }), &["picture.sampler", "dice"]),
         picture("a model", &json!({ "model": "gpt-9" }), &["picture.model", "gpt-9"]),
@@ -54,7 +54,7 @@ async fn names_that_nobody_knows_are_buried() {
 }
 
 #[tokio::test]
-async fn texts_without_end_and_jobs_that_are_late_are_buried() {
+async fn s09_texts_without_end_and_jobs_that_are_late_are_buried() {
     let endless = "mountain ".repeat(100_000 / 9 + 1);
     all_are_buried(vec![
         text("100,000 characters", &json!({ "text": endless }), &["text", "characters"]),

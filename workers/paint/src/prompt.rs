@@ -83,13 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn control_direction_zero_width_and_tag_characters_are_dropped() {
+    fn s09_control_direction_zero_width_and_tag_characters_are_dropped() {
         let raw = "ca\0t\u{7} \u{202E}on\u{2066} a\u{200B} \u{FEFF}hi\u{AD}ll\u{9B}\u{E0041}\u{FFFF}";
         assert_eq!(cleaned(raw), "cat on a hill");
     }
 
     #[test]
-    fn letters_are_composed_and_piled_marks_are_capped() {
+    fn s09_letters_are_composed_and_piled_marks_are_capped() {
         assert_eq!(cleaned("cafe\u{301}"), "caf\u{e9}");
         let piled = cleaned(&format!("a{}b", "\u{317}".repeat(100_000)));
         assert_eq!(piled.chars().count(), 2 + MAX_MARKS);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_at_the_limit_and_says_so() {
+    fn s09_a_long_text_is_cut_at_the_limit_and_says_so() {
         let long = Prompt::clean(&"ab ".repeat(40_000), 2000);
         assert!(long.truncated);
         assert!((1999..=2000).contains(&long.text.chars().count()));

@@ -5,7 +5,7 @@ use shanshui_paint::paint::Request;
 use shanshui_paint::sampler::SamplerKind;
 
 #[test]
-fn requests_beyond_the_limits_are_refused_by_field_value_and_what_is_allowed() {
+fn s12_requests_beyond_the_limits_are_refused_by_field_value_and_what_is_allowed() {
     let good = Request {
         prompt: "a red cat".to_owned(),
         negative: String::new(),

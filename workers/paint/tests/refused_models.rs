@@ -81,7 +81,7 @@ fn what_the_configs_ask_for_and_we_do_not_have_is_refused_by_field_and_value() {
 }
 
 #[test]
-fn weights_that_do_not_fit_the_config_are_refused_by_tensor_and_shape() {
+fn s13_weights_that_do_not_fit_the_config_are_refused_by_tensor_and_shape() {
     let folder = copy_of("sd1");
     let path = folder.path().join("unet/config.json");
     let text = fs::read_to_string(&path).unwrap();
@@ -94,7 +94,7 @@ fn weights_that_do_not_fit_the_config_are_refused_by_tensor_and_shape() {
 }
 
 #[test]
-fn damaged_weight_files_are_refused_by_name() {
+fn s13_damaged_weight_files_are_refused_by_name() {
     let name = "unet/diffusion_pytorch_model.safetensors";
     let whole = fs::read(copy_of("sd1").path().join(name)).unwrap();
     let huge = [&u64::MAX.to_le_bytes()[..], &whole[8..]].concat();
@@ -114,7 +114,7 @@ fn damaged_weight_files_are_refused_by_name() {
 }
 
 #[test]
-fn absent_parts_and_pickles_are_refused_by_name() {
+fn s14_absent_parts_and_pickles_are_refused_by_name() {
     let folder = copy_of("sd1");
     let safe = folder.path().join("vae/diffusion_pytorch_model.safetensors");
     fs::rename(&safe, safe.with_extension("bin")).unwrap();

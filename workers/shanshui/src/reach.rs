@@ -31,11 +31,16 @@ impl Reach {
     pub(crate) async fn queue(&self) -> Result<Queue, Refusal> {
         let queue = Queue::connect(&self.nats, "shanshui").await.or_exit(Exit::Usage)?;
         let place = self.nats.url.rsplit('@').next().unwrap_or_default();
-        self.in_time(&format!("NATS at {place}"), async {
+        let what = format!("NATS at {place}");
+        let connected = self.in_time(&what, async {
             queue.wait_connected().await;
             Ok(())
-        })
-        .await?;
+        });
+        let refused = |refusal: Refusal| match &queue.link_state().borrow().refused {
+            Some(why) => Refusal { error: refusal.error.context(format!("NATS refuses: {why}")), ..refusal },
+            None => refusal,
+        };
+        connected.await.map_err(refused)?;
         Ok(queue)
     }
 

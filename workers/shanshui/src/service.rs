@@ -7,6 +7,7 @@ use std::time::Duration;
 use shanshui_common::config::TelemetryOptions;
 use shanshui_common::health::Health;
 use shanshui_common::http::{self, Pages};
+use shanshui_common::queue::Queue;
 use shanshui_common::shutdown::Shutdown;
 use shanshui_common::store::Store;
 use shanshui_common::telemetry::{self, Metrics};
@@ -48,6 +49,22 @@ impl Service {
             service.serve_pages(address).await.or_exit(Exit::Usage)?;
         }
         Ok(service)
+    }
+
+    /// Has readiness say what keeps the connection to NATS from coming up; once it is up, the worker
+    /// itself follows it.
+    pub(crate) fn await_link(&mut self, queue: &Queue) {
+        let (mut state, health) = (queue.link_state(), Arc::clone(&self.health));
+        self.tasks.spawn(async move {
+            loop {
+                let trouble = state.borrow_and_update().trouble();
+                let Some(trouble) = trouble else { return };
+                health.down("nats", trouble);
+                if state.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 
     /// Has readiness follow the store.

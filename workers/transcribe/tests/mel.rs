@@ -70,7 +70,7 @@ fn windows_are_laid_out_band_after_band_and_filled_up_with_zeros() {
 }
 
 #[test]
-fn no_sound_and_odd_sounds_give_finite_values() {
+fn s08_no_sound_and_odd_sounds_give_finite_values() {
     let mel = Mel::new(80);
     for sound in [vec![], vec![0.5], vec![0.1; 159], vec![0.1; 160], vec![0.0; 16_000], vec![1.0; 16_000]] {
         let spectrogram = mel.spectrogram(&sound);

@@ -63,7 +63,7 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<Exit, Refusal> {
     let mut service = Service::start(&args.telemetry, &["nats", "store", "reconcile"], Duration::ZERO).await?;
     let stop = service.shutdown.drain.clone();
     let connected = tokio::select! {
-        connected = connect(&args) => connected?,
+        connected = connect(&args, &mut service) => connected?,
         () = stop.cancelled() => return Ok(Exit::Done),
     };
     let (queue, store) = connected;
@@ -74,8 +74,9 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<Exit, Refusal> {
     Ok(Exit::Done)
 }
 
-async fn connect(args: &ReconcileArgs) -> anyhow::Result<(Queue, Store)> {
+async fn connect(args: &ReconcileArgs, service: &mut Service) -> anyhow::Result<(Queue, Store)> {
     let queue = Queue::connect(&args.nats, "shanshui-reconcile").await?;
+    service.await_link(&queue);
     queue.wait_connected().await;
     let store = Store::connect(&args.s3).await?;
     Ok((queue, store))

@@ -106,6 +106,7 @@ async fn prepare<S: Stage>(
     load: impl Future<Output = anyhow::Result<S>>,
 ) -> anyhow::Result<(S, Deps)> {
     let queue = Queue::connect(&args.nats, &format!("shanshui-{}", S::NAME)).await?;
+    service.await_link(&queue);
     queue.wait_connected().await;
     queue.check(S::NAME).await?;
     let store = Store::connect(&args.s3).await?;

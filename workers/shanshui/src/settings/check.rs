@@ -27,10 +27,13 @@ pub(super) fn values(arg: &Arg, value: &Value) -> Result<Vec<String>, String> {
         return Ok(vec![flag.to_string()]);
     }
     let several = matches!(arg.get_action(), ArgAction::Append) || arg.get_value_delimiter().is_some();
-    match value {
+    let checked = match value {
         Value::Array(items) if several => items.iter().map(|item| scalar(arg, item)).collect(),
-        value => Ok(vec![scalar(arg, value)?]),
-    }
+        value => scalar(arg, value).map(|value| vec![value]),
+    };
+    // What an error would repeat may be a password, and an address may hold one.
+    let secret = arg.is_hide_env_values_set() || value.to_string().contains('@');
+    if secret { checked.map_err(|_| "(hidden) is not allowed; allowed: a string".to_owned()) } else { checked }
 }
 
 fn scalar(arg: &Arg, value: &Value) -> Result<String, String> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use toml::{Table, Value};
 
 /// The values of one file, by the long name of the flag.
@@ -19,7 +19,13 @@ impl SettingsFile {
     /// Reads `path`; an error names the file and the line.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let table: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads the text of a file; an error names `path` and the line.
+    pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<Self> {
+        let table: Table =
+            text.parse().map_err(|error| anyhow!("{} is not TOML: {}", path.display(), place(text, &error)))?;
         let mut values = BTreeMap::new();
         flatten("", table, &mut values).with_context(|| path.display().to_string())?;
         Ok(Self { path: path.to_owned(), values })
@@ -29,6 +35,14 @@ impl SettingsFile {
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.values.get(name).and_then(Value::as_str)
     }
+}
+
+/// The line of an error and what is wrong there. The error's own text would quote the line, and
+/// with it perhaps a password.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+    format!("line {line}: {}", error.message())
 }
 
 /// `[nats] url` becomes `nats-url`.

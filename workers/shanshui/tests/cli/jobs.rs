@@ -2,9 +2,11 @@ use crate::program::Place;
 
 /// No server is asked about a job that no worker would take.
 #[test]
-fn a_wrong_field_of_a_job_is_refused_by_name_before_anything_is_sent() {
+fn s12_a_wrong_field_of_a_job_is_refused_by_name_before_anything_is_sent() {
     let wrong = [
         ("--width 12", ["picture.width: 12 is not allowed", "a multiple of 8"]),
+        ("--width 2147483648", ["picture.width: 2147483648 is not allowed", "from 8 to 4096"]),
+        ("--height 0", ["picture.height: 0 is not allowed", "from 8 to 4096"]),
         ("--steps 0", ["picture.steps: 0 is not allowed", "from 1 to 1000"]),
         ("--count 65", ["picture.count: 65 is not allowed", "from 1 to 64"]),
         ("--guidance 101", ["picture.guidance", "from 0 to 100"]),
@@ -49,6 +51,6 @@ fn a_command_says_that_it_cannot_reach_nats_and_exits_with_6() {
 }
 
 #[test]
-fn a_name_that_no_job_can_have_is_refused() {
+fn s10_a_name_that_no_job_can_have_is_refused() {
     Place::new().run("jobs show a/b").refused(2, &["job: a/b is not allowed"]);
 }

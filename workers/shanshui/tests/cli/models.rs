@@ -8,7 +8,7 @@ fn the_list_names_each_pinned_model_with_repository_and_licence_and_others_that_
 }
 
 #[test]
-fn verify_finds_a_file_that_is_not_the_pinned_one_and_one_that_is_missing() {
+fn s13_verify_finds_a_file_that_is_not_the_pinned_one_and_one_that_is_missing() {
     let place = Place::new().file("models/whisper-base/config.json", "{}");
     let run = place.run("models verify whisper-base --models models");
     assert_eq!(run.code, Some(1), "{run:?}");
@@ -35,7 +35,7 @@ fn pull_never_calls_out_when_it_is_told_to_stay_offline() {
 }
 
 #[test]
-fn pull_refuses_a_file_whose_hash_is_wrong_and_keeps_the_model_folder_clean() {
+fn s13_pull_refuses_a_file_whose_hash_is_wrong_and_keeps_the_model_folder_clean() {
     let revision = "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66";
     let cached = format!("hub-home/hub/models--Systran--faster-whisper-base/snapshots/{revision}/config.json");
     let place = Place::new().file(&cached, "{}").with("HF_HOME", "hub-home");

@@ -36,7 +36,7 @@ fn the_file_of_the_config_flag_wins_over_that_of_the_environment_and_of_the_fold
 }
 
 #[test]
-fn help_shows_the_files_values_as_defaults_but_no_secrets() {
+fn s18_help_shows_the_files_values_as_defaults_but_no_secrets() {
     let file = "[worker]\nname = 'left'\n[s3]\naccess-key = 'user-1'\nsecret-key = 'hunter2'\nallow-http = true\n";
     let run = Place::new().file("shanshui.toml", file).run("paint --help");
     run.said(&["[default: left]", "[default: user-1]"]);

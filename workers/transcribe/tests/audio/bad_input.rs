@@ -6,7 +6,7 @@ use crate::wav::{HONEST, Header, float_wav, wav};
 use crate::{bytes, heard};
 
 #[test]
-fn no_bytes_no_samples_and_unknown_bytes_have_their_own_errors() {
+fn s05_no_bytes_no_samples_and_unknown_bytes_have_their_own_errors() {
     assert!(matches!(heard(b""), Err(AudioError::Empty)));
     assert!(matches!(heard(&wav(&HONEST, b"")), Err(AudioError::Empty)));
     for text in
@@ -19,7 +19,7 @@ fn no_bytes_no_samples_and_unknown_bytes_have_their_own_errors() {
 }
 
 #[test]
-fn one_sample_and_99_ms_are_recordings() {
+fn s05_one_sample_and_99_ms_are_recordings() {
     assert_eq!(heard(&wav(&HONEST, &[0, 64])).unwrap().samples, [0.5]);
     let short = heard(&wav(&HONEST, &[0; 2 * 1584])).unwrap();
     assert_eq!(short.samples.len(), 1584);
@@ -28,7 +28,7 @@ fn one_sample_and_99_ms_are_recordings() {
 }
 
 #[test]
-fn headers_that_make_no_sense_are_refused() {
+fn s03_headers_that_make_no_sense_are_refused() {
     let lie = |format, channels, rate, bits| Header { format, channels, rate, bits, ..HONEST };
     for (what, header) in [
         ("no channels", lie(1, 0, 16_000, 16)),
@@ -49,7 +49,7 @@ fn headers_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn headers_that_exaggerate_cost_no_more_than_the_bytes() {
+fn s03_headers_that_exaggerate_cost_no_more_than_the_bytes() {
     let data = [1; 1000];
     // A file that was written to a pipe looks like this, and is good.
     let got = heard(&wav(&Header { size: Some(u32::MAX - 36), ..HONEST }, &data)).unwrap();
@@ -67,7 +67,7 @@ fn headers_that_exaggerate_cost_no_more_than_the_bytes() {
 }
 
 #[test]
-fn a_bomb_is_refused_by_its_header_and_stopped_while_decoding() {
+fn s04_a_bomb_is_refused_by_its_header_and_stopped_while_decoding() {
     let bomb = bytes("audio/bomb.flac");
     let error = heard(&bomb).unwrap_err();
     assert!(matches!(error, AudioError::TooLong { seconds, max: 1800.0 } if seconds == 1801.0), "{error}");
@@ -100,7 +100,7 @@ const ONE_OF_EACH: [&str; 12] = [
 ];
 
 #[test]
-fn a_truncated_file_yields_what_was_there_or_a_plain_error() {
+fn s28_a_truncated_file_yields_what_was_there_or_a_plain_error() {
     for name in ONE_OF_EACH {
         let whole = bytes(&format!("audio/{name}"));
         let full = heard(&whole).unwrap().samples.len();
@@ -121,7 +121,7 @@ fn a_truncated_file_yields_what_was_there_or_a_plain_error() {
 }
 
 #[test]
-fn damaged_and_random_bytes_never_escape_as_a_panic() {
+fn s28_damaged_and_random_bytes_never_escape_as_a_panic() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move || {
         // Marsaglia's xorshift.

@@ -85,7 +85,7 @@ fn a_word_in_five_minutes_of_noise_passes() {
 }
 
 #[test]
-fn short_words_pass_from_100_ms_on() {
+fn s05_short_words_pass_from_100_ms_on() {
     let speech = samples("cat.wav");
     for length in [1600, 3200, 8000, 15_000] {
         assert_eq!(signal(&speech[8000..8000 + length]), Verdict::Speech, "{length} samples");
@@ -96,7 +96,7 @@ fn short_words_pass_from_100_ms_on() {
 }
 
 #[test]
-fn silence_is_silence_even_with_dither_or_an_offset() {
+fn s07_silence_is_silence_even_with_dither_or_an_offset() {
     for seconds in [1, 4, 60] {
         let length = seconds * 16_000;
         assert_eq!(signal(&vec![0.0; length]), Verdict::Silence);
@@ -107,7 +107,7 @@ fn silence_is_silence_even_with_dither_or_an_offset() {
 }
 
 #[test]
-fn noise_of_any_colour_is_steady() {
+fn s07_noise_of_any_colour_is_steady() {
     assert_eq!(signal(&samples("noise.wav")), Verdict::Steady);
     for colour in [0.0, 0.5, 0.9, 0.97, 0.99] {
         for seed in 1..3 {
@@ -120,7 +120,7 @@ fn noise_of_any_colour_is_steady() {
 }
 
 #[test]
-fn tones_hums_and_beeps_are_steady() {
+fn s07_tones_hums_and_beeps_are_steady() {
     for hertz in [100.0, 440.0, 1000.0, 3000.0, 7000.0] {
         assert_eq!(signal(&tone(hertz, 4.0)), Verdict::Steady, "{hertz} Hz");
     }

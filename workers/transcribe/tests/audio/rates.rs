@@ -43,7 +43,7 @@ fn what_16_khz_cannot_hold_leaves_no_alias() {
 }
 
 #[test]
-fn channels_are_averaged_and_bad_numbers_silenced() {
+fn s08_channels_are_averaged_and_bad_numbers_silenced() {
     let opposite: Vec<f32> = tone(440.0, 16_000, 0.5).iter().flat_map(|&s| [s, -s, 0.25, 0.75]).collect();
     let got = heard(&float_wav(16_000, 4, &opposite)).unwrap();
     assert!(got.samples.iter().all(|s| (s - 0.25).abs() < 1e-6));

@@ -11,14 +11,14 @@ fn assert_no_speech(name: &str, samples: &[f32]) {
 }
 
 #[test]
-fn silence_and_noise_end_without_words() {
+fn s07_silence_and_noise_end_without_words() {
     for name in ["silence.wav", "noise.wav"] {
         assert_no_speech(name, &samples(name));
     }
 }
 
 #[test]
-fn an_empty_recording_and_one_of_a_single_frame_end_without_words() {
+fn s05_an_empty_recording_and_one_of_a_single_frame_end_without_words() {
     assert_no_speech("nothing", &[]);
     assert_no_speech("a frame", &[0.1; 200]);
 }

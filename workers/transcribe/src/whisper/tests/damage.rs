@@ -17,7 +17,7 @@ fn weights_error(folder: &Path) -> WeightsError {
 }
 
 #[test]
-fn weights_that_end_too_early_are_damaged_wherever_they_end() {
+fn s13_weights_that_end_too_early_are_damaged_wherever_they_end() {
     let folder = tempfile::tempdir().unwrap();
     let tiny = Tiny::new();
     tiny.write_ctranslate2(folder.path(), false);
@@ -35,7 +35,7 @@ fn weights_that_end_too_early_are_damaged_wherever_they_end() {
 }
 
 #[test]
-fn sizes_in_a_hostile_header_are_checked_before_anything_is_allocated() {
+fn s13_sizes_in_a_hostile_header_are_checked_before_anything_is_allocated() {
     let folder = tempfile::tempdir().unwrap();
     let huge = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
     let beyond = br#"{"a":{"dtype":"F32","shape":[18446744073709551615,2],"data_offsets":[0,8]}}"#;
@@ -58,7 +58,7 @@ fn sizes_in_a_hostile_header_are_checked_before_anything_is_allocated() {
 }
 
 #[test]
-fn formats_that_are_not_read_are_named() {
+fn s14_formats_that_are_not_read_are_named() {
     for (file, bytes, expected) in [
         ("pytorch_model.bin", &b"PK\x03\x04"[..], "pickle"),
         ("base.pt", b"PK\x03\x04", "pickle"),

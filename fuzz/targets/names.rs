@@ -1,0 +1,51 @@
+//! Ids, keys and names from outside: none may lead out of its folder, subject or line.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::json;
+use shanshui_common::job::{AudioJob, AudioSource, JobId};
+use shanshui_common::message::header_id;
+use shanshui_common::queue::Names;
+use shanshui_common::store::ObjectKey;
+use shanshui_common::wire::{self, JSON};
+use shanshui_paint::sampler::SamplerKind;
+use shanshui_transcribe::whisper::find_language;
+
+fuzz_target!(|data: &[u8]| {
+    let text = String::from_utf8_lossy(data);
+    match (JobId::parse("id", &text), header_id(&text)) {
+        (Ok(id), Ok(same)) => {
+            assert_eq!(id, same);
+            keys(&id);
+        }
+        (Err(_), Err(error)) => assert!(!error.to_string().contains(['\r', '\n'])),
+        (one, other) => panic!("{one:?} {other:?}"),
+    }
+    stored(&text);
+    let _ = find_language(&text);
+    let _ = text.parse::<SamplerKind>();
+});
+
+fn keys(id: &JobId) {
+    let picture = ObjectKey::Picture { job: id, index: 0, extension: "png" };
+    for key in [ObjectKey::Audio(id), ObjectKey::Transcript(id), picture, ObjectKey::Receipt(id)] {
+        plain(&key.path());
+    }
+    let names = Names::new("shanshui");
+    assert_eq!(names.event(id, "done").split('.').count(), 4);
+    assert_eq!(names.cancel(id.as_str()).split('.').count(), 3);
+}
+
+fn stored(key: &str) {
+    let payload = json!({ "audio": { "key": key } }).to_string();
+    let job = wire::decode::<AudioJob>(Some(JSON), payload.into());
+    if let Ok(AudioJob { audio: AudioSource::Stored { key, .. }, .. }) = job {
+        assert!(key.starts_with("audio/"), "{key}");
+        plain(&key);
+    }
+}
+
+fn plain(path: &str) {
+    assert!(path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte)), "{path:?}");
+    assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path:?}");
+}

@@ -1,0 +1,38 @@
+//! A job from outside, in all three forms; what is taken must survive being written again.
+#![no_main]
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use shanshui_common::job::{AudioJob, TextJob};
+use shanshui_common::message::Message;
+use shanshui_common::wire::{self, JSON, MSGPACK};
+
+const TYPES: [Option<&str>; 5] = [None, Some(JSON), Some(MSGPACK), Some("text/plain"), Some("audio/ogg; codecs=opus")];
+
+fuzz_target!(|data: &[u8]| {
+    let Some((first, payload)) = data.split_first() else { return };
+    let content_type = TYPES[usize::from(*first) % TYPES.len()];
+    again::<AudioJob>(content_type, payload);
+    again::<TextJob>(content_type, payload);
+});
+
+fn again<M: Message + Debug + PartialEq>(content_type: Option<&str>, payload: &[u8]) {
+    let mut job = match wire::decode::<M>(content_type, Bytes::copy_from_slice(payload)) {
+        Ok(job) => job,
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.len() < 2000 && !text.contains(['\r', '\n']), "{text:?}");
+            return;
+        }
+    };
+    let (content_type, payload) = wire::encode(&job);
+    let mut again: M = wire::decode(Some(content_type), payload).unwrap_or_else(|error| panic!("{error}"));
+    // Fields that we do not know may change their form: JSON has no NaN and no binary.
+    for job in [&mut job, &mut again] {
+        job.common_mut().extra.clear();
+        job.common_mut().picture.extra.clear();
+    }
+    assert_eq!(job, again);
+}

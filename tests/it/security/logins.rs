@@ -1,0 +1,107 @@
+//! S16: who cannot say who he is stays outside, says so, and does not hammer at the door.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nkeys::KeyPair;
+use shanshui_tests::{PATIENCE, Process};
+
+use super::guarded::{Guarded, deploy, said};
+use super::secrets::free_address;
+
+/// Time in which a login is refused: five seconds, and slack for two busy cores.
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn s16_a_command_without_the_right_password_is_refused() {
+    let guarded = Guarded::start();
+    let check = ["streams", "check", "--connect-seconds", "3"];
+    let mut wrong = guarded.command("admin", &check);
+    wrong.env("SHANSHUI_NATS_PASSWORD", "canary-wrong");
+    let mut unknown = guarded.command("admin", &check);
+    unknown.env("SHANSHUI_NATS_USER", "root");
+    for (what, mut command) in [("none", guarded.stranger(&check)), ("wrong", wrong), ("unknown", unknown)] {
+        let began = Instant::now();
+        let output = command.output().expect("shanshui starts");
+        assert_eq!(output.status.code(), Some(6), "{what}: {}", said(&output));
+        assert!(said(&output).contains("authorization violation"), "{what}: {}", said(&output));
+        assert!(began.elapsed() < SOON, "{what}: {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn s16_a_worker_without_the_right_password_stays_unready_says_why_and_keeps_calm() {
+    let guarded = Guarded::start();
+    let address = free_address();
+    let mut command = guarded.command("paint", &["paint", "--http", &address]);
+    command.env("SHANSHUI_NATS_PASSWORD", "canary-wrong");
+    let began = Instant::now();
+    let worker = Process::spawn("paint", &mut command);
+    worker.says("authorization violation", SOON);
+    let page = || super::secrets::page(&address, "/readyz");
+    let unready = |page: &str| page.starts_with("HTTP/1.1 503") && page.contains("authorization violation");
+    while !unready(&page()) {
+        assert!(began.elapsed() < SOON, "{}", page());
+    }
+    keeps_calm(&guarded, "paint", began);
+    assert!(!worker.log().contains("canary"), "{}", worker.log());
+    worker.signal("TERM");
+    assert!(worker.ends(PATIENCE).success(), "{}", worker.log());
+}
+
+#[test]
+fn s16_a_worker_whose_password_is_revoked_says_so_and_keeps_calm() {
+    let folder = shanshui_tests::scratch();
+    let config = folder.path().join("nats.conf");
+    let text = fs::read_to_string(deploy("nats.conf")).expect("deploy/nats.conf");
+    fs::write(&config, &text).expect("a file");
+    let guarded = Guarded::bare(config.to_str().expect("a path in Unicode"), &[]);
+    guarded.does("admin", &["streams", "apply"]);
+    let worker = guarded.worker("paint");
+    fs::write(&config, text.replace("$SHANSHUI_PAINT_PASSWORD", "another")).expect("a file");
+    let began = Instant::now();
+    guarded.server.signal("HUP");
+    worker.says("lost the connection", SOON);
+    worker.says("authorization violation", SOON);
+    keeps_calm(&guarded, "paint", began);
+    assert!(!worker.log().contains("canary"), "{}", worker.log());
+}
+
+#[test]
+fn s16_an_nkey_lets_in_and_another_one_does_not() {
+    let folder = shanshui_tests::scratch();
+    let config = folder.path().join("nats.conf");
+    let (ours, other) = (KeyPair::new_user(), KeyPair::new_user());
+    let text = fs::read_to_string(deploy("nats.conf")).expect("deploy/nats.conf");
+    let old = "{ user: submit, password: $SHANSHUI_SUBMIT_PASSWORD,";
+    assert!(text.contains(old), "deploy/nats.conf has the user submit");
+    fs::write(&config, text.replace(old, &format!("{{ nkey: {},", ours.public_key()))).expect("a file");
+    let guarded = Guarded::bare(config.to_str().expect("a path in Unicode"), &[]);
+    guarded.does("admin", &["streams", "apply"]);
+    let submits = |key: &KeyPair| {
+        let seed = folder.path().join("seed.nk");
+        fs::write(&seed, key.seed().expect("a seed")).expect("a file");
+        with_nkey(&guarded, &seed).output().expect("shanshui starts")
+    };
+    let right = submits(&ours);
+    assert!(right.status.success(), "{}", said(&right));
+    let wrong = submits(&other);
+    assert_eq!(wrong.status.code(), Some(6), "{}", said(&wrong));
+}
+
+fn with_nkey(guarded: &Guarded, seed: &Path) -> Command {
+    let mut command = guarded.stranger(&["draw", "a cat", "--no-wait", "--connect-seconds", "3"]);
+    command.env("SHANSHUI_NATS_NKEY", seed).env("SHANSHUI_NATS_INBOX", "_INBOX_submit");
+    command
+}
+
+/// Fewer than one login a second, over ten seconds.
+fn keeps_calm(guarded: &Guarded, role: &str, since: Instant) {
+    std::thread::sleep(Duration::from_secs(10).saturating_sub(since.elapsed()));
+    let seconds = since.elapsed().as_secs_f64();
+    let log = guarded.server.log();
+    let refusals = log.lines().filter(|line| line.contains("authentication error") && line.contains(role)).count();
+    assert!(refusals > 0 && (refusals as f64) < seconds, "{refusals} logins in {seconds:.0} s\n{log}");
+}

@@ -1,0 +1,167 @@
+//! S15: each role tries what every other role may do, and what nobody may.
+
+use std::path::Path;
+use std::process::Output;
+
+use super::guarded::{Guarded, ROLES, deploy, said, server};
+use super::voice::Voice;
+
+/// Subjects, and the roles that may publish there.
+const PUBLISH: [(&str, &[&str]); 45] = [
+    ("shanshui.audio.default", &["admin", "submit", "reconcile"]),
+    ("shanshui.text.default", &["admin", "submit", "transcribe", "reconcile"]),
+    ("shanshui.cancel.job", &["submit"]),
+    ("shanshui.events.job.done", &["transcribe", "paint", "reconcile"]),
+    ("shanshui.dead.transcribe", &["transcribe", "reconcile"]),
+    ("shanshui.dead.paint", &["paint", "reconcile"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.AUDIO.transcribe", &["transcribe"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", &["paint"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.ADVISORIES.reconcile", &["reconcile"]),
+    ("$JS.ACK.AUDIO.transcribe.1.1.1.1.1", &["transcribe"]),
+    ("$JS.ACK.hub.hash.AUDIO.transcribe.1.1.1.1.1", &["transcribe"]),
+    ("$JS.ACK.TEXT.paint.1.1.1.1.1", &["paint"]),
+    ("$JS.ACK.hub.hash.TEXT.paint.1.1.1.1.1", &["paint"]),
+    ("$JS.ACK.ADVISORIES.reconcile.1.1.1.1.1", &["reconcile"]),
+    ("$JS.API.STREAM.INFO.TEXT", &["admin", "transcribe", "paint", "reconcile"]),
+    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "reconcile"]),
+    ("$JS.API.CONSUMER.INFO.AUDIO.transcribe", &["admin", "transcribe", "reconcile"]),
+    ("$JS.API.CONSUMER.INFO.TEXT.paint", &["admin", "paint", "reconcile"]),
+    ("$JS.API.STREAM.CREATE.OTHER", &["admin"]),
+    ("$JS.API.STREAM.UPDATE.AUDIO", &["admin"]),
+    ("$JS.API.CONSUMER.CREATE.AUDIO.transcribe", &["admin"]),
+    ("$JS.API.CONSUMER.CREATE.TEXT.paint", &["admin"]),
+    ("$JS.API.CONSUMER.CREATE.ADVISORIES.reconcile", &["admin"]),
+    ("$JS.API.STREAM.MSG.GET.EVENTS", &["submit", "transcribe", "paint", "reconcile", "watch"]),
+    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "reconcile"]),
+    ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile"]),
+    ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile"]),
+    ("$JS.API.STREAM.MSG.DELETE.TEXT", &["reconcile"]),
+    ("$JS.API.STREAM.MSG.DELETE.DEAD", &["admin"]),
+    ("$JS.API.STREAM.MSG.DELETE.EVENTS", &[]),
+    ("$JS.API.STREAM.DELETE.AUDIO", &[]),
+    ("$JS.API.STREAM.DELETE.EVENTS", &[]),
+    ("$JS.API.STREAM.PURGE.TEXT", &[]),
+    ("$JS.API.STREAM.PURGE.DEAD", &[]),
+    ("$JS.API.STREAM.SNAPSHOT.AUDIO", &[]),
+    ("$JS.API.STREAM.RESTORE.AUDIO", &[]),
+    ("$JS.API.DIRECT.GET.AUDIO.shanshui.audio.default", &[]),
+    ("$JS.API.CONSUMER.CREATE.AUDIO.spy.shanshui.audio.default", &[]),
+    ("$JS.API.CONSUMER.CREATE.EVENTS", &[]),
+    ("$JS.API.CONSUMER.CREATE.EVENTS.spy.shanshui.events.job.done", &[]),
+    ("$JS.API.CONSUMER.DURABLE.CREATE.TEXT.spy", &[]),
+    ("$JS.API.CONSUMER.DELETE.AUDIO.transcribe", &[]),
+    ("$JS.API.CONSUMER.PAUSE.TEXT.paint", &[]),
+    ("$JS.API.CONSUMER.MSG.NEXT.EVENTS.reader", &[]),
+    ("$SYS.REQ.SERVER.PING", &[]),
+];
+
+/// What nobody in the account may listen to.
+const SECRET: [&str; 8] = [
+    ">",
+    "_INBOX.>",
+    "shanshui.>",
+    "shanshui.audio.>",
+    "shanshui.dead.>",
+    "$JS.API.>",
+    "$JS.EVENT.ADVISORY.>",
+    "$SYS.>",
+];
+
+const STREAMS: [&str; 5] = ["AUDIO", "TEXT", "EVENTS", "DEAD", "ADVISORIES"];
+
+#[tokio::test]
+async fn s15_no_role_can_do_what_another_may_or_what_nobody_may() {
+    let guarded = Guarded::start();
+    let admin = Voice::of(&guarded, "admin").await;
+    admin.says("shanshui.audio.default", "a recording").await;
+    let before = streams(&admin).await;
+    let mut tried = 0;
+    for role in ROLES {
+        let voice = Voice::of(&guarded, role).await;
+        let forbidden: Vec<&str> =
+            PUBLISH.iter().filter(|(_, roles)| !roles.contains(&role)).map(|(subject, _)| *subject).collect();
+        assert_eq!(voice.publishes(&forbidden).await, forbidden, "{role} is refused all of these");
+        let inboxes = ROLES.iter().filter(|other| **other != role).map(|other| format!("_INBOX_{other}.>"));
+        let ears: Vec<String> = inboxes.chain(SECRET.map(str::to_owned)).collect();
+        assert_eq!(voice.subscribes(&ears).await, ears, "{role} hears none of these");
+        let replies: Vec<String> = ROLES.iter().map(|other| format!("_INBOX_{other}.x")).collect();
+        let replies: Vec<&str> = replies.iter().map(String::as_str).collect();
+        assert_eq!(voice.publishes(&replies).await, replies, "{role} cannot answer in another's place");
+        tried += forbidden.len() + ears.len() + replies.len();
+    }
+    assert_eq!(streams(&admin).await, before, "nothing has changed");
+    let violations = |log: &str| log.matches("Violation -").count();
+    // Each attempt, and one more that ends each of the three lists of a role.
+    assert_eq!(violations(&guarded.server.log()), tried + 3 * ROLES.len(), "the server's log has each of them once");
+}
+
+#[tokio::test]
+async fn s15_each_role_is_let_do_its_own_work() {
+    let guarded = Guarded::start();
+    for role in ROLES {
+        let voice = Voice::of(&guarded, role).await;
+        let own: Vec<&str> =
+            PUBLISH.iter().filter(|(_, roles)| roles.contains(&role)).map(|(subject, _)| *subject).collect();
+        assert_eq!(voice.publishes(&own).await, Vec::<String>::new(), "{role} is refused none of these");
+        let mut ears = vec![format!("_INBOX_{role}.>")];
+        match role {
+            "transcribe" | "paint" => ears.push("shanshui.cancel.*".into()),
+            "watch" | "submit" => ears.push("shanshui.events.>".into()),
+            _ => {}
+        }
+        assert_eq!(voice.subscribes(&ears).await, Vec::<String>::new(), "{role} hears these");
+    }
+}
+
+#[test]
+fn s15_a_command_in_the_wrong_hands_fails_and_changes_nothing() {
+    let guarded = Guarded::start();
+    let refused = |role: &str, arguments: &[&str]| {
+        let output: Output = guarded.run(role, arguments);
+        assert!(!output.status.success(), "{role} {arguments:?}: {}", said(&output));
+    };
+    refused("watch", &["draw", "a cat", "--no-wait", "--connect-seconds", "2"]);
+    refused("submit", &["streams", "apply", "--max-deliver", "3"]);
+    refused("paint", &["dead", "list"]);
+    guarded.does("admin", &["streams", "check"]);
+    assert_eq!(guarded.does("admin", &["streams", "apply"]).trim(), "everything is there");
+}
+
+#[test]
+fn r38_the_files_of_deploy_are_valid() {
+    let store = shanshui_tests::scratch();
+    let made = super::tls::Certificates::make(store.path());
+    for name in ["nats.conf", "nats-tls.conf"] {
+        let mut check = server(&deploy(name), store.path());
+        let check = check.arg("-t").envs(made.for_server("server")).output().expect("nats-server starts");
+        assert!(check.status.success(), "{name}: {}", said(&check));
+    }
+}
+
+#[test]
+fn r38_the_server_of_deploy_syncs_every_message() {
+    let store = shanshui_tests::scratch();
+    let mut command = server(&deploy("nats.conf"), &store.path().join("nats"));
+    command.args(["--port", "-1", "--addr", "127.0.0.1", "-m", "-1"]);
+    let server = shanshui_tests::Process::spawn("nats-server", &mut command);
+    let line = server.says("Starting http monitor on", shanshui_tests::PATIENCE);
+    server.says("Server is ready", shanshui_tests::PATIENCE);
+    let page = super::secrets::page(line.rsplit(' ').next().expect("an address"), "/varz");
+    assert!(page.contains("\"sync_always\": true"), "{page}");
+    assert!(Path::new(&store.path().join("nats/jetstream")).exists());
+}
+
+/// Configuration and state of every stream, consumers included.
+async fn streams(admin: &Voice) -> Vec<serde_json::Value> {
+    let mut all = Vec::new();
+    for stream in STREAMS {
+        let info = admin.asks(&format!("$JS.API.STREAM.INFO.{stream}")).await;
+        all.push(serde_json::json!([info["config"], info["state"]]));
+    }
+    for (stream, consumer) in [("AUDIO", "transcribe"), ("TEXT", "paint")] {
+        let info = admin.asks(&format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}")).await;
+        all.push(serde_json::json!([info["config"], info["delivered"], info["ack_floor"], info["num_pending"]]));
+    }
+    assert!(all.iter().all(|info| info[0].is_object()), "{all:?}");
+    all
+}

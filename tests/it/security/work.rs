@@ -1,0 +1,79 @@
+//! S15, the other half: the whole pipeline works with no more than these rights.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use shanshui_tests::{PATIENCE, Process, clip, ends_well, until};
+
+use super::guarded::Guarded;
+use super::voice::Voice;
+
+#[tokio::test]
+async fn s15_a_whole_job_passes_through_workers_with_least_rights() {
+    let guarded = Guarded::start();
+    guarded.does("admin", &["streams", "check"]);
+    let workers = [guarded.worker("transcribe"), guarded.worker("paint")];
+    let recording = clip("mountains.wav");
+    let recording = recording.to_str().expect("a path in Unicode");
+    let wishes = ["--steps", "4", "--count", "1", "--json"];
+    let spoken = guarded.does("submit", &[&["say", recording, "--id", "spoken"], &wishes[..]].concat());
+    let spoken: Value = serde_json::from_str(&spoken).expect("JSON");
+    assert_eq!((&spoken["state"], spoken["pictures"].as_array().map(Vec::len)), (&"done".into(), Some(1)));
+    guarded.does("submit", &[&["draw", "a boat"], &wishes[..]].concat());
+    let shown: Value =
+        serde_json::from_str(&guarded.does("watch", &["jobs", "show", "spoken", "--json"])).expect("JSON");
+    assert_eq!(shown["state"], "done");
+
+    // A job that nobody can read is buried, looked at and sent back.
+    Voice::of(&guarded, "submit").await.says("shanshui.text.default", "{\"text\":7}").await;
+    let buried = until("a dead job", async || {
+        let list = guarded.does("admin", &["dead", "list"]);
+        list.contains("text: 7 is not allowed").then_some(())
+    });
+    buried.await;
+    guarded.does("admin", &["dead", "replay", "1"]);
+
+    assert!(guarded.run("reconcile", &["audit"]).status.code().is_some_and(|code| code < 2));
+    let reconciler =
+        Process::spawn("reconcile", &mut guarded.command("reconcile", &["reconcile", "--audit-seconds", "1"]));
+    std::thread::sleep(Duration::from_secs(3));
+    reconciler.signal("TERM");
+    ends_well(&reconciler);
+
+    for worker in &workers {
+        worker.signal("TERM");
+        ends_well(worker);
+    }
+    quiet(&guarded, &(workers.map(|worker| worker.log()).concat() + &reconciler.log()));
+}
+
+#[tokio::test]
+async fn s15_a_job_handed_back_and_one_taken_back_need_no_more_rights() {
+    let guarded = Guarded::start();
+    let first = guarded.worker("paint");
+    let long = ["draw", "a river", "--steps", "100", "--count", "4", "--no-wait", "--id"];
+    guarded.does("submit", &[&long[..], &["long"]].concat());
+    let begun = async || guarded.run("watch", &["jobs", "show", "long"]).status.success().then_some(());
+    until("the job's first events", begun).await;
+    first.signal("TERM");
+    first.says("drain", PATIENCE);
+    first.signal("TERM");
+    assert!(first.ends(PATIENCE).code().is_some());
+    // The second delivery counts the attempts of the first: it reads the job's events.
+    let second = guarded.worker("paint");
+    guarded.does("submit", &["jobs", "cancel", "long"]);
+    second.says("job settled", PATIENCE);
+    second.signal("TERM");
+    ends_well(&second);
+    let shown = guarded.does("watch", &["jobs", "show", "long", "--json"]);
+    assert!(shown.contains("\"state\":\"canceled\""), "{shown}");
+    quiet(&guarded, &(first.log() + &second.log()));
+}
+
+/// Nobody was refused anything.
+fn quiet(guarded: &Guarded, workers: &str) {
+    let log = guarded.server.log();
+    let violations: Vec<&str> = log.lines().filter(|line| line.contains("Violation")).collect();
+    assert!(violations.is_empty(), "{violations:#?}");
+    assert!(!workers.contains("NATS refused"), "{workers}");
+}
