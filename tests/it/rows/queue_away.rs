@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use shanshui_tests::{Job, Stack, recording, until};
+use shanshui_tests::{Job, PATIENCE, Stack, recording, until};
 
 use super::{Worker, connect, painting, small, told};
 
@@ -105,7 +105,7 @@ async fn declared_dead(worker: &Worker) {
     let frozen = Instant::now();
     worker.pages.unready("no connection").await;
     assert!(frozen.elapsed() <= DECLARED_DEAD, "seen after {:?}", frozen.elapsed());
-    assert!(worker.process.log().contains("lost the connection to NATS"), "{}", worker.process.log());
+    worker.process.says("lost the connection to NATS", PATIENCE);
 }
 
 /// A job is done once, by the same process, soon.

@@ -138,7 +138,7 @@ async fn r25_a_store_that_lets_nobody_in_any_more_is_named_and_no_job_is_buried(
     assert!(story.one("released")["reason"].as_str().is_some_and(|reason| reason.contains("403")), "{story:?}");
     let why = worker.pages.unready("store: ").await;
     assert!(why.contains("refuses these credentials"), "{why}");
-    assert!(worker.process.log().contains("403"), "{}", worker.process.log());
+    worker.process.says("403", PATIENCE);
     stack.objects().faults().fail(0.0, &[403], 0);
     done_uncounted(&client, &job).await;
     worker.pages.ready().await;
@@ -149,7 +149,7 @@ async fn r26_on_a_store_that_overwrites_a_worker_that_wakes_up_too_late_changes_
     let stack = Stack::start_with(&["--ack-wait-seconds", "2"]);
     stack.objects().faults().overwrite(true);
     let (client, first, job) = (stack.client().await, Worker::start(&stack, "paint", "first"), Job::new("late"));
-    assert!(first.process.log().contains("ignores If-None-Match"), "{}", first.process.log());
+    first.process.says("ignores If-None-Match", PATIENCE);
     client.publish(&job, "text", painting(&job, 150)).await;
     client.follow_to(&job.id, "progress", "paint").await;
     first.process.signal("STOP");

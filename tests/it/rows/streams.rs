@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
 use bytes::Bytes;
 
-use shanshui_tests::{Job, Stack, until};
+use shanshui_tests::{Job, PATIENCE, Stack, until};
 
 use super::{Worker, connect, painting, small};
 use crate::start::refuses;
@@ -35,7 +35,7 @@ async fn r08_a_deleted_consumer_ends_a_busy_worker_after_its_job() {
     connect(&stack).await.delete_consumer_from_stream("paint", "TEXT").await.expect("a consumer to delete");
     assert_eq!(client.follow(&job.id).await.finals(), ["done"]);
     ends_and_names(&worker, "consumer paint on TEXT is missing");
-    assert!(worker.process.log().contains("job settled"), "{}", worker.process.log());
+    worker.process.says("job settled", PATIENCE);
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn r09_a_stream_that_is_made_wrong_under_a_running_worker_is_named_until_i
     queue.update_stream(wrong).await.expect("a stream to change");
     worker.pages.unready("stream TEXT: discard").await;
     assert!(began.elapsed() <= NOTICED, "named after {:?}", began.elapsed());
-    assert!(worker.process.log().contains("stream TEXT: discard"), "{}", worker.process.log());
+    worker.process.says("stream TEXT: discard", PATIENCE);
     queue.update_stream(right).await.expect("a stream to change");
     worker.pages.ready().await;
     queue.delete_stream("DEAD").await.expect("a stream to delete");
@@ -145,8 +145,8 @@ async fn r28_a_full_next_queue_is_named_by_the_worker_before_it_and_waited_out()
     fill(&queue, "shanshui.text.default").await;
     let job = Job::new("spoken");
     client.publish(&job, "audio", shanshui_tests::recording("cat.wav")).await;
-    let why = ear.pages.unready("maximum bytes exceeded").await;
-    assert!(ear.process.log().contains("maximum bytes exceeded"), "{why}");
+    ear.pages.unready("maximum bytes exceeded").await;
+    ear.process.says("maximum bytes exceeded", PATIENCE);
     let _hand = Worker::start(&stack, "paint", "hand");
     assert_eq!(client.follow(&job.id).await.finals(), ["done"]);
     let story = client.whole_story(&job.id).await;
