@@ -22,6 +22,7 @@ pub use link::LinkState;
 pub use names::Names;
 
 use crate::config::NatsOptions;
+use crate::fields::FieldError;
 use crate::job::JobId;
 use crate::message::Message;
 use crate::wire;
@@ -114,7 +115,9 @@ impl Queue {
     /// Publishes a job that has its id, and waits until the stream holds it.
     pub async fn submit<M: Message>(&self, lane: &str, job: &M) -> anyhow::Result<Submitted> {
         let id = job.common().id.as_ref().context("a job needs an id before it is submitted")?;
-        anyhow::ensure!(is_lane(lane), "lane: {lane:?} is not allowed; allowed: one token of letters, digits, - and _");
+        if !is_lane(lane) {
+            return Err(FieldError::new("lane", lane, "one token of letters, digits, - and _").into());
+        }
         let (content_type, payload) = wire::encode(job);
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", content_type);
@@ -128,11 +131,10 @@ impl Queue {
     pub async fn publish(&self, outgoing: Outgoing) -> anyhow::Result<Submitted> {
         let Outgoing { subject, message_id, headers, payload } = outgoing;
         let limit = self.client.server_info().max_payload;
-        anyhow::ensure!(
-            limit == 0 || payload.len() <= limit,
-            "payload: {} bytes is not allowed; allowed: at most {limit} bytes (the server's max_payload)",
-            payload.len()
-        );
+        if limit > 0 && payload.len() > limit {
+            let (found, allowed) = (payload.len(), format!("at most {limit} bytes (the server's max_payload)"));
+            return Err(FieldError::new("payload", format!("{found} bytes"), allowed).into());
+        }
         let message = PublishMessage::build().headers(headers).payload(payload).message_id(message_id);
         let ack = self.context.send_publish(subject.clone(), message).await;
         let ack = ack.with_context(|| format!("cannot publish on {subject}"))?.await;

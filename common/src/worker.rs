@@ -5,6 +5,7 @@ mod bounds;
 mod breaker;
 mod cancel;
 mod settle;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +13,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::{Consumer, pull::Config};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::config::WorkerOptions;
 use crate::delivery::Delivery;
 use crate::health::Health;
-use crate::queue::{LinkState, Queue, pull};
+use crate::queue::{Queue, pull};
 use crate::shutdown::Shutdown;
 use crate::stage::Stage;
 use crate::store::Store;
@@ -54,7 +55,7 @@ pub(crate) struct Worker<S> {
     breaker: Breaker,
     /// An attempt met an outage: jobs wait in the queue until the store answers.
     outage: AtomicBool,
-    _watch: JoinSet<()>,
+    _watching: JoinSet<()>,
 }
 
 /// Works until the drain: takes jobs, finishes or hands back what runs.
@@ -87,8 +88,9 @@ impl<S: Stage> Worker<S> {
         let name = deps.options.name.clone().unwrap_or_else(default_name);
         let cancels = Cancels::listen(&deps.queue).await?;
         deps.health.up("queue");
-        let mut watch = JoinSet::new();
-        watch.spawn(follow_link(deps.queue.link_state(), Arc::clone(&deps.health)));
+        let mut watching = JoinSet::new();
+        watching.spawn(watch::link(deps.queue.link_state(), Arc::clone(&deps.health)));
+        watching.spawn(watch::streams(deps.queue.clone(), S::NAME, Arc::clone(&deps.health)));
         tracing::info!(worker = name, stage = S::NAME, stream = stream_name, "taking jobs");
         let (stream, breaker, outage) = (stream_name, Breaker::default(), AtomicBool::new(false));
         Ok(Arc::new(Self {
@@ -103,7 +105,7 @@ impl<S: Stage> Worker<S> {
             cancels,
             breaker,
             outage,
-            _watch: watch,
+            _watching: watching,
         }))
     }
 
@@ -199,19 +201,6 @@ impl<S: Stage> Worker<S> {
 /// A job's own failure never comes out here; what does ends the worker.
 fn settled(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
     ended.context("a job's task panicked")?
-}
-
-/// Has readiness say what is wrong with the connection, as soon as it is.
-async fn follow_link(mut state: watch::Receiver<LinkState>, health: Arc<Health>) {
-    loop {
-        match state.borrow_and_update().trouble() {
-            Some(trouble) => health.down("nats", trouble),
-            None => health.up("nats"),
-        }
-        if state.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 fn default_name() -> String {

@@ -108,7 +108,8 @@ impl<'a> Client<'a> {
         self.read(job, |story| there(story) || story.is_over()).await
     }
 
-    async fn read(&self, job: &str, enough: impl Fn(&Story) -> bool) -> Story {
+    /// All events of a job from the first one until there are enough.
+    pub async fn read(&self, job: &str, enough: impl Fn(&Story) -> bool) -> Story {
         let filter_subject = format!("shanshui.events.{job}.>");
         let config = OrderedConfig { deliver_policy: DeliverPolicy::All, filter_subject, ..OrderedConfig::default() };
         let events = self.queue.get_stream_no_info("EVENTS").await.expect("a stream of events");
@@ -150,6 +151,12 @@ impl<'a> Client<'a> {
     pub async fn untaken(&self, stream: &str, stage: &str) -> u64 {
         let consumer = self.queue.get_consumer_from_stream::<pull::Config, _, _>(stage, stream).await;
         consumer.expect("the stage's consumer").cached_info().num_pending
+    }
+
+    /// Deletes a message, as only a careless hand does.
+    pub async fn delete(&self, stream: &str, place: u64) {
+        let stream = self.queue.get_stream(stream).await.expect("the stream is there");
+        stream.delete_message(place).await.expect("the message is there");
     }
 
     /// A job's entry in DEAD, if it has one.

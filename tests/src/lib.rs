@@ -1,21 +1,33 @@
 //! Servers, workers and clients for the tests; everything ends with its value. Nothing of the
 //! product's own code: it is met as a program, as subjects and as objects.
 
+pub mod chaos;
 mod client;
+mod disk;
+mod faults;
 mod nats;
 mod objects;
+mod pages;
 mod paths;
 pub mod png;
 mod process;
+mod proxy;
+mod serving;
 mod stack;
 mod story;
 mod wait;
 
 pub use client::{Client, Dead, Job};
+pub use disk::Disk;
+pub use faults::{Faults, Made};
 pub use nats::Nats;
 pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, sha256};
-pub use paths::{clean, clip, nats_server, picture_model, python, recording, scratch, script, shanshui, whisper};
+pub use pages::Pages;
+pub use paths::{
+    clean, clip, faketime, nats_server, picture_model, python, recording, scratch, script, shanshui, whisper,
+};
 pub use process::Process;
+pub use proxy::Proxy;
 pub use stack::{Stack, ends_well, shared};
 pub use story::Story;
 pub use wait::{PATIENCE, until};

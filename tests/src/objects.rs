@@ -1,19 +1,20 @@
 //! An S3 server over a folder, in this process, and a client of it.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use bytes::Bytes;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use s3s::auth::SimpleAuth;
-use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+
+use super::faults::Faults;
+use super::serving::Serving;
 
 /// Name of the one bucket.
 pub const BUCKET: &str = "shanshui";
@@ -26,7 +27,8 @@ pub const SECRET_KEY: &str = "a-secret-of-the-tests";
 pub struct Objects {
     address: SocketAddr,
     folder: PathBuf,
-    _stop: oneshot::Sender<()>,
+    faults: Faults,
+    _stop: oneshot::Sender<Infallible>,
 }
 
 impl Objects {
@@ -35,17 +37,24 @@ impl Objects {
         std::fs::create_dir_all(folder).expect("a folder for the objects");
         let mut builder = S3ServiceBuilder::new(FileSystem::new(folder).expect("a store over a folder"));
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        let service = builder.build();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let (stop, stopped) = oneshot::channel();
-        thread::spawn(move || serve(listener, &service, stopped));
-        Self { address, folder: folder.join(BUCKET), _stop: stop }
+        let faults = Faults::new();
+        let serving = Serving::new(builder.build(), faults.clone(), &folder.join(BUCKET));
+        // A runtime of its own, for tests that share the server each have another one.
+        thread::spawn(move || serving.run(listener, stopped));
+        Self { address, folder: folder.join(BUCKET), faults, _stop: stop }
     }
 
     /// Where clients find it.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// What it does wrong, and what it was asked.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// A client for the runtime of one test.
@@ -71,28 +80,4 @@ impl Objects {
 /// SHA-256 in lower-case hexadecimal.
 pub fn sha256(bytes: &Bytes) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A runtime of its own, for tests that share the server each have another one.
-fn serve(listener: TcpListener, service: &S3Service, stopped: oneshot::Receiver<()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        tokio::select! {
-            () = accept(listener, service) => {}
-            _ = stopped => {}
-        }
-    });
-}
-
-async fn accept(listener: TcpListener, service: &S3Service) {
-    listener.set_nonblocking(true).expect("a socket that does not block");
-    let listener = tokio::net::TcpListener::from_std(listener).expect("a listener of this runtime");
-    let mut connections = JoinSet::new();
-    while let Ok((socket, _)) = listener.accept().await {
-        let service = service.clone();
-        connections.spawn(async move {
-            // A client that hangs up in the middle is no matter of the server's.
-            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
-        });
-    }
 }

@@ -22,8 +22,7 @@ pub fn shanshui() -> &'static Path {
         if let Some(given) = std::env::var_os("SHANSHUI_PROGRAM") {
             return there(given.into());
         }
-        let test = std::env::current_exe().expect("a path of this test");
-        let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+        let profile = profile();
         let mut build = Command::new(env!("CARGO"));
         build.current_dir(root()).args(["build", "--quiet", "--locked", "--workspace", "--bins"]);
         if profile.ends_with("release") {
@@ -35,9 +34,22 @@ pub fn shanshui() -> &'static Path {
     })
 }
 
+/// Where cargo puts programs: a test is at target/<profile>/deps/<test>, a program beside `deps`.
+fn profile() -> PathBuf {
+    let own = std::env::current_exe().expect("a path of this program");
+    let folder = own.parent().expect("a folder of this program");
+    let above = folder.parent().filter(|_| folder.ends_with("deps"));
+    above.unwrap_or(folder).to_owned()
+}
+
 /// The nats-server that `./dev` fetched or found.
 pub fn nats_server() -> PathBuf {
     named("SHANSHUI_NATS_SERVER", ".cache/bin/nats-server")
+}
+
+/// A library that has a program see another time, to be loaded into it before all others.
+pub fn faketime() -> PathBuf {
+    named("SHANSHUI_FAKETIME", ".cache/bin/libfaketime.so")
 }
 
 /// A command that inherits no setting of the product.
@@ -84,9 +96,7 @@ pub fn script(name: &str) -> PathBuf {
 /// A folder for one test, below the target folder of cargo.
 pub fn scratch() -> TempDir {
     static SWEPT: Once = Once::new();
-    // target/<profile>/deps/<test>
-    let test = std::env::current_exe().expect("a path of this test");
-    let place = test.ancestors().nth(3).expect("a target folder").join("tmp");
+    let place = profile().parent().expect("a target folder").join("tmp");
     SWEPT.call_once(|| {
         std::fs::create_dir_all(&place).expect("a folder for the tests");
         sweep(&place);

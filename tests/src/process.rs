@@ -74,6 +74,11 @@ impl Process {
         self.life.lock().said.join("\n")
     }
 
+    /// Its name, as it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.pid

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The kinds that end a job.
-const FINAL: [&str; 4] = ["done", "failed", "canceled", "no-speech"];
+pub(crate) const FINAL: [&str; 4] = ["done", "failed", "canceled", "no-speech"];
 
 /// The events of one job.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! DEAD: jobs that no retry can help, with the reason, replayable.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
@@ -11,6 +11,11 @@ const SUBJECT: &str = "Shanshui-Subject";
 const REASON: &str = "Shanshui-Reason";
 const WORKER: &str = "Shanshui-Worker";
 const ATTEMPTS: &str = "Shanshui-Attempts";
+/// Bytes of a payload that did not fit beside the reason; only its beginning is there.
+const CUT: &str = "Shanshui-Cut";
+const CONTENT_TYPE: &str = "Content-Type";
+/// Most bytes of a sender's headers: JetStream takes 64 KiB, ours among them.
+const MAX_HEADERS: usize = 60 * 1024;
 /// Longest reason in a header, in characters.
 const MAX_REASON: usize = 500;
 
@@ -66,9 +71,20 @@ pub struct DeadLetter {
 }
 
 impl Queue {
-    /// Copies a message to DEAD and waits until it is there; only then may the original go.
+    /// Copies a message to DEAD and waits until it is there; only then may the original go. One
+    /// that was as large as may be leaves what does not fit beside the reason: first its headers,
+    /// then the end of its payload.
     pub async fn bury(&self, grave: &Grave<'_>, original: &Original<'_>) -> anyhow::Result<()> {
+        let limit = Some(self.max_payload()).filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let mut headers = original.headers.cloned().unwrap_or_default();
+        let mut payload = original.payload.clone();
+        if size(&headers) > MAX_HEADERS || size(&headers) + payload.len() > limit {
+            headers = our_own(&headers);
+        }
+        if payload.len() > limit {
+            headers.insert(CUT, payload.len().to_string());
+            payload.truncate(limit);
+        }
         headers.insert(JOB_HEADER, grave.job);
         headers.insert(SUBJECT, original.subject);
         headers.insert(REASON, one_line(grave.reason));
@@ -77,7 +93,7 @@ impl Queue {
         let replay = headers.get(REPLAY_HEADER).map_or("0", |value| value.as_str());
         let message_id = format!("{}/dead/{}/{}/{replay}", grave.job, grave.stage, grave.sequence);
         let subject = self.names.dead(grave.stage);
-        self.publish(Outgoing { subject, message_id, headers, payload: original.payload.clone() }).await.map(drop)
+        self.publish(Outgoing { subject, message_id, headers, payload }).await.map(drop)
     }
 
     /// All buried jobs, oldest first.
@@ -102,6 +118,9 @@ impl Queue {
     /// Puts a buried job back on its queue; only when it is there, it leaves DEAD.
     pub async fn replay(&self, sequence: u64) -> anyhow::Result<Submitted> {
         let DeadLetter { job, subject, mut headers, payload, .. } = self.dead_letter(sequence).await?;
+        if let Some(bytes) = headers.get(CUT) {
+            bail!("dead letter {sequence} is only the beginning of {bytes} bytes: have job {job} sent again");
+        }
         let replay = headers.get(REPLAY_HEADER).and_then(|value| value.as_str().parse().ok()).unwrap_or(0u32) + 1;
         headers.insert(REPLAY_HEADER, replay.to_string());
         headers.insert(JOB_HEADER, job.as_str());
@@ -126,6 +145,23 @@ fn letter(sequence: u64, time: time::OffsetDateTime, headers: HeaderMap, payload
     }
     let time = time.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     DeadLetter { sequence, time, job, subject, reason, worker, attempts, headers: kept, payload }
+}
+
+/// Bytes of headers on the wire, nearly.
+fn size(headers: &HeaderMap) -> usize {
+    let all = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    all.map(|(name, value)| AsRef::<[u8]>::as_ref(name).len() + value.as_str().len() + 4).sum()
+}
+
+/// What a replay cannot do without.
+fn our_own(headers: &HeaderMap) -> HeaderMap {
+    let mut own = HeaderMap::new();
+    for name in [JOB_HEADER, REPLAY_HEADER, CONTENT_TYPE] {
+        if let Some(value) = headers.get(name).filter(|value| value.as_str().len() <= MAX_REASON) {
+            own.insert(name, value.clone());
+        }
+    }
+    own
 }
 
 /// A header value must not hold a line break.

@@ -7,12 +7,16 @@ use anyhow::Context as _;
 use async_nats::Subscriber;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
+use futures::future::try_join_all;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 
 use super::Queue;
 use super::names::MESSAGE_ID;
-use crate::event::{Envelope, Event, final_id};
+use crate::event::{Envelope, Event, FINAL_KINDS, final_id};
 use crate::job::JobId;
+
+/// An event, if this version knows it.
+type Known = Option<Envelope>;
 
 /// How often an event is looked for whose announcement was lost with the link.
 const LOOK: Duration = Duration::from_secs(2);
@@ -47,30 +51,30 @@ impl Queue {
         let (mut all, mut from) = (Vec::new(), 1);
         while let Some(message) = self.next("EVENTS", subject, from).await? {
             from = message.sequence + 1;
-            all.push(parse(&message.payload)?);
+            all.extend(parse(&message.subject, &message.payload));
         }
         Ok(all)
     }
 
     /// Whether a job has its final event, for the run after `replay` ways out of DEAD.
     pub async fn has_ended(&self, job: &JobId, replay: u32) -> anyhow::Result<bool> {
-        let Some(last) = self.last(&self.names.event(job, ">")).await? else { return Ok(false) };
+        let Some(last) = self.last_final(job).await? else { return Ok(false) };
         let id = last.headers.get(MESSAGE_ID).map_or("", |id| id.as_str());
-        let is_final = parse(&last.payload)?.data.is_final();
-        Ok(is_final && (replay == 0 || id == final_id(job, replay)))
+        Ok(replay == 0 || id == final_id(job, replay))
     }
 
-    /// How many attempts of a job at a stage ended through no fault of its own.
+    /// How many attempts of a job at a stage ended through no fault of its own. Reads one message
+    /// at a time: a reader (consumer) for every redelivery would use up the server's limit of them.
     pub(crate) async fn releases(&self, job: &JobId, stage: &str) -> anyhow::Result<u64> {
         let history = self.told_on(&self.names.event(job, "released")).await?;
         let released = |event: &&Envelope| matches!(&event.data, Event::Released { stage: at, .. } if at == stage);
         Ok(history.iter().filter(released).count() as u64)
     }
 
-    /// The last event of a job: its status.
-    pub async fn last_event(&self, job: &JobId) -> anyhow::Result<Option<Envelope>> {
-        let last = self.last(&self.names.event(job, ">")).await?;
-        last.map(|message| parse(&message.payload)).transpose()
+    /// The final event of a job, of its last run if it has several.
+    pub async fn ending(&self, job: &JobId) -> anyhow::Result<Option<Envelope>> {
+        let last = self.last_final(job).await?;
+        Ok(last.and_then(|message| parse(&message.subject, &message.payload)))
     }
 
     /// How often each kind of event was told, job by job.
@@ -93,6 +97,14 @@ impl Queue {
     /// Whether somebody has taken the job back.
     pub async fn is_canceled(&self, job: &JobId) -> anyhow::Result<bool> {
         Ok(self.last(&self.names.cancel(job.as_str())).await?.is_some())
+    }
+
+    /// Asks for each kind: the last event of all may be a word after the end, from a worker that
+    /// was stopped or cut off meanwhile.
+    async fn last_final(&self, job: &JobId) -> anyhow::Result<Option<StreamMessage>> {
+        let subjects = FINAL_KINDS.map(|kind| self.names.event(job, kind));
+        let found = try_join_all(subjects.iter().map(|subject| self.last(subject))).await?;
+        Ok(found.into_iter().flatten().max_by_key(|message| message.sequence))
     }
 
     async fn last(&self, subject: &str) -> anyhow::Result<Option<StreamMessage>> {
@@ -130,7 +142,10 @@ impl Follower {
             match self.queue.next("EVENTS", &self.subject, self.from).await {
                 Ok(Some(message)) => {
                     (self.from, self.failures) = (message.sequence + 1, 0);
-                    return parse(&message.payload);
+                    match parse(&message.subject, &message.payload) {
+                        Some(event) => return Ok(event),
+                        None => continue,
+                    }
                 }
                 Ok(None) => {}
                 // A link that is down comes back, and so does a server that is starting.
@@ -162,6 +177,9 @@ fn is_end(item: &anyhow::Result<Envelope>) -> bool {
     item.as_ref().map_or(true, |envelope| envelope.data.is_final())
 }
 
-fn parse(payload: &[u8]) -> anyhow::Result<Envelope> {
-    serde_json::from_slice(payload).context("an event is not of the form that this version knows")
+/// A newer worker, or anybody else, may have said what this version does not know: that must not
+/// hold up a job.
+fn parse(subject: &str, payload: &[u8]) -> Known {
+    let parsed = serde_json::from_slice(payload);
+    parsed.inspect_err(|error| tracing::debug!(subject, %error, "an unknown event")).ok()
 }

@@ -134,8 +134,7 @@ async fn standing(
     if let (Some(kind), None, true) = (kinds_told.next(), kinds_told.next(), finals == runs) {
         return Ok(Standing::Ended(kind));
     }
-    let last = queue.last_event(job).await?.filter(|event| event.data.is_final());
-    Ok(match last {
+    Ok(match queue.ending(job).await? {
         Some(event) => Standing::Ended(event.data.kind()),
         None => Standing::Doubtful("no final event, and no queue holds it".into()),
     })

@@ -56,6 +56,11 @@ impl Answer {
         matches!(self.status, Some(401 | 403)) || CODES.contains(&self.code.as_str())
     }
 
+    /// The store's clock and ours differ by more than it allows.
+    pub(super) fn is_skewed(&self) -> bool {
+        self.code == "RequestTimeTooSkewed"
+    }
+
     /// Nobody answered, or the one who did is in trouble: waiting may help.
     pub(super) fn is_away(&self) -> bool {
         self.status.is_none_or(|status| status >= 500 || matches!(status, 408 | 429)) || self.code == "RequestTimeout"

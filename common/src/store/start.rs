@@ -77,7 +77,15 @@ impl Store {
 
     async fn head_bucket(&self) -> Result<(), Answer> {
         let head = self.client.head_bucket().bucket(&*self.bucket).send().await;
-        head.map(drop).map_err(|error| Answer::of(&error))
+        match head.map_err(|error| Answer::of(&error)) {
+            // An answer to HEAD has no body, and so no reason. Asked for a list, the store names
+            // it; if it is the clock, the client then learns the difference and corrects it.
+            Err(answer) if answer.is_refused() => {
+                let list = self.client.list_objects_v2().bucket(&*self.bucket).max_keys(1).send().await;
+                list.map(drop).map_err(|error| Answer::of(&error))
+            }
+            head => head.map(drop),
+        }
     }
 
     /// Whether the store honours conditional writes.
@@ -139,6 +147,9 @@ impl Store {
         let (bucket, place, said) = (&self.bucket, &self.place, &answer.said);
         if answer.status == Some(404) {
             return anyhow!("s3 bucket {bucket} does not exist at {place}; `shanshui streams apply` makes it: {said}");
+        }
+        if answer.is_skewed() {
+            return anyhow!("s3 at {place} has another time than this machine: set the clock: {said}");
         }
         if answer.is_refused() {
             return anyhow!(

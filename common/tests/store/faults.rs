@@ -1,9 +1,11 @@
 //! Answers that a real store gives on bad days.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::future::join_all;
 use shanshui_common::failure::Failure;
 use shanshui_common::store::{ObjectKey, Store};
 use tokio::net::TcpListener;
@@ -17,7 +19,7 @@ async fn store(server: &Scripted, more: &[&str]) -> anyhow::Result<Store> {
 }
 
 #[tokio::test]
-async fn a_store_in_trouble_is_asked_again() {
+async fn r22_a_store_in_trouble_is_asked_again() {
     let script = |asked: &Asked| match asked.before {
         0 => error("500 Internal Server Error", "InternalError"),
         1 => error("503 Service Unavailable", "SlowDown"),
@@ -33,7 +35,7 @@ async fn a_store_in_trouble_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_stays_in_trouble_is_an_outage_after_five_attempts() {
+async fn r22_a_store_that_stays_in_trouble_is_an_outage_after_five_attempts() {
     let server = Scripted::start(|_| error("503 Service Unavailable", "SlowDown")).await.unwrap();
     let (store, job) = (store(&server, &[]).await.unwrap(), job("a"));
     let error = store.put(&ObjectKey::Receipt(&job), Bytes::from_static(b"{}")).await.unwrap_err();
@@ -43,7 +45,30 @@ async fn a_store_that_stays_in_trouble_is_an_outage_after_five_attempts() {
 }
 
 #[tokio::test]
-async fn a_put_whose_response_was_lost_ends_as_success() {
+async fn r22_requests_that_failed_together_do_not_come_back_together() {
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let (log, seen) = (times.clone(), Mutex::new(HashSet::new()));
+    let script = move |asked: &Asked| {
+        if seen.lock().unwrap().insert(asked.line.clone()) {
+            return error("503 Service Unavailable", "SlowDown");
+        }
+        log.lock().unwrap().push(Instant::now());
+        status("200 OK")
+    };
+    let server = Scripted::start(script).await.unwrap();
+    let store = store(&server, &[]).await.unwrap();
+    let jobs: Vec<_> = (0..8).map(|n| job(&format!("a{n}"))).collect();
+    let puts = jobs.iter().map(|job| async { store.put(&ObjectKey::Receipt(job), Bytes::from_static(b"{}")).await });
+    for put in join_all(puts).await {
+        put.unwrap();
+    }
+    let times = times.lock().unwrap();
+    let spread = times[times.len() - 1] - times[0];
+    assert!(times.len() == 8 && spread > Duration::from_millis(100), "{} retries within {spread:?}", times.len());
+}
+
+#[tokio::test]
+async fn r24_a_put_whose_response_was_lost_ends_as_success() {
     let sha = sha256(b"{}");
     let script = move |asked: &Asked| match asked.before {
         0 => Reply::HangUp,
@@ -58,7 +83,7 @@ async fn a_put_whose_response_was_lost_ends_as_success() {
 }
 
 #[tokio::test]
-async fn a_store_without_conditional_writes_is_looked_into_before_it_is_written() {
+async fn r26_a_store_without_conditional_writes_is_found_out_and_looked_into_before_it_is_written() {
     let objects = Mutex::new(HashMap::<String, String>::new());
     let script = move |asked: &Asked| {
         let mut objects = objects.lock().unwrap();
@@ -86,10 +111,26 @@ async fn a_store_without_conditional_writes_is_looked_into_before_it_is_written(
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_let_us_in_is_an_outage_and_one_that_dislikes_the_request_is_not() {
+async fn r26_two_writers_that_both_looked_too_early_write_the_same_bytes_and_both_succeed() {
+    let script = |asked: &Asked| match asked.line.split_once(' ') {
+        Some(("HEAD", path)) if path.contains("jobs") => status("404 Not Found"),
+        _ => status("200 OK"),
+    };
+    let server = Scripted::start(script).await.unwrap();
+    let store = Store::connect(&options(&["--s3-endpoint", &server.endpoint])).await.unwrap();
+    let job = job("a");
+    let key = ObjectKey::Picture { job: &job, index: 0, extension: "png" };
+    let picture = Bytes::from_static(b"the same seed, the same bytes");
+    let (first, zombie) = tokio::join!(store.put(&key, picture.clone()), store.put(&key, picture));
+    assert_eq!(first.unwrap().sha256, zombie.unwrap().sha256);
+}
+
+#[tokio::test]
+async fn r25_a_store_that_does_not_let_us_in_is_an_outage_and_one_that_dislikes_the_request_is_not() {
     for (line, code, outage) in [
         ("403 Forbidden", "AccessDenied", true),
         ("404 Not Found", "NoSuchBucket", true),
+        ("403 Forbidden", "RequestTimeTooSkewed", true),
         ("400 Bad Request", "ExpiredToken", true),
         ("400 Bad Request", "KeyTooLongError", false),
     ] {
@@ -101,12 +142,20 @@ async fn a_store_that_does_not_let_us_in_is_an_outage_and_one_that_dislikes_the_
 }
 
 #[tokio::test]
-async fn an_unreachable_store_is_an_outage() {
+async fn r21_an_unreachable_store_is_an_outage() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let store = Store::open(&options(&["--s3-endpoint", &format!("http://{address}")])).await.unwrap();
     let failure = store.get("audio/a", 10).await.unwrap_err();
     assert!(matches!(failure, Failure::Outage(_)), "{failure}");
     assert!(failure.to_string().contains("pictures/audio/a"), "{failure}");
+}
+
+#[tokio::test]
+async fn r31_a_store_that_tells_the_time_differently_is_named_when_the_difference_cannot_be_corrected() {
+    // It does not say what time it has.
+    let server = Scripted::start(|_| error("403 Forbidden", "RequestTimeTooSkewed")).await.unwrap();
+    let error = Store::connect(&options(&["--s3-endpoint", &server.endpoint])).await.unwrap_err().to_string();
+    assert!(error.contains("set the clock") && error.contains("RequestTimeTooSkewed"), "{error}");
 }
 
 #[tokio::test]
@@ -121,7 +170,7 @@ async fn an_object_larger_than_its_header_says_is_rejected_at_the_limit() {
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_is_an_outage_when_the_time_is_over() {
+async fn r23_a_body_that_stalls_is_an_outage_when_the_time_is_over() {
     let server = Scripted::start(|_| Reply::Stall).await.unwrap();
     let short = ["--s3-attempt-seconds", "1", "--s3-operation-seconds", "1"];
     let failure = store(&server, &short).await.unwrap().get("audio/a", 10).await.unwrap_err();

@@ -62,7 +62,7 @@ impl Bench {
 
     pub(crate) async fn start_with(settings: StreamSettings) -> Self {
         let (folder, s3) = (tempfile::tempdir().unwrap(), Server::start().await.unwrap());
-        let nats = Nats::start(folder.path());
+        let nats = Nats::start(&folder.path().join("nats"));
         let url = nats.url();
         let line = Line::parse_from(["test", "--nats-url", &url]);
         let queue = Queue::connect(&line.nats, "test").await.unwrap();
@@ -85,7 +85,7 @@ impl Bench {
     /// Starts the queue again, where it was and with what was in it.
     pub(crate) fn start_nats(&mut self) {
         let port = self.url.rsplit(':').next().unwrap().parse().unwrap();
-        self.nats = Some(Nats::start_again(self.folder.path(), port));
+        self.nats = Some(Nats::start_again(&self.folder.path().join("nats"), port));
     }
 
     pub(crate) fn deps(&self) -> Deps {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
 
 mod bench;
+mod clients;
 mod limits;
 mod reconcile;
 mod rows;
@@ -212,7 +213,7 @@ async fn progress_is_told_while_the_work_goes_on() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_is_deleted_ends_the_worker_with_an_error() {
+async fn r08_a_consumer_that_is_deleted_ends_the_worker_with_an_error() {
     let bench = Bench::start().await;
     let context = bench.client().await;
     let run = worker::run(Told::done(), bench.deps(), Shutdown::manual());

@@ -116,21 +116,35 @@ impl Paint {
     }
 
     async fn paint(&self, request: &Request, context: &Context) -> Result<Vec<Picture>, Failure> {
-        let (request, max_batch) = (request.clone(), self.max_batch);
-        let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
+        let painted = match self.paint_in_batches(request, self.max_batch, context).await? {
+            Err(error) if out_of_memory(&error) && self.max_batch.min(request.count) > 1 => {
+                tracing::warn!(error = format!("{error:#}"), "the pictures did not fit: now one by one");
+                self.paint_in_batches(request, 1, context).await?
+            }
+            painted => painted,
+        };
+        painted.map_err(|error| match error {
+            stopped if stopped.is::<Stopped>() => Failure::Interrupted,
+            overflow if overflow.is::<NotFinite>() => Failure::Reject(overflow),
+            error => Failure::Retry(error),
+        })
+    }
+
+    /// The outer error is that of the worker, the inner one that of the painting.
+    async fn paint_in_batches(
+        &self,
+        request: &Request,
+        max_batch: usize,
+        context: &Context,
+    ) -> Result<anyhow::Result<Vec<Picture>>, Failure> {
+        let (request, progress, stop) = (request.clone(), Arc::clone(&context.progress), context.stop.clone());
         let painted = self.model.call(move |model| {
             paint(model, &request, max_batch, &mut |at| {
                 progress.report(at.done as f64, at.total as f64);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
         });
-        match painted.await {
-            Err(gone) => Err(Failure::Broken(anyhow!(gone))),
-            Ok(Ok(pictures)) => Ok(pictures),
-            Ok(Err(error)) if error.is::<Stopped>() => Err(Failure::Interrupted),
-            Ok(Err(error)) if error.is::<NotFinite>() => Err(Failure::Reject(error)),
-            Ok(Err(error)) => Err(Failure::Retry(error)),
-        }
+        painted.await.map_err(|gone| Failure::Broken(anyhow!(gone)))
     }
 
     async fn keep(&self, wish: &Wish, picture: &Picture, index: u32, context: &Context) -> Result<Stored, Failure> {
@@ -198,8 +212,31 @@ impl Stage for Paint {
     }
 }
 
+/// Whether a device has no room left. CUDA's drivers say it only in words.
+fn out_of_memory(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}").to_ascii_lowercase().replace('_', " ");
+    ["out of memory", "memory allocation"].iter().any(|words| text.contains(words))
+}
+
 /// A seed that looks random, and is the same at every redelivery. 32 bits, as A1111 writes them.
 fn seed_of(job: &JobId) -> u64 {
     let digest = Sha256::digest(job.as_str());
     u64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cuda_and_cublas_say_of_a_full_device_is_understood() {
+        for text in [
+            "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
+            "CUBLAS_STATUS_ALLOC_FAILED: memory allocation failed",
+        ] {
+            let error = anyhow!("{text}").context("denoising step 3");
+            assert!(out_of_memory(&error), "{text}");
+        }
+        assert!(!out_of_memory(&anyhow!("shape mismatch in conv2d")));
+    }
 }

@@ -1,7 +1,5 @@
 //! Texts that are meant to do harm, through cleaning and the tokenizer of a real model.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
-
 use std::path::Path;
 
 use shanshui_paint::diffusers::Configs;

@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Canceled = 4,
     /// The time to wait is over; the job goes on.
     TimedOut = 5,
-    /// NATS or the object store cannot be reached.
+    /// NATS or the object store cannot be reached, or takes nothing now.
     Unreachable = 6,
     /// Another process works on the same data directory.
     Busy = 7,
@@ -34,7 +34,7 @@ Exit codes:
   3  nobody speaks in the recording
   4  the job was canceled
   5  the time to wait is over; the job goes on
-  6  NATS or the object store cannot be reached
+  6  NATS or the object store cannot be reached, or is full
   7  another process works on the same data directory
 
 Settings: a flag wins over its environment variable, that over the settings file (--config), that

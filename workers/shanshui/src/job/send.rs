@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use shanshui_common::fields::FieldError;
 use shanshui_common::job::JobId;
 use shanshui_common::message::Message;
 use shanshui_common::queue::Queue;
@@ -51,7 +52,10 @@ pub(crate) async fn send<M: Message>(
 ) -> Result<Exit, Refusal> {
     let id = name(&mut job);
     let submitted = Some(OffsetDateTime::now_utc());
-    let receipt = queue.submit(lane, &job).await?;
+    let receipt = queue.submit(lane, &job).await.map_err(|error| {
+        let exit = if error.is::<FieldError>() { Exit::Usage } else { Exit::Unreachable };
+        Refusal { exit, error: error.context(format!("job {id} is not accepted")) }
+    })?;
     if receipt.duplicate {
         print::note(format_args!("job {id} was submitted before; this is its story"));
     }

@@ -1,0 +1,44 @@
+//! Has readiness say what is wrong with the queue, whether or not there is a job to notice it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::health::Health;
+use crate::queue::{LinkState, Queue};
+
+/// How often the streams are compared with what they must be.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Follows the connection.
+pub(super) async fn link(mut state: watch::Receiver<LinkState>, health: Arc<Health>) {
+    loop {
+        match state.borrow_and_update().trouble() {
+            Some(trouble) => health.down("nats", trouble),
+            None => health.up("nats"),
+        }
+        if state.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Follows the streams and the consumer of `stage`: somebody may change or delete one that this
+/// worker does not meet before its next job.
+pub(super) async fn streams(queue: Queue, stage: &'static str, health: Arc<Health>) {
+    let mut known = None;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        queue.wait_connected().await;
+        let wrong = queue.check(stage).await.err().map(|error| format!("{error:#}"));
+        match &wrong {
+            Some(wrong) => health.down("streams", wrong),
+            None => health.up("streams"),
+        }
+        if let Some(wrong) = wrong.as_ref().filter(|wrong| known.as_ref() != Some(*wrong)) {
+            tracing::error!(error = wrong, "the queue is not as it must be");
+        }
+        known = wrong;
+    }
+}
