@@ -41,7 +41,7 @@ impl Nats {
     }
 
     /// A server with this configuration, which must be for `store`.
-    pub(crate) fn with_config(store: &Path, text: &str) -> Self {
+    pub fn with_config(store: &Path, text: &str) -> Self {
         Self::configured(Command::new(nats_server()), store, text)
     }
 

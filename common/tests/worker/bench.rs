@@ -1,6 +1,7 @@
 //! One worker with a stage that does what the test says, on real servers.
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,8 +62,19 @@ impl Bench {
     }
 
     pub(crate) async fn start_with(settings: StreamSettings) -> Self {
+        Self::over(settings, Nats::start).await
+    }
+
+    /// With a queue that does not wait for the disk, for many thousands of messages.
+    pub(crate) async fn start_hasty() -> Self {
+        let text =
+            |store: &Path| format!("listen: \"127.0.0.1:-1\"\njetstream {{ store_dir: \"{}\" }}\n", store.display());
+        Self::over(StreamSettings::default(), |store| Nats::with_config(store, &text(store))).await
+    }
+
+    async fn over(settings: StreamSettings, start: impl FnOnce(&Path) -> Nats) -> Self {
         let (folder, s3) = (tempfile::tempdir().unwrap(), Server::start().await.unwrap());
-        let nats = Nats::start(&folder.path().join("nats"));
+        let nats = start(&folder.path().join("nats"));
         let url = nats.url();
         let line = Line::parse_from(["test", "--nats-url", &url]);
         let queue = Queue::connect(&line.nats, "test").await.unwrap();

@@ -81,7 +81,7 @@ async fn r29_a_job_as_large_as_may_be_is_buried_as_far_as_it_fits_beside_the_rea
 
 #[tokio::test]
 async fn r30_a_reader_that_reads_nothing_holds_up_nobody_and_fills_no_memory() {
-    let bench = Bench::start().await;
+    let bench = Bench::start_hasty().await;
     let _stalled = stalled_socket(&bench.url).await;
     let flood = JobId::parse("id", "flood").unwrap();
     let mut follower = bench.queue.follow(&flood).await.unwrap();
@@ -93,7 +93,7 @@ async fn r30_a_reader_that_reads_nothing_holds_up_nobody_and_fills_no_memory() {
     follower.next().await.unwrap().unwrap();
     let before = resident();
     for n in 1..EVENTS {
-        // As fast as the disk: a backlog in the server would hold up the job below.
+        // As fast as the server: a backlog there would hold up the job below.
         if n % 500 == 0 {
             events.publish(&flood, &event(n)).await.unwrap();
         } else {
