@@ -52,7 +52,10 @@ pub fn zeros(tensors: &[(&str, &[usize])]) -> Vec<u8> {
     for (name, shape) in tensors {
         let start = end;
         end += 4 * shape.iter().product::<usize>();
-        header.insert((*name).into(), serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }));
+        header.insert(
+            (*name).into(),
+            serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }),
+        );
     }
     let header = serde_json::Value::Object(header).to_string();
     let mut file = (header.len() as u64).to_le_bytes().to_vec();

@@ -20,8 +20,10 @@ static WEIGHTS: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 fuzz_target!(|data: &[u8]| {
-    let (config, generation) = data.iter().position(|byte| *byte == b'\n').map_or((data, &b"{}"[..]), |at| data.split_at(at));
-    let files = [("model.safetensors", WEIGHTS.as_slice()), ("config.json", config), ("generation_config.json", generation)];
+    let (config, generation) =
+        data.iter().position(|byte| *byte == b'\n').map_or((data, &b"{}"[..]), |at| data.split_at(at));
+    let files =
+        [("model.safetensors", WEIGHTS.as_slice()), ("config.json", config), ("generation_config.json", generation)];
     let folder = shanshui_fuzz::folder(&files);
     // There is no tokenizer: what comes after the configuration is not reached.
     assert!(Whisper::load(folder.path(), &Device::Cpu).is_err());

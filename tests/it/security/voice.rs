@@ -75,9 +75,9 @@ impl Voice {
         serde_json::from_slice(&answer.payload).expect("JSON")
     }
 
-    /// Publishes a payload.
+    /// Publishes a payload and waits until a stream has it.
     pub(crate) async fn says(&self, subject: &str, payload: &'static str) {
-        self.client.publish(subject.to_owned(), payload.into()).await.expect("a subject");
-        self.client.flush().await.expect("a connection");
+        let kept = self.client.request(subject.to_owned(), payload.into()).await.expect("a stream keeps it");
+        assert!(String::from_utf8_lossy(&kept.payload).contains("\"seq\""), "{kept:?}");
     }
 }

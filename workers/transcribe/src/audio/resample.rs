@@ -9,6 +9,10 @@ use super::{AudioError, SAMPLE_RATE};
 /// 7.4 kHz untouched when it comes from 48 kHz.
 const BLOCK: usize = 2048;
 
+/// Longest period, in frames, after which the two rates meet again. Real rates have at most 11,127
+/// (22,254 Hz, early Macs); a prime like 383,987 Hz would take a second and 75 MB to prepare.
+const MAX_PERIOD: u32 = 48_000;
+
 /// Streams one channel from its own rate to [`SAMPLE_RATE`].
 pub(super) struct Resampler {
     /// `None` where the source has 16 kHz already and passes untouched.
@@ -24,6 +28,7 @@ pub(super) struct Resampler {
 
 impl Resampler {
     pub(super) fn new(rate: u32) -> Result<Self, AudioError> {
+        let rate = affordable(rate);
         let fft = (rate != SAMPLE_RATE).then(|| open(rate)).transpose()?;
         let block = vec![0.0; fft.as_ref().map_or(0, |fft| fft.output_frames_max())];
         let to_drop = fft.as_ref().map_or(0, |fft| fft.output_delay());
@@ -96,6 +101,12 @@ fn open(rate: u32) -> Result<Fft<f32>, AudioError> {
     let repeats = BLOCK.div_ceil(shortest).next_multiple_of(2);
     let window = WindowFunction::BlackmanHarris2;
     Fft::new_custom(source, target, shortest * repeats, 1, 1, window, FixedSync::Both).map_err(refused)
+}
+
+/// The rate itself, or where that has too long a period one beside it, less than 0.02 % away.
+fn affordable(rate: u32) -> u32 {
+    let period = rate / greatest_common_divisor(rate as usize, SAMPLE_RATE as usize) as u32;
+    if period > MAX_PERIOD { (rate + 8) / 16 * 16 } else { rate }
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
