@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_nats::{Client, Subject};
+use async_nats::Subject;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -79,6 +79,12 @@ pub(crate) struct LeaseTerms {
     pub(crate) stall: Duration,
 }
 
+impl LeaseTerms {
+    fn ack_wait(&self) -> Duration {
+        self.every * 3
+    }
+}
+
 /// Keeps one message on loan until it is dropped. The heartbeats come from the connection's own
 /// thread, so that computing cannot starve them; they pause while the work makes no progress and
 /// after its deadline, so that a hung call does not hold the message for ever.
@@ -86,32 +92,55 @@ pub(crate) struct LeaseTerms {
 pub(crate) struct Lease {
     /// What the work reports to.
     pub(crate) progress: Arc<Progress>,
-    deadline: Arc<Mutex<Option<Instant>>>,
+    terms: LeaseTerms,
+    held: Arc<Mutex<Held>>,
     _beats: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Held {
+    deadline: Option<Instant>,
+    /// Last heartbeat over a link that was up.
+    beaten: Instant,
+    /// Heartbeats were too far apart: another worker may have the message by now.
+    doubtful: bool,
 }
 
 impl Lease {
     /// Holds the message whose acknowledgements go to `reply`.
     pub(crate) fn hold(queue: &Queue, reply: Subject, terms: LeaseTerms) -> Self {
         let progress = Arc::new(Progress::default());
-        let deadline = Arc::new(Mutex::new(None));
-        let beats =
-            Beats { client: queue.client.clone(), reply, progress: progress.clone(), deadline: deadline.clone() };
-        Self { progress, deadline, _beats: queue.link.spawn(beats.run(terms)) }
+        let held = Held { deadline: None, beaten: Instant::now(), doubtful: false };
+        let held = Arc::new(Mutex::new(held));
+        let beats = Beats { queue: queue.clone(), reply, progress: progress.clone(), held: held.clone() };
+        Self { progress, terms, held, _beats: queue.link.spawn(beats.run(terms)) }
+    }
+
+    /// Whether no other worker can have the message; a process that was stopped for a while, or
+    /// cut off, cannot know.
+    pub(crate) fn is_sure(&self) -> bool {
+        let held = lock(&self.held);
+        !held.doubtful && held.beaten.elapsed() < self.terms.ack_wait()
+    }
+
+    /// Somebody has looked: the job has not ended.
+    pub(crate) fn trust(&self) {
+        let mut held = lock(&self.held);
+        (held.doubtful, held.beaten) = (false, Instant::now());
     }
 
     /// Whatever happens, not after `time`; `None` once the work is over and only its end is told.
     pub(crate) fn until(&self, time: Option<Instant>) {
         self.progress.touch();
-        *lock(&self.deadline) = time;
+        lock(&self.held).deadline = time;
     }
 }
 
 struct Beats {
-    client: Client,
+    queue: Queue,
     reply: Subject,
     progress: Arc<Progress>,
-    deadline: Arc<Mutex<Option<Instant>>>,
+    held: Arc<Mutex<Held>>,
 }
 
 impl Beats {
@@ -121,19 +150,24 @@ impl Beats {
         beat.tick().await;
         loop {
             beat.tick().await;
-            let late = lock(&self.deadline).is_some_and(|deadline| Instant::now() > deadline);
-            if late || self.progress.silence() > terms.stall {
-                tracing::warn!(
-                    late,
-                    silent_seconds = self.progress.silence().as_secs(),
-                    "no heartbeat: the lease runs out"
-                );
+            let silence = self.progress.silence();
+            let late = lock(&self.held).deadline.is_some_and(|deadline| Instant::now() > deadline);
+            if late || silence > terms.stall {
+                tracing::warn!(late, silent_seconds = silence.as_secs(), "no heartbeat: the lease runs out");
                 continue;
             }
-            if let Err(error) = self.client.publish(self.reply.clone(), IN_PROGRESS.into()).await {
+            if let Err(error) = self.queue.client.publish(self.reply.clone(), IN_PROGRESS.into()).await {
                 tracing::warn!(%error, "cannot extend the lease");
+            } else if self.queue.is_connected() {
+                self.note(terms);
             }
         }
+    }
+
+    fn note(&self, terms: LeaseTerms) {
+        let mut held = lock(&self.held);
+        held.doubtful |= held.beaten.elapsed() >= terms.ack_wait();
+        held.beaten = Instant::now();
     }
 }
 

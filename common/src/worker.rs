@@ -78,8 +78,7 @@ pub async fn run_until_empty<S: Stage>(stage: S, deps: Deps, shutdown: Shutdown)
 impl<S: Stage> Worker<S> {
     async fn start(stage: S, deps: Deps, shutdown: Shutdown) -> anyhow::Result<Arc<Self>> {
         deps.options.check()?;
-        deps.queue.wait_connected().await;
-        deps.queue.check(S::NAME).await?;
+        deps.queue.wait_usable(S::NAME).await?;
         let stream_name = deps.queue.stream_of(S::NAME)?;
         let stream = deps.queue.context.get_stream(&stream_name).await?;
         let consumer: Consumer<Config> = stream.get_consumer(S::NAME).await.map_err(anyhow::Error::from_boxed)?;
@@ -151,17 +150,10 @@ impl<S: Stage> Worker<S> {
         tracing::warn!(error = format!("{error:#}"), "cannot take a job");
         self.deps.health.down("queue", format!("{error:#}"));
         tokio::select! {
-            () = self.deps.queue.wait_connected() => {}
+            usable = self.deps.queue.wait_usable(S::NAME) => usable.context("cannot take jobs any more")?,
             () = self.shutdown.drain.cancelled() => return Ok(None),
         }
-        let checked = tokio::time::timeout(pull::SLACK, self.deps.queue.check(S::NAME)).await;
-        match checked {
-            Ok(Ok(())) => self.deps.health.up("queue"),
-            Ok(Err(error)) if self.deps.queue.is_connected() => {
-                return Err(error.context("cannot take jobs any more"));
-            }
-            _ => {}
-        }
+        self.deps.health.up("queue");
         tokio::time::sleep(pull::PULL).await;
         Ok(None)
     }

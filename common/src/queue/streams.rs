@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, ConsumerErrorKind, DiscardPolicy, RetentionPolicy, StorageType};
 use clap::Args;
 
 use super::Queue;
@@ -16,6 +16,14 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(15 * 60);
 const EVENTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The queues and the stages that take from them.
 pub const STAGES: [(&str, &str, &str); 2] = [("AUDIO", "audio", "transcribe"), ("TEXT", "text", "paint")];
+
+/// Between two looks at a queue that is not usable.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A stream or consumer is missing or wrong: waiting does not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; run `shanshui streams apply`")]
+pub struct Unusable(String);
 
 /// The durable consumer on `ADVISORIES`.
 pub const RECONCILE: &str = "reconcile";
@@ -57,31 +65,56 @@ impl Queue {
 
     /// Whether what a worker of `stage` needs is there as it must be; the error names the field.
     pub async fn check(&self, stage: &str) -> anyhow::Result<()> {
-        let hint = "run `shanshui streams apply`";
         for name in ["AUDIO", "TEXT", "EVENTS", "DEAD"] {
-            let name = self.names.stream(name);
-            let stream = self.context.get_stream(&name).await;
-            let stream = stream.with_context(|| format!("stream {name} is missing or out of reach; {hint}"))?;
-            let have = &stream.cached_info().config;
-            let wanted = self.streams(&StreamSettings::default_for_check(have.num_replicas));
-            let Some(wanted) = wanted.into_iter().find(|config| config.name == name) else { continue };
-            if let Some(difference) = essential(have, &wanted) {
-                bail!("stream {name}: {difference}; {hint}");
-            }
+            self.check_stream(&self.names.stream(name)).await?;
         }
-        let config = self.consumer_config(stage).await?;
+        let stream = self.stream_of(stage)?;
+        let consumer = match self.context.get_consumer_from_stream::<pull::Config, _, _>(stage, &stream).await {
+            Ok(consumer) => consumer,
+            Err(error) if is_gone(error.kind()) => unusable(format!("consumer {stage} on {stream} is missing"))?,
+            Err(error) => return Err(error).context(format!("consumer {stage} on {stream} is out of reach")),
+        };
+        let config = &consumer.cached_info().config;
         if config.ack_policy != AckPolicy::Explicit || config.max_deliver == 1 {
-            bail!("consumer {stage}: ack_policy must be explicit and max_deliver above 1; {hint}");
+            unusable(format!("consumer {stage}: ack_policy must be explicit and max_deliver above 1"))?;
         }
         Ok(())
     }
 
-    async fn consumer_config(&self, stage: &str) -> anyhow::Result<async_nats::jetstream::consumer::Config> {
-        let stream = self.stream_of(stage)?;
-        let consumer = self.context.get_consumer_from_stream::<pull::Config, _, _>(stage, &stream).await;
-        let consumer = consumer
-            .with_context(|| format!("consumer {stage} on {stream} is missing; run `shanshui streams apply`"))?;
-        Ok(consumer.cached_info().config.clone())
+    async fn check_stream(&self, name: &str) -> anyhow::Result<()> {
+        let stream = match self.context.get_stream(name).await {
+            Ok(stream) => stream,
+            Err(error) if is_missing(error.kind()) => unusable(format!("stream {name} is missing"))?,
+            Err(error) => return Err(error).context(format!("stream {name} is out of reach")),
+        };
+        let have = &stream.cached_info().config;
+        let wanted = self.streams(&StreamSettings::default_for_check(have.num_replicas));
+        let wanted = wanted.iter().find(|config| config.name == name);
+        match wanted.and_then(|wanted| essential(have, wanted)) {
+            Some(difference) => unusable(format!("stream {name}: {difference}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything is there as it must be: a server that starts, or elects a leader,
+    /// answers late or not at all.
+    ///
+    /// # Errors
+    /// [`Unusable`], seen twice: such a server may also not know yet what it has.
+    pub async fn wait_usable(&self, stage: &str) -> anyhow::Result<()> {
+        let mut before = false;
+        loop {
+            self.wait_connected().await;
+            match self.check(stage).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is::<Unusable>() && before => return Err(error),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "the queue is not usable yet");
+                    before = error.is::<Unusable>();
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
     }
 
     /// The stream that a stage takes its jobs from.
@@ -198,6 +231,15 @@ fn advisories_consumer() -> pull::Config {
         max_ack_pending: 1000,
         ..pull::Config::default()
     }
+}
+
+fn unusable<T>(what: String) -> anyhow::Result<T> {
+    Err(Unusable(what).into())
+}
+
+fn is_gone(kind: ConsumerErrorKind) -> bool {
+    use async_nats::jetstream::ErrorCode;
+    matches!(kind, ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
 }
 
 fn is_missing(kind: GetStreamErrorKind) -> bool {

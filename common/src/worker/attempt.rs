@@ -166,12 +166,30 @@ impl<S: Stage> Worker<S> {
                     if attempt.lease.progress.silence() > stall {
                         return Verdict::Hung;
                     }
+                    if self.lost(attempt).await {
+                        return Verdict::AlreadyEnded;
+                    }
                     // A cancel sent while the link was down, or before this job began.
                     if self.deps.queue.is_canceled(&attempt.job).await.unwrap_or(false) {
                         return Verdict::Canceled;
                     }
                 }
             }
+        }
+    }
+
+    /// Whether another worker has ended the job while this one stood still or was cut off.
+    pub(super) async fn lost(&self, attempt: &Attempt) -> bool {
+        if attempt.lease.is_sure() {
+            return false;
+        }
+        match self.deps.queue.has_ended(&attempt.job, attempt.delivery.replay()).await {
+            Ok(true) => true,
+            Ok(false) => {
+                attempt.lease.trust();
+                false
+            }
+            Err(_) => false,
         }
     }
 
@@ -182,7 +200,7 @@ impl<S: Stage> Worker<S> {
                 std::future::pending::<()>().await;
             }
             let now = *told.borrow_and_update();
-            if let Some(now) = now {
+            if let Some(now) = now.filter(|_| attempt.lease.is_sure()) {
                 let (done, total, eta) = (now.done, now.total, now.eta);
                 let event = Event::Progress { stage: S::NAME.into(), done, total, eta };
                 attempt.events.mention(&attempt.job, &event).await;

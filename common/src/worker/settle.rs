@@ -45,6 +45,7 @@ impl<M> From<Failure> for Verdict<M> {
 impl<S: Stage> Worker<S> {
     /// Settles one delivery. An error ends the worker.
     pub(super) async fn settle(&self, attempt: &Attempt, verdict: Verdict<S::Output>) -> anyhow::Result<()> {
+        let verdict = if self.lost(attempt).await { Verdict::AlreadyEnded } else { verdict };
         let outcome = outcome(&verdict);
         self.deps.metrics.finished(S::NAME, outcome, attempt.began.elapsed().as_secs_f64());
         attempt.lease.until(None);

@@ -108,7 +108,7 @@ async fn prepare<S: Stage>(
     let queue = Queue::connect(&args.nats, &format!("shanshui-{}", S::NAME)).await?;
     service.await_link(&queue);
     queue.wait_connected().await;
-    queue.check(S::NAME).await?;
+    queue.wait_usable(S::NAME).await?;
     let store = Store::connect(&args.s3).await?;
     service.follow_store(&store);
     let stage = load.await?;

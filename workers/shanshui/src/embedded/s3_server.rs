@@ -5,17 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use s3s::Body;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 use super::credentials::Credentials;
 
@@ -46,15 +49,25 @@ impl S3Server {
     }
 }
 
+/// What carries requests out.
+#[derive(Clone)]
+struct Desk {
+    service: S3Service,
+    /// The folder store looks whether an object is there and writes it later. Writes one at a time
+    /// make `If-None-Match` as good as in an object store.
+    writing: Arc<Mutex<()>>,
+    errands: TaskTracker,
+}
+
 async fn serve(listener: TcpListener, service: S3Service) {
-    let writing = Arc::new(Mutex::new(()));
+    let desk = Desk { service, writing: Arc::default(), errands: TaskTracker::new() };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let (service, writing) = (service.clone(), Arc::clone(&writing));
-                    let answer = service_fn(move |request| one_writer(service.clone(), Arc::clone(&writing), request));
+                    let desk = desk.clone();
+                    let answer = service_fn(move |request| desk.clone().answer(request));
                     connections.spawn(async move {
                         let http = Builder::new(TokioExecutor::new());
                         let served = http.serve_connection(TokioIo::new(stream), answer).await;
@@ -69,17 +82,21 @@ async fn serve(listener: TcpListener, service: S3Service) {
     }
 }
 
-/// The folder store looks whether an object is there and writes it later. Writes one at a time
-/// make `If-None-Match` as good as in an object store.
-async fn one_writer(
-    service: S3Service,
-    writing: Arc<Mutex<()>>,
-    request: Request<Incoming>,
-) -> Result<s3s::HttpResponse, s3s::HttpError> {
-    let _alone = match *request.method() {
-        Method::PUT => Some(writing.lock().await),
-        _ => None,
-    };
-    // The trait's method, which takes the body as hyper hands it over.
-    Service::call(&service, request).await
+impl Desk {
+    /// A request that has arrived is carried out to its end, also when its sender is gone: the
+    /// folder store would leave an object without its metadata.
+    async fn answer(self, request: Request<Incoming>) -> anyhow::Result<s3s::HttpResponse> {
+        let (head, body) = request.into_parts();
+        let whole = Request::from_parts(head, Body::from(body.collect().await?.to_bytes()));
+        let errand = self.errands.clone().spawn(self.carry_out(whole));
+        errand.await?.map_err(|error| anyhow!("s3: {error:?}"))
+    }
+
+    async fn carry_out(self, request: Request<Body>) -> Result<s3s::HttpResponse, s3s::HttpError> {
+        let _alone = match *request.method() {
+            Method::PUT => Some(self.writing.lock().await),
+            _ => None,
+        };
+        self.service.call(request).await
+    }
 }
