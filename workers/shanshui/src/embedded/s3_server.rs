@@ -15,10 +15,9 @@ use s3s::Body;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
-use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio_util::task::TaskTracker;
 
 use super::credentials::Credentials;
 
@@ -49,54 +48,58 @@ impl S3Server {
     }
 }
 
-/// What carries requests out.
-#[derive(Clone)]
-struct Desk {
-    service: S3Service,
-    /// The folder store looks whether an object is there and writes it later. Writes one at a time
-    /// make `If-None-Match` as good as in an object store.
-    writing: Arc<Mutex<()>>,
-    errands: TaskTracker,
+/// A request that has arrived whole, and who waits for the answer.
+struct Errand {
+    request: Request<Body>,
+    reply: oneshot::Sender<Answer>,
 }
 
+type Answer = Result<s3s::HttpResponse, s3s::HttpError>;
+
 async fn serve(listener: TcpListener, service: S3Service) {
-    let desk = Desk { service, writing: Arc::default(), errands: TaskTracker::new() };
-    let mut connections = JoinSet::new();
+    let (errands, mut waiting) = mpsc::unbounded_channel();
+    let writing = Arc::new(Mutex::new(()));
+    let (mut connections, mut running) = (JoinSet::new(), JoinSet::new());
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let desk = desk.clone();
-                    let answer = service_fn(move |request| desk.clone().answer(request));
-                    connections.spawn(async move {
-                        let http = Builder::new(TokioExecutor::new());
-                        let served = http.serve_connection(TokioIo::new(stream), answer).await;
-                        // Clients that hang up are no news.
-                        served.unwrap_or_else(|error| tracing::debug!(error, "s3: a connection broke"));
-                    });
-                }
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, errands.clone()))),
                 Err(error) => tracing::warn!(%error, "s3: cannot accept a connection"),
             },
+            Some(errand) = waiting.recv() => drop(running.spawn(carry_out(service.clone(), Arc::clone(&writing), errand))),
             Some(_) = connections.join_next() => {}
+            Some(_) = running.join_next() => {}
         }
     }
 }
 
-impl Desk {
-    /// A request that has arrived is carried out to its end, also when its sender is gone: the
-    /// folder store would leave an object without its metadata.
-    async fn answer(self, request: Request<Incoming>) -> anyhow::Result<s3s::HttpResponse> {
-        let (head, body) = request.into_parts();
-        let whole = Request::from_parts(head, Body::from(body.collect().await?.to_bytes()));
-        let errand = self.errands.clone().spawn(self.carry_out(whole));
-        errand.await?.map_err(|error| anyhow!("s3: {error:?}"))
-    }
+async fn connection(stream: TcpStream, errands: mpsc::UnboundedSender<Errand>) {
+    let answer = service_fn(move |request| answer(request, errands.clone()));
+    let served = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
+    // Clients that hang up are no news.
+    served.unwrap_or_else(|error| tracing::debug!(error, "s3: a connection broke"));
+}
 
-    async fn carry_out(self, request: Request<Body>) -> Result<s3s::HttpResponse, s3s::HttpError> {
-        let _alone = match *request.method() {
-            Method::PUT => Some(self.writing.lock().await),
-            _ => None,
-        };
-        self.service.call(request).await
-    }
+async fn answer(
+    request: Request<Incoming>,
+    errands: mpsc::UnboundedSender<Errand>,
+) -> anyhow::Result<s3s::HttpResponse> {
+    let (head, body) = request.into_parts();
+    let request = Request::from_parts(head, Body::from(body.collect().await?.to_bytes()));
+    let (reply, answer) = oneshot::channel();
+    errands.send(Errand { request, reply }).map_err(|_| anyhow!("s3: the server is ending"))?;
+    answer.await?.map_err(|error| anyhow!("s3: {error:?}"))
+}
+
+/// To the end, also when the sender is gone: the folder store would leave an object without its
+/// metadata. It looks whether an object is there and writes it later, so writes one at a time make
+/// `If-None-Match` as good as in an object store.
+async fn carry_out(service: S3Service, writing: Arc<Mutex<()>>, errand: Errand) {
+    let _alone = match *errand.request.method() {
+        Method::PUT => Some(writing.lock().await),
+        _ => None,
+    };
+    let answer = service.call(errand.request).await;
+    // Nobody may be waiting any more.
+    let _ = errand.reply.send(answer);
 }
