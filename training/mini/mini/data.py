@@ -26,8 +26,8 @@ def sizes(crowded: bool) -> dict[str, int]:
 
 
 def work(job):
-    out, begin, end, seed, fixed, crowded = job
-    sprites = Sprites(out / "sprites.npz")
+    out, drawings, begin, end, seed, fixed, crowded = job
+    sprites = Sprites(drawings)
     files = {n: np.load(out / f"{n}.npy", mmap_mode="r+") for n in sizes(crowded)}
     lines = []
     for i in range(begin, end):
@@ -43,17 +43,19 @@ def work(job):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--out", type=Path, required=True, help="folder with sprites.npz")
+    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--sprites", type=Path, required=True, help="sprites.npz")
     p.add_argument("--n", type=int, default=40_000)
     p.add_argument("--fixed", type=float, default=0.3, help="share of easy scenes")
     p.add_argument("--crowded", action="store_true", help="several things in every picture")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--jobs", type=int, default=mp.cpu_count())
     p = p.parse_args()
+    p.out.mkdir(parents=True, exist_ok=True)
     for name, size in sizes(p.crowded).items():
         open_memmap(p.out / f"{name}.npy", "w+", np.uint8, (p.n, size, size, 3)).flush()
     step, start = 250, time.time()
-    jobs = [(p.out, k, min(k + step, p.n), p.seed, 0 if p.crowded else p.fixed, p.crowded) for k in range(0, p.n, step)]
+    jobs = [(p.out, p.sprites, k, min(k + step, p.n), p.seed, 0 if p.crowded else p.fixed, p.crowded) for k in range(0, p.n, step)]
     with mp.Pool(p.jobs) as pool, open(p.out / "scenes.jsonl", "w") as f:
         for begin, lines in pool.imap(work, jobs):
             f.write("\n".join(lines) + "\n")

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import torch
 
-# (stage, arguments, what shows that it is done). Minutes are one core of a 2025 server CPU or one GPU.
-CPU = dict(vae=40, text=9, unet=90, decoder=60, encoder=8, judge=8)
-GPU = dict(vae=5, text=2, unet=15, decoder=10, encoder=2, judge=2)
+# Minutes are one core of a 2025 server CPU or one GPU; those of `pairs` and `lights` count from the start of `unet`.
+CPU = dict(vae=40, text=9, unet=90, pairs=130, lights=140, decoder=60, encoder=8, judge=8)
+GPU = dict(vae=5, text=2, unet=15, pairs=22, lights=24, decoder=10, encoder=2, judge=2)
+
+MODULES = dict(crowd="data", pairs="unet", lights="unet", encoder="decoder")  # of stages that share one
 
 
 def stages(a):
@@ -20,10 +22,16 @@ def stages(a):
     m = {k: str(v * a.scale) for k, v in m.items()}
     both = ["--data", data, "--run", run]
     yield "sprites", [a.icons, data / "sprites.npz"]
-    yield "data", ["--out", data, "--n", a.scenes]
+    yield "data", ["--out", data, "--sprites", data / "sprites.npz", "--n", a.scenes]
+    crowd = a.work / "crowd"
+    yield "crowd", ["--out", crowd, "--sprites", data / "sprites.npz", "--n", a.scenes * 3 // 2, "--crowded", "--seed", "77"]
     yield "vae", ["--data", data / "x64.npy", "--out", run, "--minutes", m["vae"]]
     yield "text", ["--out", run, "--minutes", m["text"]]
     yield "unet", [*both, "--minutes", m["unet"]]
+    # Two things in a picture, then moons and suns again: what is learned last is remembered best.
+    more = [*both, "--more", crowd, "--minutes"]
+    yield "pairs", [*more, m["pairs"], "--lr", "7e-4", "--decay-from", "0.8", "--shares", "0.1", "0.22", "0.48", "0.2"]
+    yield "lights", [*more, m["lights"], "--lr", "3e-4", "--decay-from", "0.94", "--ema", "0.997", "--shares", "0.06", "0.12", "0.37", "0.45"]
     yield "guess", both
     yield "decoder", ["decoder", *both, "--minutes", m["decoder"]]
     yield "encoder", ["encoder", *both, "--minutes", m["encoder"]]
@@ -47,7 +55,7 @@ def main():
         if done.exists():
             print(name, "is done", flush=True)
             continue
-        module = "decoder" if name == "encoder" else name
+        module = MODULES.get(name, name)
         subprocess.run([sys.executable, "-m", f"mini.{module}", *map(str, args)], check=True, cwd=Path(__file__).parents[1])
         done.touch()
 
