@@ -36,9 +36,10 @@ def stages(a):
     yield "decoder", ["decoder", *both, "--minutes", m["decoder"]]
     yield "encoder", ["encoder", *both, "--minutes", m["encoder"]]
     yield "judge", [*both, "--minutes", m["judge"]]
-    yield "export", [run, a.out]
-    yield "gates", [a.out, *both, "--out", run / "gates.json"]
-    yield "sample", [a.out, run / "sheet.png"]
+    best = ["--steps", "16", "--guidance", "4.5"]
+    yield "export", [run, a.out, *best]
+    yield "gates", [a.out, *both, *best, "--out", run / "gates.json"]
+    yield "sample", [a.out, run / "sheet.png", *best]
 
 
 def main():
