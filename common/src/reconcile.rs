@@ -6,4 +6,4 @@ mod ledger;
 mod mover;
 
 pub use audit::{Audit, Doubt, Report};
-pub use mover::Mover;
+pub use mover::{Mover, Suspects};

@@ -71,6 +71,13 @@ impl Queue {
         Ok(history.iter().filter(released).count() as u64)
     }
 
+    /// How often a stage has begun with a job.
+    pub(crate) async fn starts(&self, job: &JobId, stage: &str) -> anyhow::Result<u64> {
+        let history = self.told_on(&self.names.event(job, "started")).await?;
+        let started = |event: &&Envelope| matches!(&event.data, Event::Started { stage: at, .. } if at == stage);
+        Ok(history.iter().filter(started).count() as u64)
+    }
+
     /// The final event of a job, of its last run if it has several.
     pub async fn ending(&self, job: &JobId) -> anyhow::Result<Option<Envelope>> {
         let last = self.last_final(job).await?;
@@ -117,7 +124,7 @@ impl Queue {
     ///
     /// Read one by one rather than through a consumer: this needs no right to make consumers, which
     /// cannot be narrowed to readers alone, and a lost link leaves nothing to be made anew.
-    pub(super) async fn next(&self, stream: &str, subject: &str, from: u64) -> anyhow::Result<Option<StreamMessage>> {
+    pub(crate) async fn next(&self, stream: &str, subject: &str, from: u64) -> anyhow::Result<Option<StreamMessage>> {
         let name = self.names.stream(stream);
         let stream = self.context.get_stream_no_info(&name).await?;
         found(stream.get_first_raw_message_by_subject(subject, from).await, subject, &name)

@@ -1,5 +1,7 @@
 //! Ends the jobs that JetStream gave up on: no job dies silently.
 
+use std::collections::HashSet;
+
 use anyhow::Context as _;
 use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::{Consumer, pull};
@@ -21,6 +23,10 @@ pub struct Mover {
     consumer: Consumer<pull::Config>,
     attempts: u64,
 }
+
+/// Stage and place of messages that one more sweep decides on.
+#[derive(Debug, Default)]
+pub struct Suspects(HashSet<(&'static str, u64)>);
 
 /// The message that an advisory is about.
 struct Exhausted<'a> {
@@ -59,6 +65,46 @@ impl Mover {
         Ok(true)
     }
 
+    /// Deals with messages that nobody gets any more and of which no advisory tells: those below the
+    /// place up to which everything was delivered and is in nobody's hands. A server that is killed may bring acknowledged
+    /// messages back, and may lose an advisory. A message counts when it is found twice, because
+    /// one that is being acknowledged looks the same for a moment. Returns how many are suspected.
+    ///
+    /// # Errors
+    /// NATS is away or refuses.
+    pub async fn sweep(&self, suspects: &mut Suspects) -> anyhow::Result<usize> {
+        let mut stranded = HashSet::new();
+        for (name, kind, stage) in STAGES {
+            let full = self.queue.names().stream(name);
+            let consumer = self.queue.context.get_consumer_from_stream::<pull::Config, _, _>(stage, &full).await;
+            let consumer = consumer.with_context(|| format!("cannot read consumer {stage} on {full}"))?;
+            let info = consumer.cached_info();
+            // With nothing in work, whatever was delivered and still lies there is stranded.
+            let floor = if info.num_ack_pending == 0 { &info.delivered } else { &info.ack_floor }.stream_sequence;
+            let (subject, mut from) = (self.queue.names().job(kind, "*"), 1);
+            while let Some(message) = self.queue.next(name, &subject, from).await?.filter(|it| it.sequence <= floor) {
+                from = message.sequence + 1;
+                if suspects.0.contains(&(stage, message.sequence)) {
+                    self.deal_with_stranded(name, stage, message).await?;
+                } else {
+                    stranded.insert((stage, message.sequence));
+                }
+            }
+        }
+        suspects.0 = stranded;
+        Ok(suspects.0.len())
+    }
+
+    async fn deal_with_stranded(&self, name: &str, stage: &'static str, message: StreamMessage) -> anyhow::Result<()> {
+        let full = &self.queue.names().stream(name);
+        let stream = self.queue.context.get_stream(full).await.with_context(|| format!("cannot read stream {full}"))?;
+        let job = job_of(name, full, stream.cached_info().created.unix_timestamp_nanos(), &message);
+        let replay = replay_of(&message);
+        tracing::warn!(%job, stage, place = message.sequence, "a message that nobody would get any more");
+        let deliveries = self.queue.starts(&job, stage).await?;
+        self.deal_with_exhausted(&Exhausted { stage, full, message, job, replay, deliveries }).await
+    }
+
     async fn deal_with(&self, advisory: &Advisory) -> anyhow::Result<()> {
         let Advisory { kind, stream: full, consumer, stream_seq: place, deliveries } = advisory;
         let names = self.queue.names();
@@ -75,7 +121,7 @@ impl Mover {
         }
         let Some(message) = message_at(&self.queue, full, *place).await? else { return Ok(()) };
         let job = job_of(name, full, created, &message);
-        let replay = message.headers.get(REPLAY_HEADER).and_then(|text| text.as_str().parse().ok()).unwrap_or(0);
+        let replay = replay_of(&message);
         self.deal_with_exhausted(&Exhausted { stage, full, message, job, replay, deliveries: *deliveries }).await
     }
 
@@ -127,4 +173,8 @@ impl Mover {
     fn events(&self, stage: &str, replay: u32) -> Events {
         Events::new(self.queue.clone(), stage, RECONCILE, replay)
     }
+}
+
+fn replay_of(message: &StreamMessage) -> u32 {
+    message.headers.get(REPLAY_HEADER).and_then(|text| text.as_str().parse().ok()).unwrap_or(0)
 }

@@ -6,7 +6,7 @@ use shanshui_common::event::Event;
 use shanshui_common::events::Events;
 use shanshui_common::job::JobId;
 use shanshui_common::queue::streams::StreamSettings;
-use shanshui_common::reconcile::{Audit, Doubt, Mover};
+use shanshui_common::reconcile::{Audit, Doubt, Mover, Suspects};
 
 use crate::bench::{Bench, Told};
 use crate::next;
@@ -58,6 +58,25 @@ async fn r18_a_job_that_ran_out_of_deliveries_while_no_mover_ran_is_ended_when_o
     assert!(letter.reason.starts_with("2 deliveries ended without a word"), "{}", letter.reason);
     let report = Audit::default().run(&bench.queue, Some(&bench.store)).await.unwrap();
     assert_eq!((report.accepted, report.ended["failed"], report.in_flight, report.doubts.len()), (1, 1, 0, 0));
+}
+
+#[tokio::test]
+async fn r18_a_message_that_nobody_gets_and_no_advisory_tells_of_is_found_by_the_sweep() {
+    let bench = impatient().await;
+    let job = bench.submit("stranded").await;
+    exhaust(&bench).await;
+    let advisories = bench.client().await.get_stream("ADVISORIES").await.unwrap();
+    advisories.purge().await.unwrap();
+    let (mover, mut suspects) = (Mover::start(&bench.queue, 2).await.unwrap(), Suspects::default());
+    while mover.sweep(&mut suspects).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(messages(&bench, "AUDIO").await, 1);
+    assert_eq!(mover.sweep(&mut suspects).await.unwrap(), 0);
+    // No worker ever began with it, so it is not its fault: queued again, and done.
+    assert_eq!(messages(&bench, "AUDIO").await, 1);
+    assert_eq!(bench.drain(&Told::done()).await, 1);
+    assert_eq!(bench.kinds(&job).await, ["accepted", "started", "done"]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use clap::Args;
 use shanshui_common::config::{NatsOptions, S3Options, TelemetryOptions};
 use shanshui_common::health::Health;
 use shanshui_common::queue::Queue;
-use shanshui_common::reconcile::{Audit, Mover};
+use shanshui_common::reconcile::{Audit, Mover, Suspects};
 use shanshui_common::store::Store;
 use shanshui_common::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
@@ -90,7 +90,7 @@ impl Reconciler {
     pub(crate) async fn serve(&self, stop: CancellationToken) -> anyhow::Result<()> {
         let mover = Mover::start(&self.queue, self.attempts).await?;
         let work = async {
-            tokio::join!(self.go_on_moving(&mover), self.go_on_auditing());
+            tokio::join!(self.go_on_moving(&mover), self.go_on_auditing(&mover));
         };
         tokio::select! {
             () = work => {}
@@ -113,9 +113,12 @@ impl Reconciler {
         }
     }
 
-    async fn go_on_auditing(&self) {
-        let mut audit = Audit::default();
+    async fn go_on_auditing(&self, mover: &Mover) {
+        let (mut audit, mut suspects) = (Audit::default(), Suspects::default());
         loop {
+            if let Err(error) = mover.sweep(&mut suspects).await {
+                self.tell("reconcile", &error).await;
+            }
             match audit.run(&self.queue, Some(&self.store)).await {
                 Ok(report) => {
                     self.health.up("reconcile");
