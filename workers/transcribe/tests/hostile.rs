@@ -26,6 +26,8 @@ const MIB: usize = 1 << 20;
 /// Held by a test from its first line: no other asks for memory meanwhile.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
+    // A panic that is caught says so; a backtrace would cost 50 MiB of names.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
