@@ -71,13 +71,6 @@ impl Queue {
         Ok(history.iter().filter(released).count() as u64)
     }
 
-    /// How often a stage has begun with a job.
-    pub(crate) async fn starts(&self, job: &JobId, stage: &str) -> anyhow::Result<u64> {
-        let history = self.told_on(&self.names.event(job, "started")).await?;
-        let started = |event: &&Envelope| matches!(&event.data, Event::Started { stage: at, .. } if at == stage);
-        Ok(history.iter().filter(started).count() as u64)
-    }
-
     /// The final event of a job, of its last run if it has several.
     pub async fn ending(&self, job: &JobId) -> anyhow::Result<Option<Envelope>> {
         let last = self.last_final(job).await?;

@@ -66,8 +66,8 @@ impl Mover {
     }
 
     /// Deals with messages that nobody gets any more and of which no advisory tells: those below the
-    /// place up to which everything was delivered and is in nobody's hands. A server that is killed may bring acknowledged
-    /// messages back, and may lose an advisory. A message counts when it is found twice, because
+    /// place up to which everything was delivered and is in nobody's hands. A server that is killed
+    /// may bring acknowledged messages back, and may lose an advisory. A message counts when it is found twice, because
     /// one that is being acknowledged looks the same for a moment. Returns how many are suspected.
     ///
     /// # Errors
@@ -101,8 +101,12 @@ impl Mover {
         let job = job_of(name, full, stream.cached_info().created.unix_timestamp_nanos(), &message);
         let replay = replay_of(&message);
         tracing::warn!(%job, stage, place = message.sequence, "a message that nobody would get any more");
-        let deliveries = self.queue.starts(&job, stage).await?;
-        self.deal_with_exhausted(&Exhausted { stage, full, message, job, replay, deliveries }).await
+        let it = Exhausted { stage, full, message, job, replay, deliveries: 0 };
+        // Nothing says that it failed, and the job may be at its next stage: never buried from here.
+        if !self.queue.has_ended(&it.job, it.replay).await? {
+            self.queue_again(&it).await?;
+        }
+        self.remove(&it).await
     }
 
     async fn deal_with(&self, advisory: &Advisory) -> anyhow::Result<()> {
@@ -136,13 +140,17 @@ impl Mover {
                 self.bury(it, attempts).await?;
             }
         }
+        self.remove(it).await
+    }
+
+    async fn remove(&self, it: &Exhausted<'_>) -> anyhow::Result<()> {
         let stream = self.queue.context.get_stream_no_info(it.full).await?;
         stream.delete_message(it.message.sequence).await.context("cannot delete a message that is dealt with")?;
         Ok(())
     }
 
     async fn queue_again(&self, it: &Exhausted<'_>) -> anyhow::Result<()> {
-        tracing::warn!(job = %it.job, stage = it.stage, "outages used up a job's deliveries: it is queued again");
+        tracing::warn!(job = %it.job, stage = it.stage, "queued again: no worker gave this job up");
         let mut headers = it.message.headers.clone();
         headers.insert(JOB_HEADER, it.job.as_str());
         let (subject, payload) = (it.message.subject.to_string(), it.message.payload.clone());
