@@ -170,7 +170,8 @@ impl Mover {
     }
 
     async fn end_terminated(&self, stage: &str, job: &JobId, attempts: u64) -> anyhow::Result<()> {
-        if self.queue.history(job).await?.last().is_none_or(|event| event.data.is_final()) {
+        let history = self.queue.history(job).await?;
+        if history.is_empty() || history.iter().any(|event| event.data.is_final()) {
             return Ok(());
         }
         let reason = "its message was terminated by hand".to_owned();
