@@ -3,10 +3,12 @@
 mod dead;
 mod history;
 mod link;
+mod login;
 pub mod names;
 pub(crate) mod pull;
 pub mod streams;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,7 +31,7 @@ use crate::wire;
 
 /// A half-open link is seen after about three of these.
 const PING: Duration = Duration::from_secs(10);
-/// Before the second try to connect; doubles up to 4 s.
+/// At most this long before the first try to connect again; doubles up to 4 s.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Room for headers when a payload is compared with the server's limit, in bytes.
 const HEADER_ROOM: usize = 8 * 1024;
@@ -74,11 +76,7 @@ impl Queue {
     /// Unreadable credentials or certificates, and an address that is none.
     pub async fn connect(options: &NatsOptions, name: &str) -> anyhow::Result<Self> {
         let (servers, login) = options.servers();
-        let mut connect = ConnectOptions::new();
-        if let Some((user, password)) = login {
-            connect = connect.user_and_password(user, password.reveal().to_owned());
-        }
-        let connect = authenticate(connect, options).await?;
+        let connect = login::login(options, login).await?;
         let connect = secure(connect, options).name(name).retry_on_initial_connect().ping_interval(PING);
         let linked = Link::connect(connect, servers).await;
         let (link, client) = linked.with_context(|| format!("cannot use {}", hosts(&options.url)))?;
@@ -151,22 +149,6 @@ impl Queue {
     }
 }
 
-async fn authenticate(mut connect: ConnectOptions, options: &NatsOptions) -> anyhow::Result<ConnectOptions> {
-    if let (Some(user), Some(password)) = (&options.user, &options.password) {
-        connect = connect.user_and_password(user.clone(), password.reveal().to_owned());
-    }
-    if let Some(path) = &options.creds {
-        let loaded = connect.credentials_file(path).await;
-        connect = loaded.with_context(|| format!("nats-creds: cannot use {}", path.display()))?;
-    }
-    if let Some(path) = &options.nkey {
-        let seed = tokio::fs::read_to_string(path).await;
-        let seed = seed.with_context(|| format!("nats-nkey: cannot read {}", path.display()))?;
-        connect = connect.nkey(seed.trim().to_owned());
-    }
-    Ok(connect)
-}
-
 fn secure(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions {
     if let Some(path) = &options.ca {
         connect = connect.add_root_certificates(path.clone()).require_tls(true);
@@ -177,14 +159,19 @@ fn secure(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions 
     if let Some(inbox) = &options.inbox {
         connect = connect.custom_inbox_prefix(inbox.clone());
     }
-    connect.reconnect_delay_callback(pause)
+    let began = AtomicBool::new(false);
+    connect.reconnect_delay_callback(move |attempt| {
+        let first = !began.swap(true, Ordering::Relaxed);
+        if first { Duration::ZERO } else { pause(attempt) }
+    })
 }
 
-/// Between two tries to connect: the client's own schedule knocks ten times in the first second,
-/// also where a password is refused.
+/// Before a try to connect again; `attempt` counts from 1 after each connection. The client's own
+/// schedule knocks ten times in the first second, also where a login is refused, and brings all
+/// workers back at the same moment.
 fn pause(attempt: usize) -> Duration {
-    let doubled = u32::try_from(attempt.saturating_sub(2)).unwrap_or(u32::MAX).min(4);
-    if attempt <= 1 { Duration::ZERO } else { FIRST_PAUSE * 2_u32.pow(doubled) }
+    let doubled = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(4);
+    (FIRST_PAUSE * 2_u32.pow(doubled)).mul_f64(rand::random_range(0.5..1.0))
 }
 
 /// Addresses without the user and password that a URL may carry.

@@ -161,13 +161,13 @@ impl<S: Stage> Worker<S> {
     /// Jobs that would only meet the same outage stay in the queue, for a worker that has a store.
     async fn wait_for_store(&self) {
         while self.outage.load(Ordering::Relaxed) && !self.shutdown.drain.is_cancelled() {
-            match self.deps.store.check().await {
+            match self.deps.store.try_out().await {
                 Ok(()) => {
-                    self.deps.health.up("store");
+                    self.deps.health.up("bucket");
                     self.outage.store(false, Ordering::Relaxed);
                 }
                 Err(failure) => {
-                    self.deps.health.down("store", failure);
+                    self.deps.health.down("bucket", failure);
                     tokio::time::sleep(pull::PULL).await;
                 }
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use shanshui_tests::chaos::{Machine, Plan, Trial, report, run};
+use shanshui_tests::chaos::{Isolation, Machine, Outcome, Plan, Trial, isolate, report, run};
 
 /// Break everything while jobs go through; exit code 1 if anything was lost or doubled
 ///
@@ -19,6 +19,9 @@ struct Arguments {
     /// Jobs of each of the two trials with three nats-servers (R34, R35); 0 leaves them out
     #[arg(long, default_value_t = 60)]
     cluster_jobs: usize,
+    /// Attempts of the job that kills every worker which begins it; 0 leaves this trial out
+    #[arg(long, default_value_t = 5)]
+    poison: usize,
     /// Where every choice comes from, to replay a run; random if not given
     #[arg(long)]
     seed: Option<u64>,
@@ -57,10 +60,10 @@ impl Arguments {
     }
 
     fn command(&self, seed: u64) -> String {
-        let Self { jobs, cluster_jobs, workers, ack_wait, max_deliver, .. } = self;
+        let Self { jobs, cluster_jobs, poison, workers, ack_wait, max_deliver, .. } = self;
         format!(
-            "./dev chaos --jobs {jobs} --cluster-jobs {cluster_jobs} --workers {workers} --ack-wait {ack_wait} \
-             --max-deliver {max_deliver} --seed {seed}"
+            "./dev chaos --jobs {jobs} --cluster-jobs {cluster_jobs} --poison {poison} --workers {workers} \
+             --ack-wait {ack_wait} --max-deliver {max_deliver} --seed {seed}"
         )
     }
 }
@@ -71,11 +74,12 @@ fn main() -> std::io::Result<ExitCode> {
     let machine = Machine::here();
     let tell = |line: &str| eprintln!("chaos: {line}");
     let outcomes: Vec<_> = arguments.plans(seed).iter().map(|plan| run(plan, &tell)).collect();
-    let text = report(&machine, &arguments.command(seed), &outcomes);
+    let isolation = (arguments.poison > 0).then(|| isolate(arguments.poison, arguments.ack_wait, &tell));
+    let text = report(&machine, &arguments.command(seed), &outcomes, isolation.as_ref());
     std::io::stdout().write_all(text.as_bytes())?;
     if let Some(file) = &arguments.report {
         std::fs::write(file, &text)?;
     }
-    let passed = outcomes.iter().all(|outcome| outcome.faults().is_empty());
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let broken = outcomes.iter().flat_map(Outcome::faults).chain(isolation.iter().flat_map(Isolation::faults)).count();
+    Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

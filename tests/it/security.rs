@@ -1,8 +1,10 @@
 //! What outsiders, and each part of the pipeline itself, cannot do. Rows as in docs/security.md.
 
+mod creds;
 mod guarded;
 mod injection;
 mod logins;
+mod old_tls;
 mod permissions;
 mod secrets;
 mod tls;

@@ -8,6 +8,7 @@ mod history;
 mod measure;
 mod order;
 mod plan;
+mod poison;
 mod publisher;
 mod report;
 mod storm;
@@ -30,6 +31,7 @@ use crate::stack::Stack;
 
 pub use order::End;
 pub use plan::{Plan, Trial};
+pub use poison::{Isolation, isolate};
 pub use report::{Machine, report};
 
 /// R34: longest time without an acknowledgement of a publication when a leader dies.

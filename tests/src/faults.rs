@@ -30,6 +30,7 @@ struct State {
     share: f64,
     statuses: Vec<u16>,
     delay: Duration,
+    refused: Option<&'static str>,
     overwrites: bool,
     /// PUTs whose answer is still to be lost.
     lose: u32,
@@ -55,6 +56,7 @@ impl Faults {
             share: 0.0,
             statuses: vec![500],
             delay: Duration::ZERO,
+            refused: None,
             overwrites: false,
             lose: 0,
             seen: BTreeMap::new(),
@@ -74,6 +76,11 @@ impl Faults {
         state.share = share;
         state.statuses = statuses.to_vec();
         state.random = StdRng::seed_from_u64(seed);
+    }
+
+    /// Answers 403 to every request of this method from now on.
+    pub fn refuse(&self, method: Option<&'static str>) {
+        self.lock().refused = method;
     }
 
     /// Closes the port and every connection: new ones are refused. What is being carried out, is.
@@ -129,6 +136,10 @@ impl Faults {
     pub(crate) fn decide(&self, method: &str, key: &str) -> Fate {
         let mut state = self.lock();
         *state.seen.entry((method.to_owned(), key.to_owned())).or_default() += 1;
+        if state.refused == Some(method) {
+            state.made.failed += 1;
+            return Fate::Failed(403);
+        }
         let (share, statuses) = (state.share, state.statuses.len());
         if share > 0.0 && state.random.random_bool(share) {
             let at = state.random.random_range(0..statuses);

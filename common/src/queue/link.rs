@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use async_nats::{Client, ConnectOptions, Event, ServerError};
@@ -19,22 +20,36 @@ pub(crate) struct Link {
     _alive: Arc<oneshot::Sender<()>>,
 }
 
+/// How long a refusal counts that did not end the connection. What a worker needs, it asks for again
+/// before that, and is refused again; what it got along without, it may be.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
 /// What is known of the connection.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct LinkState {
     /// Whether it is up.
     pub connected: bool,
-    /// What the server refused on this connection, in its words: a permission or a login. The
-    /// call that was refused just times out.
-    pub refused: Option<String>,
+    /// What the server refused last, and when: a permission or a login. The call that was refused
+    /// just times out.
+    refused: Option<(String, Instant)>,
+    /// What the last try to connect met with.
+    met: Option<String>,
 }
 
 impl LinkState {
+    /// What the server refuses, in its words.
+    pub fn refused(&self) -> Option<&str> {
+        let (what, when) = self.refused.as_ref()?;
+        (!self.connected || when.elapsed() < REMEMBERED).then_some(what)
+    }
+
     /// What is wrong with it, if anything.
     pub fn trouble(&self) -> Option<String> {
-        match &self.refused {
-            Some(refused) => Some(format!("NATS refuses: {refused}")),
-            None => (!self.connected).then(|| "no connection".to_owned()),
+        match (self.refused(), &self.met) {
+            (Some(refused), _) => Some(format!("NATS refuses: {refused}")),
+            (None, _) if self.connected => None,
+            (None, Some(met)) => Some(format!("no connection: {met}")),
+            (None, None) => Some("no connection".to_owned()),
         }
     }
 }
@@ -72,22 +87,24 @@ impl Link {
 }
 
 fn follow(tell: &watch::Sender<LinkState>, event: &Event) {
-    let change = |change: fn(&mut LinkState)| tell.send_modify(change);
     match event {
         Event::Connected => {
             tracing::info!("connected to NATS");
-            tell.send_replace(LinkState { connected: true, refused: None });
+            tell.send_replace(LinkState { connected: true, ..LinkState::default() });
         }
         Event::Disconnected => {
             tracing::warn!("lost the connection to NATS");
-            change(|state| state.connected = false);
+            tell.send_modify(|state| {
+                state.connected = false;
+                state.refused.take_if(|(_, when)| when.elapsed() >= REMEMBERED);
+            });
         }
         Event::ServerError(ServerError::AuthorizationViolation) => refuse(tell, "authorization violation"),
         Event::ServerError(ServerError::Other(text)) => refuse(tell, text),
         Event::ServerError(error) => tracing::error!(%error, "NATS refused"),
         // A login that is refused while connecting comes as what the client met with.
         Event::ClientError(error) if is_login(&error.to_string()) => refuse(tell, &error.to_string()),
-        Event::ClientError(error) => tracing::error!(%error, "NATS client error"),
+        Event::ClientError(error) => meet(tell, &error.to_string()),
         Event::SlowConsumer(subscription) => tracing::warn!(subscription, "NATS drops messages for a slow reader"),
         other => tracing::info!(event = %other, "NATS"),
     }
@@ -99,6 +116,40 @@ fn is_login(error: &str) -> bool {
 
 /// A refused permission comes only as an event; the call itself would just time out.
 fn refuse(tell: &watch::Sender<LinkState>, text: &str) {
-    tracing::error!(error = text, "NATS refused");
-    tell.send_modify(|state| state.refused = Some(text.to_owned()));
+    tell.send_modify(|state| {
+        // Every try of an outage meets the same.
+        match &state.refused {
+            Some((known, _)) if known == text => tracing::debug!(error = text, "NATS refused again"),
+            _ => tracing::error!(error = text, "NATS refused"),
+        }
+        state.refused = Some((text.to_owned(), Instant::now()));
+    });
+}
+
+fn meet(tell: &watch::Sender<LinkState>, text: &str) {
+    tell.send_modify(|state| {
+        match &state.met {
+            Some(known) if known == text => tracing::debug!(error = text, "still no connection to NATS"),
+            _ => tracing::warn!(error = text, "cannot connect to NATS"),
+        }
+        state.met = Some(text.to_owned());
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_did_not_end_the_connection_is_forgotten() {
+        let at = |when: Option<Instant>| Some(("permissions violation".to_owned(), when.expect("a time after boot")));
+        let (old, new) = (at(Instant::now().checked_sub(REMEMBERED)), at(Some(Instant::now())));
+        let state = |connected, refused| LinkState { connected, refused, met: None };
+        assert_eq!(state(true, new.clone()).trouble().as_deref(), Some("NATS refuses: permissions violation"));
+        assert_eq!(state(true, old.clone()).trouble(), None);
+        assert_eq!(state(false, new).trouble().as_deref(), Some("NATS refuses: permissions violation"));
+        let (tell, seen) = watch::channel(state(true, old));
+        follow(&tell, &Event::Disconnected);
+        assert_eq!(seen.borrow().trouble().as_deref(), Some("no connection"));
+    }
 }

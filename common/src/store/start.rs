@@ -75,6 +75,11 @@ impl Store {
         self.head_bucket().await.map_err(|answer| Failure::Outage(self.why_not(&answer)))
     }
 
+    /// Whether it lets us write and read, tried out on a probe: a bucket may answer and do neither.
+    pub async fn try_out(&self) -> Result<(), Failure> {
+        self.probe().await.map(drop).map_err(|answer| Failure::Outage(self.why_not(&answer)))
+    }
+
     async fn head_bucket(&self) -> Result<(), Answer> {
         let head = self.client.head_bucket().bucket(&*self.bucket).send().await;
         match head.map_err(|error| Answer::of(&error)) {
@@ -100,14 +105,14 @@ impl Store {
         head.map(|()| conditional)
     }
 
-    /// Writes a probe twice, the second time against the condition, and removes it. The answer
-    /// is whether the condition held.
+    /// Writes a probe twice, the second time against the condition, reads it and removes it. The
+    /// answer is whether the condition held.
     async fn probe_writes(&self) -> Result<bool, Answer> {
         let key = format!("{}.shanshui/probe-{:032x}", self.prefix, rand::random::<u128>());
         let first = self.put_probe(&key).await;
-        let second = match &first {
-            Ok(()) => self.put_probe(&key).await,
-            Err(_) => Ok(()),
+        let (second, read) = match &first {
+            Ok(()) => (self.put_probe(&key).await, self.get_probe(&key).await),
+            Err(_) => (Ok(()), Ok(())),
         };
         if first.is_ok() {
             let removed = self.client.delete_object().bucket(&*self.bucket).key(&key).send().await;
@@ -116,6 +121,7 @@ impl Store {
                 tracing::warn!(key, "the probe object could not be deleted and may be deleted by hand: {said}");
             }
         }
+        read?;
         for tried in [first, second] {
             match tried {
                 Ok(()) => {}
@@ -131,6 +137,11 @@ impl Store {
         let request = self.client.put_object().bucket(&*self.bucket).key(key).if_none_match("*");
         let body = bytes::Bytes::from_static(b"probe").into();
         request.body(body).send().await.map(drop).map_err(|error| Answer::of(&error))
+    }
+
+    async fn get_probe(&self, key: &str) -> Result<(), Answer> {
+        let request = self.client.get_object().bucket(&*self.bucket).key(key);
+        request.send().await.map(drop).map_err(|error| Answer::of(&error))
     }
 
     /// Only Amazon wants to be told where, and only outside its first region.

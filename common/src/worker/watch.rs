@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::health::Health;
 use crate::queue::{LinkState, Queue};
 
-/// How often the streams are compared with what they must be.
+/// How often it is looked at unasked.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Follows the connection.
@@ -18,7 +18,8 @@ pub(super) async fn link(mut state: watch::Receiver<LinkState>, health: Arc<Heal
             Some(trouble) => health.down("nats", trouble),
             None => health.up("nats"),
         }
-        if state.changed().await.is_err() {
+        // Refusals are forgotten after a time.
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK, state.changed()).await {
             return;
         }
     }

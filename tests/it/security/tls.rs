@@ -56,7 +56,7 @@ impl Certificates {
         ]
     }
 
-    fn server(&self, name: &str) -> Guarded {
+    pub(crate) fn server(&self, name: &str) -> Guarded {
         let variables = self.for_server(name);
         let variables: Vec<(&str, &Path)> = variables.iter().map(|(name, path)| (*name, path.as_path())).collect();
         Guarded::bare("nats-tls.conf", &variables)

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::Outcome;
 use super::plan::Trial;
+use super::poison::Isolation;
 use crate::paths::{nats_server, shanshui};
 
 /// What the numbers of the storm mean.
@@ -40,10 +41,10 @@ impl Machine {
 }
 
 /// All trials of a run; `command` is what makes it again.
-pub fn report(machine: &Machine, command: &str, outcomes: &[Outcome]) -> String {
+pub fn report(machine: &Machine, command: &str, outcomes: &[Outcome], isolation: Option<&Isolation>) -> String {
     let mut text = String::new();
-    let faults: usize = outcomes.iter().map(|outcome| outcome.faults().len()).sum();
-    let result = if faults == 0 { "passed: nothing lost, nothing doubled" } else { "FAILED" };
+    let mut faults = outcomes.iter().flat_map(Outcome::faults).chain(isolation.iter().flat_map(|it| it.faults()));
+    let result = if faults.next().is_none() { "passed: nothing lost, nothing doubled" } else { "FAILED" };
     let [date, hardware, versions] = [&machine.date, &machine.hardware, &machine.versions];
     let _ = write!(
         text,
@@ -56,6 +57,9 @@ pub fn report(machine: &Machine, command: &str, outcomes: &[Outcome]) -> String 
     );
     for outcome in outcomes {
         outcome.section(&mut text);
+    }
+    if let Some(isolation) = isolation {
+        isolation.section(&mut text);
     }
     text
 }
@@ -70,13 +74,7 @@ impl Outcome {
         table(text, "What was broken", &self.damage());
         table(text, "How jobs ended", &self.ends());
         table(text, "Recovery, in seconds", &self.recoveries());
-        let faults = self.faults();
-        if !faults.is_empty() {
-            let _ = writeln!(text, "\nViolations:\n");
-            for fault in faults {
-                let _ = writeln!(text, "- {fault}");
-            }
-        }
+        violations(text, &self.faults());
     }
 
     fn facts(&self) -> Vec<[String; 2]> {
@@ -141,7 +139,16 @@ impl Outcome {
     }
 }
 
-fn table(text: &mut String, title: &str, rows: &[[String; 2]]) {
+pub(super) fn violations(text: &mut String, faults: &[String]) {
+    if !faults.is_empty() {
+        let _ = writeln!(text, "\nViolations:\n");
+        for fault in faults {
+            let _ = writeln!(text, "- {fault}");
+        }
+    }
+}
+
+pub(super) fn table(text: &mut String, title: &str, rows: &[[String; 2]]) {
     if !rows.is_empty() {
         let _ = writeln!(text, "\n| {title} | |\n| --- | --- |");
         for [what, said] in rows {
@@ -150,7 +157,7 @@ fn table(text: &mut String, title: &str, rows: &[[String; 2]]) {
     }
 }
 
-fn row(what: &str, said: impl ToString) -> [String; 2] {
+pub(super) fn row(what: &str, said: impl ToString) -> [String; 2] {
     [what.to_owned(), said.to_string()]
 }
 

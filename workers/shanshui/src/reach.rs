@@ -36,7 +36,7 @@ impl Reach {
             queue.wait_connected().await;
             Ok(())
         });
-        let refused = |refusal: Refusal| match &queue.link_state().borrow().refused {
+        let refused = |refusal: Refusal| match queue.link_state().borrow().refused() {
             Some(why) => Refusal { error: refusal.error.context(format!("NATS refuses: {why}")), ..refusal },
             None => refusal,
         };

@@ -4,6 +4,7 @@
 
 mod logits;
 mod long;
+mod music;
 mod silence;
 mod speech;
 
