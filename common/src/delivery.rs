@@ -11,7 +11,7 @@ use crate::fields::FieldError;
 use crate::job::JobId;
 use crate::message::{Message, header_id};
 use crate::queue::Original;
-use crate::queue::names::{self, JOB_HEADER, REPLAY_HEADER};
+use crate::queue::names::{self, JOB_HEADER, REPLAY_HEADER, SPENT_HEADER};
 use crate::wire;
 
 /// A message on loan from its stream.
@@ -56,6 +56,11 @@ impl Delivery {
     /// How often the job was taken out of DEAD again.
     pub fn replay(&self) -> u32 {
         self.header(REPLAY_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// Attempts made with the messages that carried the job before this one.
+    pub fn spent(&self) -> u64 {
+        self.header(SPENT_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
     /// Lane of the queue.

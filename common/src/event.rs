@@ -84,6 +84,12 @@ pub enum Event {
         stage: String,
         /// Why.
         reason: String,
+        /// Place of the job's message in its stream.
+        #[serde(default)]
+        message: u64,
+        /// Which delivery of that message it was, from 1.
+        #[serde(default)]
+        delivery: u64,
     },
     /// Final: the job is complete.
     Done {
@@ -141,6 +147,12 @@ impl Event {
         FINAL_KINDS.contains(&self.kind())
     }
 
+    /// Whether it is worth a look if it was told before, longer ago than JetStream remembers: the audit
+    /// counts runs of a job by the first one.
+    pub(crate) fn is_told_once(&self) -> bool {
+        matches!(self, Self::Accepted { .. } | Self::Transcript { .. })
+    }
+
     /// `Nats-Msg-Id`, so that a redelivery does not tell the same thing twice; none where every
     /// telling is news.
     pub fn message_id(&self, job: &JobId) -> Option<String> {
@@ -148,6 +160,9 @@ impl Event {
             event if event.is_final() => Some(format!("{job}/final")),
             Self::Accepted { .. } | Self::Transcript { .. } => Some(format!("{job}/{}", self.kind())),
             Self::Picture { index, .. } => Some(format!("{job}/picture/{index}")),
+            Self::Released { stage, message, delivery, .. } => {
+                Some(format!("{job}/released/{stage}/{message}/{delivery}"))
+            }
             _ => None,
         }
     }

@@ -23,6 +23,9 @@ impl Events {
     }
 
     /// Publishes an event and waits until the stream has it.
+    ///
+    /// # Errors
+    /// An event larger than the server takes is a [`Failure::Reject`], all else an outage.
     pub async fn publish(&self, job: &JobId, event: &Event) -> Result<(), Failure> {
         let envelope = event.envelope(job, &self.source);
         let id = event.message_id(job).map(|id| format!("{id}/{}", self.replay));
@@ -30,8 +33,12 @@ impl Events {
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", "application/cloudevents+json");
         let subject = self.queue.names().event(job, event.kind());
-        let payload = envelope.to_string().into();
-        self.queue.publish(Outgoing { subject, message_id, headers, payload }).await.map(drop).or_outage()
+        if event.is_told_once() && self.queue.is_told(&subject, &message_id).await.or_outage()? {
+            return Ok(());
+        }
+        let outgoing = Outgoing { subject, message_id, headers, payload: envelope.to_string().into() };
+        self.queue.fits(&outgoing)?;
+        self.queue.publish(outgoing).await.map(drop).or_outage()
     }
 
     /// Publishes an event that may be lost, as progress may.

@@ -1,6 +1,7 @@
 //! Reads the fields of a decoded object one by one, so that every error names the field, its
 //! value and what is allowed, whatever the encoding was.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -11,6 +12,9 @@ use rmpv::Value;
 
 /// Characters of an offending value that an error repeats; the rest could be megabytes.
 const SHOWN: usize = 60;
+
+/// Most fields of one object: each known one is looked for among all.
+const MAX_FIELDS: usize = 1000;
 
 /// A value that a job may not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,12 +63,19 @@ impl Fields {
         let Value::Map(pairs) = value else {
             return Err(FieldError::new(name, value, "an object"));
         };
-        let mut entries: Vec<(String, Value)> = Vec::with_capacity(pairs.len());
+        if pairs.len() > MAX_FIELDS {
+            return Err(FieldError::new(
+                name,
+                format!("{} fields", pairs.len()),
+                format!("at most {MAX_FIELDS} fields"),
+            ));
+        }
+        let (mut entries, mut known) = (Vec::with_capacity(pairs.len()), HashSet::with_capacity(pairs.len()));
         for (key, value) in pairs {
             let Some(key) = key.as_str() else {
                 return Err(FieldError::new(name, key, "an object whose keys are strings"));
             };
-            if entries.iter().any(|(known, _)| known == key) {
+            if !known.insert(key.to_owned()) {
                 return Err(FieldError::new(&join(path, key), "(twice)", "each field once"));
             }
             entries.push((key.to_owned(), value));

@@ -15,6 +15,9 @@ use crate::picture_spec::PictureSpec;
 /// Most characters of a text to paint that any job may carry; a stage may use fewer.
 pub const MAX_TEXT: usize = 20_000;
 
+/// Most labels: they all go into one event.
+const MAX_LABELS: usize = 64;
+
 /// Name of a job: `[a-z0-9-]{1,64}`, safe in subjects and object keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(String);
@@ -162,9 +165,11 @@ impl Common {
 fn labels(fields: Option<Fields>) -> Result<BTreeMap<String, String>, FieldError> {
     let Some(fields) = fields else { return Ok(BTreeMap::new()) };
     let path = |key: &str| format!("labels.{key}");
-    fields
-        .rest()
-        .into_iter()
+    let all = fields.rest();
+    if all.len() > MAX_LABELS {
+        return Err(FieldError::new("labels", format!("{} labels", all.len()), format!("at most {MAX_LABELS}")));
+    }
+    all.into_iter()
         .map(|(key, value)| {
             let key = key.as_str().unwrap_or_default().to_owned();
             match value.as_str() {

@@ -1,16 +1,23 @@
 //! One OS thread owns a loaded model; everybody else sends it closures.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
+use crate::lease::Progress;
+
 /// Calls that may wait; more wait at the sender, which is where back-pressure belongs.
 const WAITING: usize = 4;
+
+/// How often a call that waits for its turn is told of.
+const TURN: Duration = Duration::from_secs(1);
 
 /// The way to a model on its thread. The model need not be `Send`: it is loaded, used and
 /// dropped there.
@@ -84,6 +91,30 @@ impl<M: 'static> ModelThread<M> {
         });
         self.calls.send(call).await.map_err(|_| self.gone())?;
         answer.await.map_err(|_| self.gone())
+    }
+
+    /// As [`ModelThread::call`], for an attempt: one that waits for its turn behind another stands still
+    /// through no fault of its own.
+    pub async fn call_in_turn<T, W>(&self, progress: &Arc<Progress>, work: W) -> Result<T, ModelGone>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut M) -> T + Send + 'static,
+    {
+        let begun = Arc::new(AtomicBool::new(false));
+        let (begins, own) = (Arc::clone(&begun), Arc::clone(progress));
+        let call = self.call(move |model| {
+            own.touch();
+            begins.store(true, Ordering::Relaxed);
+            work(model)
+        });
+        tokio::pin!(call);
+        loop {
+            match tokio::time::timeout(TURN, &mut call).await {
+                Ok(result) => return result,
+                Err(_) if begun.load(Ordering::Relaxed) => return call.await,
+                Err(_) => drop(progress.touch()),
+            }
+        }
     }
 
     fn gone(&self) -> ModelGone {

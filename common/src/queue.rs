@@ -6,6 +6,7 @@ mod link;
 mod login;
 pub mod names;
 pub(crate) mod pull;
+pub(crate) mod raw;
 pub mod streams;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,8 +87,13 @@ impl Queue {
 
     /// Waits until the connection is up.
     pub async fn wait_connected(&self) {
-        // The link lives as long as this queue, and with it the sender.
+        // An error: the client is gone. Whoever waits meets that with what comes next.
         let _ = self.link.state().wait_for(|state| state.connected).await;
+    }
+
+    /// Whether the client has ended for good, as it does when it panics: nothing brings it back.
+    pub fn is_gone(&self) -> bool {
+        self.link.state().has_changed().is_err()
     }
 
     /// What is known of the connection, and every change of it.
@@ -127,17 +133,23 @@ impl Queue {
 
     /// Publishes one message and waits for its PubAck.
     pub async fn publish(&self, outgoing: Outgoing) -> anyhow::Result<Submitted> {
+        self.fits(&outgoing)?;
         let Outgoing { subject, message_id, headers, payload } = outgoing;
-        let limit = self.client.server_info().max_payload;
-        if limit > 0 && payload.len() > limit {
-            let (found, allowed) = (payload.len(), format!("at most {limit} bytes (the server's max_payload)"));
-            return Err(FieldError::new("payload", format!("{found} bytes"), allowed).into());
-        }
-        let message = PublishMessage::build().headers(headers).payload(payload).message_id(message_id);
+        let message = PublishMessage::build().headers(plain(&headers)).payload(payload).message_id(message_id);
         let ack = self.context.send_publish(subject.clone(), message).await;
         let ack = ack.with_context(|| format!("cannot publish on {subject}"))?.await;
         let ack = ack.with_context(|| format!("no stream took the message on {subject}"))?;
         Ok(Submitted { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate })
+    }
+
+    /// Whether the server takes a payload of this size: trying again would not help.
+    pub(crate) fn fits(&self, outgoing: &Outgoing) -> Result<(), FieldError> {
+        let (found, limit) = (outgoing.payload.len(), self.client.server_info().max_payload);
+        if limit == 0 || found <= limit {
+            return Ok(());
+        }
+        let allowed = format!("at most {limit} bytes (the server's max_payload)");
+        Err(FieldError::new("payload", format!("{found} bytes"), allowed))
     }
 
     /// Takes a job back, wherever it is.
@@ -172,6 +184,19 @@ fn secure(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions 
 fn pause(attempt: usize) -> Duration {
     let doubled = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(4);
     (FIRST_PAUSE * 2_u32.pow(doubled)).mul_f64(rand::random_range(0.5..1.0))
+}
+
+/// Headers without those that tell JetStream what to do with a message: what the sender of a job asked for (an
+/// expected stream, say) was done when it was published, and is wrong wherever it goes next.
+fn plain(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for (name, values) in headers.iter() {
+        let for_server = name.to_string().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("nats-"));
+        if !for_server {
+            values.iter().for_each(|value| kept.append(name.clone(), value.clone()));
+        }
+    }
+    kept
 }
 
 /// Addresses without the user and password that a URL may carry.

@@ -65,7 +65,11 @@ pub(crate) struct Worker<S> {
 /// process should exit non-zero and be started anew.
 pub async fn run<S: Stage>(stage: S, deps: Deps, shutdown: Shutdown) -> anyhow::Result<()> {
     let health = Arc::clone(&deps.health);
-    let worker = Worker::start(stage, deps, shutdown).await?;
+    let drain = shutdown.drain.clone();
+    let worker = tokio::select! {
+        started = Worker::start(stage, deps, shutdown) => started?,
+        () = drain.cancelled() => return Ok(()),
+    };
     worker.serve(false).await.map(drop).inspect_err(|error| health.die(format!("{error:#}")))
 }
 
@@ -109,8 +113,25 @@ impl<S: Stage> Worker<S> {
     }
 
     async fn serve(self: &Arc<Self>, until_empty: bool) -> anyhow::Result<usize> {
-        let permits = Arc::new(Semaphore::new(usize::from(self.deps.options.concurrency)));
         let mut running = JoinSet::new();
+        let taken = self.take_jobs(&mut running, until_empty).await;
+        if taken.is_ok() && !self.shutdown.drain.is_cancelled() {
+            return taken;
+        }
+        if taken.is_err() {
+            // This worker cannot go on; jobs beside the one that says so are handed back.
+            self.shutdown.stop.cancel();
+        }
+        let drained = self.drain(running).await;
+        taken.and_then(|taken| drained.map(|()| taken))
+    }
+
+    async fn take_jobs(
+        self: &Arc<Self>,
+        running: &mut JoinSet<anyhow::Result<()>>,
+        until_empty: bool,
+    ) -> anyhow::Result<usize> {
+        let permits = Arc::new(Semaphore::new(usize::from(self.deps.options.concurrency)));
         let mut taken = 0;
         while !self.shutdown.drain.is_cancelled() {
             let permit = tokio::select! {
@@ -119,6 +140,9 @@ impl<S: Stage> Worker<S> {
                 () = self.shutdown.drain.cancelled() => break,
             };
             self.wait_for_store().await;
+            if self.shutdown.drain.is_cancelled() {
+                break;
+            }
             let Some(delivery) = self.pull().await? else {
                 if until_empty && running.is_empty() && self.is_empty().await? {
                     return Ok(taken);
@@ -132,7 +156,6 @@ impl<S: Stage> Worker<S> {
                 worker.process(delivery).await
             });
         }
-        self.drain(running).await?;
         Ok(taken)
     }
 
@@ -161,7 +184,11 @@ impl<S: Stage> Worker<S> {
     /// Jobs that would only meet the same outage stay in the queue, for a worker that has a store.
     async fn wait_for_store(&self) {
         while self.outage.load(Ordering::Relaxed) && !self.shutdown.drain.is_cancelled() {
-            match self.deps.store.try_out().await {
+            let tried = tokio::select! {
+                tried = self.deps.store.try_out() => tried,
+                () = self.shutdown.drain.cancelled() => return,
+            };
+            match tried {
                 Ok(()) => {
                     self.deps.health.up("bucket");
                     self.outage.store(false, Ordering::Relaxed);
@@ -183,10 +210,11 @@ impl<S: Stage> Worker<S> {
     async fn drain(&self, mut running: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
         tracing::info!(jobs = running.len(), "draining");
         self.deps.health.down("queue", "draining");
+        let mut all = Ok(());
         while let Some(ended) = running.join_next().await {
-            settled(ended)?;
+            all = all.and(settled(ended));
         }
-        Ok(())
+        all
     }
 }
 

@@ -22,7 +22,8 @@ struct Arguments {
     /// Attempts of the job that kills every worker which begins it; 0 leaves this trial out
     #[arg(long, default_value_t = 5)]
     poison: usize,
-    /// Where every choice comes from, to replay a run; random if not given
+    /// Where every choice comes from: the jobs, and what is broken in which order; random if not given. When
+    /// a blow lands depends on the machine, so a run with the same seed is alike and not the same
     #[arg(long)]
     seed: Option<u64>,
     /// Workers of each stage

@@ -2,6 +2,7 @@
 
 mod creds;
 mod guarded;
+mod headers;
 mod injection;
 mod logins;
 mod old_tls;

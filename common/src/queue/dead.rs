@@ -4,7 +4,8 @@ use anyhow::{Context as _, bail};
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::names::{JOB_HEADER, MESSAGE_ID, REPLAY_HEADER};
+use super::names::{JOB_HEADER, MESSAGE_ID, REPLAY_HEADER, SPENT_HEADER};
+use super::raw::Ask;
 use super::{Outgoing, Queue, Submitted};
 
 const SUBJECT: &str = "Shanshui-Subject";
@@ -109,8 +110,7 @@ impl Queue {
     /// One buried job.
     pub async fn dead_letter(&self, sequence: u64) -> anyhow::Result<DeadLetter> {
         let name = self.names.stream("DEAD");
-        let stream = self.context.get_stream_no_info(&name).await?;
-        let message = stream.get_raw_message(sequence).await;
+        let message = self.read(&name, Ask::At { seq: sequence }).await?;
         let message = message.with_context(|| format!("no dead letter {sequence} in stream {name}"))?;
         Ok(letter(message.sequence, message.time, message.headers, message.payload))
     }
@@ -139,7 +139,7 @@ fn letter(sequence: u64, time: time::OffsetDateTime, headers: HeaderMap, payload
     let mut kept = HeaderMap::new();
     for (name, values) in headers.iter() {
         let name = name.to_string();
-        if ![JOB_HEADER, SUBJECT, REASON, WORKER, ATTEMPTS, MESSAGE_ID].contains(&name.as_str()) {
+        if ![JOB_HEADER, SUBJECT, REASON, WORKER, ATTEMPTS, MESSAGE_ID, SPENT_HEADER].contains(&name.as_str()) {
             values.iter().for_each(|value| kept.append(name.as_str(), value.clone()));
         }
     }

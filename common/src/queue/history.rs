@@ -1,17 +1,17 @@
 //! The story of a job, from its events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::Subscriber;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{RawMessageError, RawMessageErrorKind};
 use futures::future::try_join_all;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 
 use super::Queue;
 use super::names::MESSAGE_ID;
+use super::raw::Ask;
 use crate::event::{Envelope, Event, FINAL_KINDS, final_id};
 use crate::job::JobId;
 
@@ -63,12 +63,24 @@ impl Queue {
         Ok(replay == 0 || id == final_id(job, replay))
     }
 
-    /// How many attempts of a job at a stage ended through no fault of its own. Reads one message
-    /// at a time: a reader (consumer) for every redelivery would use up the server's limit of them.
-    pub(crate) async fn releases(&self, job: &JobId, stage: &str) -> anyhow::Result<u64> {
+    /// How many deliveries of the message at `place` of a stage's stream ended through no fault of its
+    /// job. Reads one event at a time: a reader (consumer) for every redelivery would use up the server's
+    /// limit of them.
+    pub(crate) async fn releases(&self, job: &JobId, stage: &str, place: u64) -> anyhow::Result<u64> {
         let history = self.told_on(&self.names.event(job, "released")).await?;
-        let released = |event: &&Envelope| matches!(&event.data, Event::Released { stage: at, .. } if at == stage);
-        Ok(history.iter().filter(released).count() as u64)
+        let released = |event: &Envelope| match &event.data {
+            Event::Released { stage: at, message, delivery, .. } if at == stage && *message == place => Some(*delivery),
+            _ => None,
+        };
+        // A publication without an answer is sent again, and may be there twice.
+        Ok(history.iter().filter_map(released).collect::<HashSet<_>>().len() as u64)
+    }
+
+    /// Whether the last event on `subject` is the one with this message id: JetStream itself
+    /// remembers ids for a quarter of an hour only.
+    pub(crate) async fn is_told(&self, subject: &str, message_id: &str) -> anyhow::Result<bool> {
+        let last = self.last(subject).await?;
+        Ok(last.is_some_and(|last| last.headers.get(MESSAGE_ID).is_some_and(|id| id.as_str() == message_id)))
     }
 
     /// The final event of a job, of its last run if it has several.
@@ -108,9 +120,7 @@ impl Queue {
     }
 
     async fn last(&self, subject: &str) -> anyhow::Result<Option<StreamMessage>> {
-        let name = self.names.stream("EVENTS");
-        let stream = self.context.get_stream_no_info(&name).await?;
-        found(stream.get_last_raw_message_by_subject(subject).await, subject, &name)
+        self.read(&self.names.stream("EVENTS"), Ask::Last { last_by_subj: subject }).await
     }
 
     /// The first message of a stream from place `from` on whose subject fits.
@@ -118,9 +128,7 @@ impl Queue {
     /// Read one by one rather than through a consumer: this needs no right to make consumers, which
     /// cannot be narrowed to readers alone, and a lost link leaves nothing to be made anew.
     pub(crate) async fn next(&self, stream: &str, subject: &str, from: u64) -> anyhow::Result<Option<StreamMessage>> {
-        let name = self.names.stream(stream);
-        let stream = self.context.get_stream_no_info(&name).await?;
-        found(stream.get_first_raw_message_by_subject(subject, from).await, subject, &name)
+        self.read(&self.names.stream(stream), Ask::Next { seq: from, next_by_subj: subject }).await
     }
 }
 
@@ -158,18 +166,6 @@ impl Follower {
             }
             let _ = tokio::time::timeout(LOOK, self.news.next()).await;
         }
-    }
-}
-
-fn found(
-    message: Result<StreamMessage, RawMessageError>,
-    subject: &str,
-    stream: &str,
-) -> anyhow::Result<Option<StreamMessage>> {
-    match message {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {subject} from stream {stream}")),
     }
 }
 

@@ -9,6 +9,8 @@ const DEFAULT: &str = "shanshui";
 pub const JOB_HEADER: &str = "Shanshui-Job";
 /// Header that counts how often the job was taken out of DEAD again.
 pub const REPLAY_HEADER: &str = "Shanshui-Replay";
+/// Header of a job that is queued again: attempts made with the messages before this one.
+pub const SPENT_HEADER: &str = "Shanshui-Spent";
 /// Header of JetStream's deduplication.
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 

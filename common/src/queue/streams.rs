@@ -100,11 +100,12 @@ impl Queue {
     /// answers late or not at all.
     ///
     /// # Errors
-    /// [`Unusable`], seen twice: such a server may also not know yet what it has.
+    /// [`Unusable`], seen twice: such a server may also not know yet what it has. And a client that is gone.
     pub async fn wait_usable(&self, stage: &str) -> anyhow::Result<()> {
         let mut before = false;
         loop {
             self.wait_connected().await;
+            anyhow::ensure!(!self.is_gone(), "the NATS client is gone");
             match self.check(stage).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is::<Unusable>() && before => return Err(error),

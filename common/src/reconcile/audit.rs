@@ -70,6 +70,7 @@ impl Audit {
         for job in &waiting {
             told.entry(job.clone()).or_default();
         }
+        self.sound.retain(|job| told.contains_key(job));
         let mut report = Report { accepted: told.len(), ..Report::default() };
         let mut done = Vec::new();
         for (job, kinds) in told {
@@ -134,7 +135,9 @@ async fn standing(
     if let (Some(kind), None, true) = (kinds_told.next(), kinds_told.next(), finals == runs) {
         return Ok(Standing::Ended(kind));
     }
-    Ok(match queue.ending(job).await? {
+    // The end of an earlier run is not the end of this one.
+    let ended = queue.has_ended(job, u32::try_from(runs - 1).unwrap_or(u32::MAX)).await?;
+    Ok(match queue.ending(job).await?.filter(|_| ended) {
         Some(event) => Standing::Ended(event.data.kind()),
         None => Standing::Doubtful("no final event, and no queue holds it".into()),
     })

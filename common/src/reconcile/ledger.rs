@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::Context as _;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::RawMessageErrorKind;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::delivery::name_of;
@@ -12,6 +11,7 @@ use crate::job::{AudioJob, JobId, TextJob};
 use crate::message::Message;
 use crate::queue::Queue;
 use crate::queue::names::JOB_HEADER;
+use crate::queue::raw::Ask;
 use crate::wire;
 
 /// Messages read at a time.
@@ -58,12 +58,7 @@ async fn places(queue: &Queue, full: &str) -> anyhow::Result<(i128, HashSet<u64>
 
 /// The message at a place, unless it has gone meanwhile.
 pub(super) async fn message_at(queue: &Queue, full: &str, place: u64) -> anyhow::Result<Option<StreamMessage>> {
-    let stream = queue.context.get_stream_no_info(full).await?;
-    match stream.get_raw_message(place).await {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read message {place} of {full}")),
-    }
+    queue.read(full, Ask::At { seq: place }).await
 }
 
 /// The name of the job in a message of the stream `name` (`full` with its prefix).

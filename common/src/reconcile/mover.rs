@@ -12,7 +12,7 @@ use super::ledger::{job_of, message_at};
 use crate::event::Event;
 use crate::events::Events;
 use crate::job::JobId;
-use crate::queue::names::{JOB_HEADER, REPLAY_HEADER};
+use crate::queue::names::{JOB_HEADER, REPLAY_HEADER, SPENT_HEADER};
 use crate::queue::streams::{RECONCILE, STAGES};
 use crate::queue::{Grave, Original, Outgoing, Queue, pull as pulling};
 
@@ -104,7 +104,7 @@ impl Mover {
         let it = Exhausted { stage, full, message, job, replay, deliveries: 0 };
         // Nothing says that it failed, and the job may be at its next stage: never buried from here.
         if !self.queue.has_ended(&it.job, it.replay).await? {
-            self.queue_again(&it).await?;
+            self.queue_again(&it, spent(&it.message)).await?;
         }
         self.remove(&it).await
     }
@@ -132,10 +132,10 @@ impl Mover {
     /// Buries it, or queues it again where outages used up its deliveries; only then it goes.
     async fn deal_with_exhausted(&self, it: &Exhausted<'_>) -> anyhow::Result<()> {
         if !self.queue.has_ended(&it.job, it.replay).await? {
-            let released = self.queue.releases(&it.job, it.stage).await?;
-            let attempts = it.deliveries.saturating_sub(released).max(1);
+            let released = self.queue.releases(&it.job, it.stage, it.message.sequence).await?;
+            let attempts = spent(&it.message) + it.deliveries.saturating_sub(released);
             if attempts < self.attempts {
-                self.queue_again(it).await?;
+                self.queue_again(it, attempts).await?;
             } else {
                 self.bury(it, attempts).await?;
             }
@@ -149,10 +149,11 @@ impl Mover {
         Ok(())
     }
 
-    async fn queue_again(&self, it: &Exhausted<'_>) -> anyhow::Result<()> {
+    async fn queue_again(&self, it: &Exhausted<'_>, spent: u64) -> anyhow::Result<()> {
         tracing::warn!(job = %it.job, stage = it.stage, "queued again: no worker gave this job up");
         let mut headers = it.message.headers.clone();
         headers.insert(JOB_HEADER, it.job.as_str());
+        headers.insert(SPENT_HEADER, spent.to_string());
         let (subject, payload) = (it.message.subject.to_string(), it.message.payload.clone());
         let message_id = format!("{}/again/{}/{}", it.job, it.stage, it.message.sequence);
         self.queue.publish(Outgoing { subject, message_id, headers, payload }).await.map(drop)
@@ -182,6 +183,10 @@ impl Mover {
     fn events(&self, stage: &str, replay: u32) -> Events {
         Events::new(self.queue.clone(), stage, RECONCILE, replay)
     }
+}
+
+fn spent(message: &StreamMessage) -> u64 {
+    message.headers.get(SPENT_HEADER).and_then(|text| text.as_str().parse().ok()).unwrap_or(0)
 }
 
 fn replay_of(message: &StreamMessage) -> u32 {

@@ -56,6 +56,22 @@ fn text_in_scripts_whose_bytes_look_like_msgpack_stays_text() {
 }
 
 #[test]
+fn s02_an_object_has_at_most_a_thousand_fields_and_sixty_four_labels() {
+    let many = |count: usize| (0..count).map(|n| (format!("f{n}"), json!("x"))).collect::<serde_json::Map<_, _>>();
+    let mut fields = many(999);
+    fields.insert("text".into(), json!("a cat"));
+    assert_eq!(text(packed(&json!(fields))).unwrap().common.extra.len(), 999);
+    fields.insert("more".into(), json!(1));
+    assert_eq!(
+        text(packed(&json!(fields))).unwrap_err(),
+        "job: 1001 fields is not allowed; allowed: at most 1000 fields"
+    );
+    let labelled = |count| text(packed(&json!({ "text": "a cat", "labels": many(count) })));
+    assert_eq!(labelled(64).unwrap().common.labels.len(), 64);
+    assert_eq!(labelled(65).unwrap_err(), "labels: 65 labels is not allowed; allowed: at most 64");
+}
+
+#[test]
 fn a_whole_job_survives_both_forms() {
     let object = json!({
         "id": "a-1", "text": "high mountains", "deadline": "2027-01-01T00:00:00Z", "labels": { "tenant": "a" },

@@ -25,7 +25,7 @@ use crate::message::Message;
 use crate::stage::{Outcome, Stage};
 use crate::trace::TraceContext;
 
-/// How long stopped work may take to notice; longer means that it hangs.
+/// How long stopped work may take to notice, before its last word counts.
 const NOTICE: Duration = Duration::from_secs(10);
 /// At most this many progress events a second are worth their bytes.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
@@ -79,13 +79,15 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    /// Counts attempts: deliveries less those that ended through no fault of the job.
+    /// Counts attempts: deliveries less those that ended through no fault of the job, and what was spent
+    /// with messages before this one.
     async fn number(&self, job: &JobId, delivery: &Delivery) -> Result<u64, Failure> {
+        let spent = delivery.spent();
         if delivery.delivered == 1 {
-            return Ok(1);
+            return Ok(spent + 1);
         }
-        let released = self.deps.queue.releases(job, S::NAME).await.or_outage()?;
-        Ok(delivery.delivered.saturating_sub(released).max(1))
+        let released = self.deps.queue.releases(job, S::NAME, delivery.sequence).await.or_outage()?;
+        Ok(spent + delivery.delivered.saturating_sub(released).max(1))
     }
 
     /// The job, unless there is nothing left to do for it.
@@ -116,7 +118,8 @@ impl<S: Stage> Worker<S> {
 
     async fn work(&self, attempt: &Attempt, job: S::Input) -> Verdict<S::Output> {
         let time = bounds::time_left(&self.deps.options, job.common());
-        attempt.lease.until(Some(Instant::now() + time + NOTICE));
+        let notice = NOTICE.max(self.deps.options.stall_time());
+        attempt.lease.until(Some(Instant::now() + time + notice));
         let verdict = self.work_within(attempt, job, time).await;
         attempt.lease.until(None);
         verdict
@@ -147,10 +150,17 @@ impl<S: Stage> Worker<S> {
             never = self.tell_progress(attempt) => match never {},
         };
         context.stop.cancel();
-        match tokio::time::timeout(NOTICE, &mut work).await {
-            Ok(_) => stopped,
-            Err(_) => Verdict::Hung,
+        if matches!(stopped, Verdict::Failed(Failure::Interrupted)) {
+            // The process ends: whatever still runs ends with it, and others need the job.
+            return stopped;
         }
+        while tokio::time::timeout(NOTICE, &mut work).await.is_err() {
+            // One denoising step, or one window of speech, may take its time.
+            if attempt.lease.progress.silence() > self.deps.options.stall_time() {
+                return Verdict::Hung;
+            }
+        }
+        stopped
     }
 
     /// Resolves when the work must not go on.

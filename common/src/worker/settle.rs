@@ -102,6 +102,9 @@ impl<S: Stage> Worker<S> {
         let subject = queue.names().job(S::Output::QUEUE, attempt.delivery.lane());
         let message_id = format!("{}/{}/{replay}", attempt.job, S::NAME);
         let outgoing = Outgoing { subject, message_id, headers, payload };
+        if let Err(error) = queue.fits(&outgoing) {
+            return self.bury(attempt, &format!("the next job is too large: {error}")).await;
+        }
         self.until_done(attempt, "publish the next job", || queue.publish(outgoing.clone())).await?;
         self.until_done(attempt, "ack", || attempt.delivery.ack()).await
     }
@@ -126,7 +129,8 @@ impl<S: Stage> Worker<S> {
 
     async fn release(&self, attempt: &Attempt, reason: &str, delay: Duration) -> anyhow::Result<()> {
         tracing::warn!(reason, "job handed back");
-        let event = Event::Released { stage: S::NAME.into(), reason: reason.into() };
+        let (message, delivery) = (attempt.delivery.sequence, attempt.delivery.delivered);
+        let event = Event::Released { stage: S::NAME.into(), reason: reason.into(), message, delivery };
         self.until_done(attempt, "publish an event", || attempt.events.publish(&attempt.job, &event)).await?;
         self.until_done(attempt, "hand the job back", || attempt.delivery.hand_back(delay)).await
     }
@@ -188,6 +192,9 @@ impl<S: Stage> Worker<S> {
                 return Ok(());
             };
             let error: anyhow::Error = error.into();
+            if self.deps.queue.is_gone() {
+                return Err(error.context(format!("the NATS client is gone before it could {what}")));
+            }
             attempt.lease.progress.touch();
             tracing::warn!(error = format!("{error:#}"), "cannot {what} yet");
             self.deps.health.down("settling", format!("cannot {what}: {error:#}"));

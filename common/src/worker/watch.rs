@@ -20,7 +20,7 @@ pub(super) async fn link(mut state: watch::Receiver<LinkState>, health: Arc<Heal
         }
         // Refusals are forgotten after a time.
         if let Ok(Err(_)) = tokio::time::timeout(LOOK, state.changed()).await {
-            return;
+            return health.die("the NATS client is gone");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use shanshui_common::event::Event;
 use shanshui_common::events::Events;
+use shanshui_common::failure::Failure;
 use shanshui_common::job::JobId;
 use shanshui_common::queue::streams::StreamSettings;
 use shanshui_common::reconcile::{Audit, Doubt, Mover, Suspects};
@@ -84,9 +85,9 @@ async fn a_job_whose_deliveries_were_used_up_by_outages_is_queued_again() {
     let bench = impatient().await;
     let job = bench.submit("unlucky").await;
     let events = Events::new(bench.queue.clone(), "transcribe", "w1", 0);
-    for _ in 0..2 {
-        let reason = "S3 is away".to_owned();
-        events.publish(&job, &Event::Released { stage: "transcribe".into(), reason }).await.unwrap();
+    for delivery in 1..=2 {
+        let (stage, reason) = ("transcribe".into(), "S3 is away".to_owned());
+        events.publish(&job, &Event::Released { stage, reason, message: 1, delivery }).await.unwrap();
     }
     exhaust(&bench).await;
     let mover = Mover::start(&bench.queue, 2).await.unwrap();
@@ -95,6 +96,23 @@ async fn a_job_whose_deliveries_were_used_up_by_outages_is_queued_again() {
     assert_eq!(messages(&bench, "AUDIO").await, 1);
     assert_eq!(bench.drain(&Told::done()).await, 1);
     assert_eq!(bench.kinds(&job).await.last(), Some(&"done"));
+}
+
+#[tokio::test]
+async fn r18_a_job_that_is_queued_again_keeps_the_attempts_it_has_had() {
+    let bench = impatient().await;
+    let job = bench.submit("deadly").await;
+    exhaust(&bench).await;
+    // It has as many attempts as workers give it, and one more than deliveries.
+    let mover = Mover::start(&bench.queue, 3).await.unwrap();
+    while !mover.step().await.unwrap() {}
+    assert!(bench.queue.dead().await.unwrap().is_empty());
+    let audio = bench.client().await.get_stream("AUDIO").await.unwrap();
+    let again = audio.get_last_raw_message_by_subject("shanshui.audio.default").await.unwrap();
+    assert_eq!(again.headers.get("Shanshui-Spent").unwrap().as_str(), "2");
+    assert_eq!(bench.drain(&Told::new(|_, _| async { Err(Failure::Retry(anyhow::anyhow!("no luck"))) })).await, 1);
+    assert_eq!(bench.kinds(&job).await, ["accepted", "started", "failed"]);
+    assert_eq!(bench.queue.dead().await.unwrap()[0].attempts, 3);
 }
 
 #[tokio::test]

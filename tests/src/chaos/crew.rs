@@ -11,12 +11,12 @@ use crate::process::Process;
 use crate::stack::Stack;
 
 /// Attempts of a job: each kill is one.
-const ATTEMPTS: &str = "100";
+pub(super) const ATTEMPTS: &str = "100";
 const RECONCILE: &str = "reconcile";
 /// Seconds from one audit of the reconciler to the next.
 const AUDIT: &str = "10";
 /// Seconds that running work may go on after SIGTERM.
-const DRAIN: u64 = 20;
+pub(super) const DRAIN: u64 = 20;
 /// A worker that drains must have gone after this long: it may have been asleep, and must wait for
 /// a queue that is away.
 const LEAVE: Duration = Duration::from_secs(DRAIN + 40);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::Outcome;
+use super::crew::{ATTEMPTS, DRAIN};
 use super::plan::Trial;
 use super::poison::Isolation;
 use crate::paths::{nats_server, shanshui};
@@ -31,7 +32,9 @@ impl Machine {
         let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let kib = memory.lines().next().and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
         let memory = kib.map_or_else(|| "unknown".into(), |kib| format!("{:.0} GiB", kib / 1024.0 / 1024.0));
-        let versions = [said(shanshui(), &["--version"]), said(&nats_server(), &["--version"])];
+        let commit = said(Path::new("git"), &["describe", "--always", "--dirty"]);
+        let versions =
+            [said(shanshui(), &["--version"]), format!("commit {commit}"), said(&nats_server(), &["--version"])];
         Self {
             date: said(Path::new("date"), &["-u", "+%Y-%m-%d %H:%M UTC"]),
             hardware: format!("{cores} cores, {memory} of memory, {}", said(Path::new("uname"), &["-srm"])),
@@ -84,6 +87,7 @@ impl Outcome {
             row("minutes", format!("{:.1}", self.seconds / 60.0)),
             row("workers", format!("{0} transcribe, {0} paint; 1 reconciler", plan.workers)),
             row("ack wait, deliveries of a message", format!("{} s, {}", plan.ack_wait, plan.max_deliver)),
+            row("attempts of a job, seconds of a drain", format!("{ATTEMPTS}, {DRAIN} (the product's own: 5, 120)")),
             row("jobs accepted (PubAck received)", published.accepted),
             row("**lost**", format!("**{}**", verdict.lost.len())),
             row("**doubled** (ends, pictures, objects, graves)", format!("**{}**", verdict.doubled.len())),

@@ -138,7 +138,7 @@ impl Paint {
         context: &Context,
     ) -> Result<anyhow::Result<Vec<Picture>>, Failure> {
         let (request, progress, stop) = (request.clone(), Arc::clone(&context.progress), context.stop.clone());
-        let painted = self.model.call(move |model| {
+        let painted = self.model.call_in_turn(&context.progress, move |model| {
             paint(model, &request, max_batch, &mut |at| {
                 progress.report(at.done as f64, at.total as f64);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -114,7 +114,7 @@ impl Transcribe {
 
     async fn understand(&self, recording: Recording, options: Options, context: &Context) -> Result<Heard, Failure> {
         let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
-        let transcribed = self.model.call(move |whisper| {
+        let transcribed = self.model.call_in_turn(&context.progress, move |whisper| {
             whisper.transcribe(&recording.samples, &options, &mut |at| {
                 progress.report(at.done, at.total);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

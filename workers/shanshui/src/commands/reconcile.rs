@@ -1,7 +1,7 @@
 //! `shanshui reconcile`: sees to it that every accepted job ends.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use shanshui_common::config::{NatsOptions, S3Options, TelemetryOptions};
@@ -17,6 +17,8 @@ use crate::service::Service;
 
 /// After a failure, before the next try.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Without a failure for this long, advisories are dealt with again.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// End the jobs that JetStream gave up on, and audit again and again
 ///
@@ -100,6 +102,7 @@ impl Reconciler {
     }
 
     async fn go_on_moving(&self, mover: &Mover) {
+        let mut failed = None;
         loop {
             match mover.step().await {
                 Ok(dealt) => {
@@ -107,8 +110,15 @@ impl Reconciler {
                     if dealt {
                         self.metrics.exhausted();
                     }
+                    // An advisory that cannot be dealt with is away for half a minute.
+                    if failed.take_if(|since: &mut Instant| since.elapsed() > QUIET).is_some() {
+                        self.health.up("advisories");
+                    }
                 }
-                Err(error) => self.tell("nats", &error).await,
+                Err(error) => {
+                    failed = Some(Instant::now());
+                    self.tell("advisories", &error).await;
+                }
             }
         }
     }
@@ -116,8 +126,9 @@ impl Reconciler {
     async fn go_on_auditing(&self, mover: &Mover) {
         let (mut audit, mut suspects) = (Audit::default(), Suspects::default());
         loop {
-            if let Err(error) = mover.sweep(&mut suspects).await {
-                self.tell("reconcile", &error).await;
+            match mover.sweep(&mut suspects).await {
+                Ok(_) => self.health.up("sweep"),
+                Err(error) => self.tell("sweep", &error).await,
             }
             match audit.run(&self.queue, Some(&self.store)).await {
                 Ok(report) => {

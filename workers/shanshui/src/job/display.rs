@@ -102,7 +102,7 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::Retrying { stage, attempt, reason, delay } => {
             format!("{stage}: attempt {attempt} failed, next one in {delay:.0} s: {reason}")
         }
-        Event::Released { stage, reason } => format!("{stage}: handed back: {reason}"),
+        Event::Released { stage, reason, .. } => format!("{stage}: handed back: {reason}"),
         Event::Done { stage, seconds, .. } => format!("done: {stage} took {seconds:.2} s"),
         Event::Failed { stage, reason, attempts } => format!("failed at {stage}, attempts {attempts}: {reason}"),
         Event::Canceled { stage } => format!("canceled at {stage}"),
