@@ -1,13 +1,15 @@
 //! The program as a person or a script at a terminal uses it.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use shanshui_tests::{
-    PATIENCE, Process, clean, clip, ends_well, nats_server, picture_model, png, scratch, shanshui, until, whisper,
+    PATIENCE, Process, clean, clip, ends_well, nats_server, picture_model, png, recording, scratch, shanshui, until,
+    whisper,
 };
 
 /// A running `shanshui up` with its data directory.
@@ -104,6 +106,34 @@ fn jobs_are_taken_back_and_dead_ones_replayed() {
     let again = up.json(0, &["dead", "list"]);
     assert_eq!(again["job"], "dicey");
     assert_ne!(again["sequence"], dead["sequence"]);
+    up.says(0, &["dead", "replay", "--all"]);
+    up.says(0, &["draw", "a tree", "--count", "1"]);
+    assert_eq!(up.json(0, &["dead", "list"])["job"], "dicey");
+}
+
+#[test]
+fn recordings_and_texts_come_through_a_pipe_and_pictures_in_every_format() {
+    let up = Up::start();
+    let piped = |arguments: &[&str], input: &[u8]| {
+        let mut command = clean(shanshui());
+        command.args(arguments).arg("--data").arg(up.folder.path()).current_dir(up.folder.path());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("shanshui starts");
+        child.stdin.take().expect("a pipe").write_all(input).expect("a reader");
+        let output = child.wait_with_output().expect("an end");
+        assert!(output.status.success(), "{arguments:?}: {}", output.status);
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let spoken = piped(&["say", "-", "--until", "transcript", "--json"], &recording("cat.wav"));
+    assert_eq!(spoken["transcript"].as_str().map(str::trim), Some("a cat sitting under a yellow star."));
+    let starts: [(&str, &[u8]); 3] = [("png", b"\x89PNG"), ("jpeg", b"\xff\xd8\xff"), ("webp", b"RIFF")];
+    for (format, start) in starts {
+        let drawn = piped(&["draw", "-", "--count", "1", "--format", format, "--json"], b"a boat\n");
+        let path = up.folder.path().join(drawn["pictures"][0]["path"].as_str().expect("a path"));
+        assert!(std::fs::read(path).expect("a saved picture").starts_with(start), "{format}: {drawn}");
+    }
+    let slow = ["draw", "a river", "--steps", "100", "--count", "8", "--id", "slow", "--timeout", "1"];
+    up.says(5, &slow);
+    up.says(0, &["jobs", "cancel", "slow"]);
 }
 
 #[test]

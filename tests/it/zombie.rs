@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shanshui_tests::{Job, PATIENCE, Process, Stack, ends_well, sha256, until};
+use shanshui_tests::{Job, PATIENCE, Pages, Process, Stack, ends_well, sha256, until};
 
 #[tokio::test]
 async fn r14_a_worker_that_wakes_up_after_its_job_was_done_changes_nothing() {
@@ -83,10 +83,13 @@ async fn r18_reconcile_reports_the_count_of_all_jobs_and_names_a_lost_one_within
     worker.signal("KILL");
     worker.ends(PATIENCE);
     client.delete("TEXT", place).await;
-    let mut command = stack.command(&["reconcile", "--audit-seconds", "1", "--log", "info"]);
+    let pages = Pages::reserve();
+    let mut command = stack.command(&["reconcile", "--audit-seconds", "1", "--log", "info", "--http", pages.address()]);
     let reconcile = Process::spawn("reconcile", &mut command);
     let line = reconcile.says("job in doubt", Duration::from_secs(60));
     assert!(line.contains(&job.id) && line.contains("no final event, and no queue holds it"), "{line}");
+    let doubts = || pages.metric("shanshui_audit_jobs{standing=\"in-doubt\"}");
+    until("a gauge that shows it", async || (doubts() == 1.0).then_some(())).await;
     let audit = stack.run(&["audit"]);
     let said = String::from_utf8_lossy(&audit.stdout);
     assert!(said.contains(&format!("{}: no final event", job.id)), "{said}");

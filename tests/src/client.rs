@@ -59,8 +59,13 @@ impl Job {
     }
 
     /// Says what the payload is.
-    pub fn typed(mut self, content_type: &str) -> Self {
-        self.headers.insert("Content-Type", content_type);
+    pub fn typed(self, content_type: &str) -> Self {
+        self.with("Content-Type", content_type)
+    }
+
+    /// With a header.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name, value);
         self
     }
 }

@@ -102,22 +102,23 @@ async fn r13_a_message_that_comes_in_the_middle_of_a_wait_is_taken_at_once() {
     let bench = Bench::start().await;
     let shutdown = Shutdown::manual();
     let measure = async {
-        let mut best = Duration::MAX;
+        let mut times = Vec::new();
         for number in 0..5 {
             // In the middle of a pull of one second.
             tokio::time::sleep(Duration::from_millis(1400)).await;
             let sent = Instant::now();
             let job = bench.submit(&format!("sudden-{number}")).await;
             bench.wait_for(&job, "started").await;
-            best = best.min(sent.elapsed());
+            times.push(sent.elapsed());
         }
         shutdown.drain.cancel();
-        best
+        times.sort_unstable();
+        times
     };
-    let (ended, best) = tokio::join!(worker::run(Told::done(), bench.deps(), shutdown.clone()), measure);
+    let (ended, times) = tokio::join!(worker::run(Told::done(), bench.deps(), shutdown.clone()), measure);
     ended.unwrap();
-    // The best of five: a lost wake-up would cost all of them the rest of the pull and more.
-    assert!(best < Duration::from_millis(250), "{best:?}");
+    // A lost wake-up costs the rest of the pull and more; one of five may have met a busy machine.
+    assert!(times[3] < Duration::from_millis(250), "{times:?}");
 }
 
 #[tokio::test]

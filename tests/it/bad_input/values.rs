@@ -1,6 +1,9 @@
 //! Objects with one wrong value.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use shanshui_tests::{Job, recording, shared};
 
 use super::{Bad, all_are_buried};
 
@@ -62,4 +65,38 @@ async fn s09_texts_without_end_and_jobs_that_are_late_are_buried() {
         text("a deadline in the past", &json!({ "text": "a", "deadline": "2001-01-01T00:00:00Z" }), &["deadline"]),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn what_a_worker_would_publish_and_the_server_not_take_is_buried() {
+    // In MessagePack a byte each, in the JSON of the next job six.
+    let long = Value::from("\u{1}".repeat(400_000));
+    let job = json!({ "audio": { "bytes": BASE64_STANDARD.encode(recording("cat.wav")) }, "note": long });
+    let job: rmpv::Value = serde_json::from_value(job).expect("a value");
+    let mut packed = Vec::new();
+    rmpv::encode::write_value(&mut packed, &job).expect("memory takes it");
+    let labels: serde_json::Map<_, _> = (0..65).map(|n| (format!("l{n}"), json!("x"))).collect();
+    all_are_buried(vec![
+        Bad { queue: "audio", ..Bad::packed("a next job that is too large", &packed, &["next job", "max_payload"]) },
+        text("more labels than an event holds", &json!({ "text": "a", "labels": labels }), &["labels", "65", "64"]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_asked_jetstream_for_something_is_buried_and_replayed() {
+    let client = shared().client().await;
+    let job = Job::new("expecting").with("Nats-Expected-Stream", "TEXT");
+    let payload = json!({ "text": "a boat", "picture": { "sampler": "dice" } });
+    let story = client.publish_and_follow(&job, "text", payload.to_string()).await;
+    assert_eq!(story.finals(), ["failed"]);
+    assert!(client.dead(&job.id).await.is_some());
+    let list = client.stack().run(&["dead", "list", "--json"]);
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let letters = list.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let letter = letters.flat_map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value]));
+    let letter = { letter }.find(|letter| letter["job"] == job.id.as_str()).expect("its letter");
+    let replayed = client.stack().run(&["dead", "replay", &letter["sequence"].to_string()]);
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
+    client.read(&job.id, |story| story.finals().len() == 2).await;
 }

@@ -70,6 +70,36 @@ fn s16_a_worker_whose_password_is_revoked_says_so_and_keeps_calm() {
 }
 
 #[test]
+fn a_worker_that_loses_a_permission_says_which_one_and_loses_no_job() {
+    let folder = shanshui_tests::scratch();
+    let config = folder.path().join("nats.conf");
+    let text = fs::read_to_string(deploy("nats.conf")).expect("deploy/nats.conf");
+    fs::write(&config, &text).expect("a file");
+    let guarded = Guarded::bare(config.to_str().expect("a path in Unicode"), &[]);
+    guarded.does("admin", &["streams", "apply"]);
+    let address = free_address();
+    let worker = Process::spawn("paint", &mut guarded.command("paint", &["paint", "--http", &address]));
+    worker.says("taking jobs", PATIENCE);
+    let events = "\"shanshui.dead.paint\", \"shanshui.events.*.*\"";
+    assert!(text.contains(events), "deploy/nats.conf lets paint tell events");
+    fs::write(&config, text.replace(events, "\"shanshui.dead.paint\"")).expect("a file");
+    guarded.server.signal("HUP");
+    guarded.server.says("Reloaded server configuration", PATIENCE);
+    guarded.does("submit", &["draw", "a boat", "--steps", "2", "--count", "1", "--id", "mute", "--no-wait"]);
+    let page = || super::secrets::page(&address, "/readyz");
+    let began = Instant::now();
+    while !(page().starts_with("HTTP/1.1 503") && page().contains("Permissions Violation for Publish to")) {
+        assert!(began.elapsed() < PATIENCE, "{}\n{}", page(), worker.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(worker.log().contains("shanshui.events.mute."), "{}", worker.log());
+    fs::write(&config, &text).expect("a file");
+    guarded.server.signal("HUP");
+    worker.says("outcome=\"done\"", PATIENCE);
+    assert!(guarded.does("watch", &["jobs", "show", "mute"]).contains("done"));
+}
+
+#[test]
 fn s16_an_nkey_lets_in_and_another_one_does_not() {
     let folder = shanshui_tests::scratch();
     let config = folder.path().join("nats.conf");

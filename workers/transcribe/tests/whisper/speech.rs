@@ -91,6 +91,20 @@ fn sampling_repeats_itself_for_the_same_seed_alone() {
 }
 
 #[test]
+fn a_window_that_comes_out_wrong_is_decoded_again_at_the_next_temperature() {
+    let samples = samples("mountains.wav");
+    let english = || Options { language: Some("English".to_owned()), ..Options::default() };
+    // At 2.0 words are drawn nearly at random: too unlikely to be kept.
+    let hot_first = Options { temperatures: vec![2.0, 0.0], ..english() };
+    let transcript = transcribe(base(), &samples, &hot_first);
+    assert_eq!(words(&transcript.text), words("Paint high mountains and a river under a full moon."));
+    assert!(transcript.segments.iter().all(|segment| segment.temperature == 0.0), "{transcript:?}");
+    // Every text counts as a repetition: all temperatures are tried, and the likeliest text is taken.
+    let never_good = Options { temperatures: vec![2.0, 0.0, 1.5], max_compression: 0.0, ..english() };
+    assert_eq!(transcribe(base(), &samples, &never_good).text, transcript.text);
+}
+
+#[test]
 fn progress_is_told_and_a_break_stops_between_two_tokens() {
     let samples = samples("cat.wav");
     let mut told = Vec::new();

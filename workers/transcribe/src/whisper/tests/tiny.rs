@@ -18,15 +18,20 @@ pub(super) struct Tiny(pub(super) BTreeMap<String, (Vec<usize>, Vec<f32>)>);
 
 impl Tiny {
     pub(super) fn new() -> Self {
+        Self::shaped(MELS, [LAYERS, LAYERS])
+    }
+
+    /// With this many mel bands, and layers of the encoder and the decoder.
+    pub(super) fn shaped(mels: usize, layers: [usize; 2]) -> Self {
         let mut tiny = Self(BTreeMap::new());
-        tiny.add("encoder.conv1", &[WIDTH, MELS, 3]);
+        tiny.add("encoder.conv1", &[WIDTH, mels, 3]);
         tiny.add("encoder.conv2", &[WIDTH, WIDTH, 3]);
         tiny.put("encoder.embed_positions.weight", &[FRAMES / 2, WIDTH], 0.5);
         tiny.put("decoder.embed_positions.weight", &[TEXT_CONTEXT, WIDTH], 0.5);
         tiny.put("decoder.embed_tokens.weight", &[VOCABULARY, WIDTH], 1.0);
-        for side in ["encoder", "decoder"] {
+        for (side, layers) in ["encoder", "decoder"].into_iter().zip(layers) {
             tiny.add(&format!("{side}.layer_norm"), &[WIDTH]);
-            for layer in 0..LAYERS {
+            for layer in 0..layers {
                 tiny.layer(&format!("{side}.layers.{layer}"), side == "decoder");
             }
         }
@@ -98,7 +103,7 @@ impl Tiny {
             let index = serde_json::json!({ "metadata": {}, "weight_map": map });
             fs::write(folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
         }
-        let config = serde_json::json!({ "d_model": WIDTH, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "num_mel_bins": MELS, "suppress_tokens": null });
+        let config = serde_json::json!({ "d_model": WIDTH, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "num_mel_bins": self.0["encoder.conv1.weight"].0[1], "suppress_tokens": null });
         fs::write(folder.join("config.json"), config.to_string()).unwrap();
         write_tokenizer(folder);
     }
@@ -121,7 +126,8 @@ impl Tiny {
                 false,
             );
             self.norm(&mut variables, &format!("{side}/layer_norm"), &format!("{side}.layer_norm"));
-            for layer in 0..LAYERS {
+            let is_there = |layer: &usize| self.0.contains_key(&format!("{side}.layers.{layer}.fc1.weight"));
+            for layer in (0..).take_while(is_there) {
                 self.ct2_layer(
                     &mut variables,
                     &format!("{side}/layer_{layer}"),
