@@ -1,8 +1,11 @@
 """Draws from a run folder or an exported one, and lays pictures out as a labelled sheet."""
 import argparse
 import json
+import subprocess
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
 from PIL import Image, ImageDraw, ImageFont
@@ -81,6 +84,17 @@ def sheet(pictures, prompts, path: Path, columns=8, size=128) -> None:
     page.save(path, optimize=True)
 
 
+def drawn_by(program: Path, prompts, seed: int) -> torch.Tensor:
+    """The same prompts as a user has them: each by `draw`, from the instance that `up` runs here."""
+    pictures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for k, prompt in enumerate(prompts):
+            file = Path(folder) / f"{k}.png"
+            subprocess.run([program, "draw", prompt, "--count", "1", "--seed", str(seed), "--output", file], check=True)
+            pictures.append(torch.from_numpy(np.array(Image.open(file).convert("RGB"))).permute(2, 0, 1) / 127.5 - 1)
+    return torch.stack(pictures)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("folder", type=Path)
@@ -92,8 +106,11 @@ def main():
     p.add_argument("--size", type=int, default=128, help="px shown a picture")
     p.add_argument("--vae", default="vae128")
     p.add_argument("--prompt", action="append")
+    p.add_argument("--program", type=Path, help="have `shanshui` draw them, which must be up; steps and guidance are the model's")
     p = p.parse_args()
     prompts = p.prompt or PROMPTS
+    if p.program:
+        return sheet(drawn_by(p.program, prompts, p.seed), prompts, p.out, size=p.size)
     pictures = Painter(p.folder, vae=p.vae)(prompts, steps=p.steps, guidance=p.guidance, seed=p.seed, sampler=p.sampler)
     if pictures.shape[-1] == 64:
         pictures = torch.nn.functional.interpolate(pictures, scale_factor=2, mode="bicubic")
