@@ -5,7 +5,7 @@ use shanshui_transcribe::{
     whisper::Whisper,
 };
 
-use super::{SPOKEN, base, samples, tiny_en, transcribe, words};
+use super::{SPOKEN, base, samples, transcribe, words};
 
 /// The clips one after the other until the sound is long enough, and what is said in it. The
 /// pauses differ, so that the ends of the windows fall into words as well as between them.
@@ -49,19 +49,12 @@ fn a_minute_is_read_word_for_word_across_the_seams() {
     assert_times_advance(&transcript);
 }
 
-/// With tiny.en, which is five times faster and mishears a word now and then: what counts is that
-/// no sentence is lost, said twice or invented. Four clips have a word that it never mishears; of
-/// the fifth, "draw me a red apple", it makes other words when it is not the first of a window.
+/// No sentence is lost, said twice or invented: with base, 2 of some 600 words are off ("asked" for "ask").
 #[test]
 fn five_minutes_keep_every_sentence_once() {
-    let (transcript, said) = read(tiny_en(), 300);
-    let found = words(&transcript.text);
-    let count = |words: &[String], wanted: &str| words.iter().filter(|word| *word == wanted).count();
-    for landmark in ["americans", "mountains", "star", "sorrow", "dreams"] {
-        assert_eq!(count(&found, landmark), count(&said, landmark), "{landmark}");
-    }
-    let errors = word_errors(&found, &said);
-    assert!(errors * 8 < said.len(), "{errors} word errors of {}", said.len());
+    let (transcript, said) = read(base(), 300);
+    let errors = word_errors(&words(&transcript.text), &said);
+    assert!(errors * 100 < said.len(), "{errors} word errors of {}", said.len());
     assert_times_advance(&transcript);
 }
 
