@@ -34,6 +34,10 @@ use crate::wire;
 const PING: Duration = Duration::from_secs(10);
 /// At most this long before the first try to connect again; doubles up to 4 s.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Bytes on the wire of a header besides its name and value: colon, space, line break.
+const HEADER_EXTRA: usize = 4;
+/// Bytes on the wire of a block of headers besides these: the line of the version, and an empty one.
+const BLOCK_EXTRA: usize = 12;
 /// Room for headers when a payload is compared with the server's limit, in bytes.
 const HEADER_ROOM: usize = 8 * 1024;
 
@@ -142,14 +146,16 @@ impl Queue {
         Ok(Submitted { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate })
     }
 
-    /// Whether the server takes a payload of this size: trying again would not help.
+    /// Whether the server takes so much, payload and headers together: trying again would not help.
     pub(crate) fn fits(&self, outgoing: &Outgoing) -> Result<(), FieldError> {
-        let (found, limit) = (outgoing.payload.len(), self.client.server_info().max_payload);
-        if limit == 0 || found <= limit {
+        let limit = self.client.server_info().max_payload;
+        let id = names::MESSAGE_ID.len() + outgoing.message_id.len() + HEADER_EXTRA;
+        let (payload, headers) = (outgoing.payload.len(), dead::size(&outgoing.headers) + id + BLOCK_EXTRA);
+        if limit == 0 || payload + headers <= limit {
             return Ok(());
         }
-        let allowed = format!("at most {limit} bytes (the server's max_payload)");
-        Err(FieldError::new("payload", format!("{found} bytes"), allowed))
+        let found = format!("{payload} bytes with {headers} of headers");
+        Err(FieldError::new("payload", found, format!("at most {limit} bytes (the server's max_payload)")))
     }
 
     /// Takes a job back, wherever it is.

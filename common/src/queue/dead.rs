@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::names::{JOB_HEADER, MESSAGE_ID, REPLAY_HEADER, SPENT_HEADER};
 use super::raw::Ask;
-use super::{Outgoing, Queue, Submitted};
+use super::{HEADER_EXTRA, Outgoing, Queue, Submitted};
 
 const SUBJECT: &str = "Shanshui-Subject";
 const REASON: &str = "Shanshui-Reason";
@@ -147,10 +147,10 @@ fn letter(sequence: u64, time: time::OffsetDateTime, headers: HeaderMap, payload
     DeadLetter { sequence, time, job, subject, reason, worker, attempts, headers: kept, payload }
 }
 
-/// Bytes of headers on the wire, nearly.
-fn size(headers: &HeaderMap) -> usize {
+/// Bytes of headers on the wire.
+pub(super) fn size(headers: &HeaderMap) -> usize {
     let all = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
-    all.map(|(name, value)| AsRef::<[u8]>::as_ref(name).len() + value.as_str().len() + 4).sum()
+    all.map(|(name, value)| AsRef::<[u8]>::as_ref(name).len() + value.as_str().len() + HEADER_EXTRA).sum()
 }
 
 /// What a replay cannot do without.

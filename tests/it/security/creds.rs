@@ -63,6 +63,12 @@ impl Account {
         path
     }
 
+    /// Runs a command that must end well.
+    fn does(&self, creds: &PathBuf, arguments: &[&str]) {
+        let output = self.command(creds, arguments).output().expect("shanshui starts");
+        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+    }
+
     fn command(&self, creds: &PathBuf, arguments: &[&str]) -> Command {
         let mut command = self.guarded.stranger(arguments);
         command.env("SHANSHUI_NATS_CREDS", creds);
@@ -87,10 +93,7 @@ fn token(issuer: &KeyPair, subject: &str, claims: &Value, ends: Option<u64>) -> 
 fn s16_a_credentials_file_lets_every_command_in_and_one_that_ran_out_does_not() {
     let account = Account::start();
     let good = account.creds("good.creds", 3600);
-    let does = |arguments: &[&str]| {
-        let output = account.command(&good, arguments).output().expect("shanshui starts");
-        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-    };
+    let does = |arguments: &[&str]| account.does(&good, arguments);
     does(&["streams", "apply"]);
     let worker = Process::spawn("paint", &mut account.command(&good, &["paint"]));
     worker.says("taking jobs", PATIENCE);
@@ -109,10 +112,7 @@ fn s16_a_credentials_file_lets_every_command_in_and_one_that_ran_out_does_not() 
 fn s16_a_worker_whose_credentials_run_out_says_so_and_takes_new_ones_from_the_same_file() {
     let account = Account::start();
     let admin = account.creds("admin.creds", 3600);
-    let does = |arguments: &[&str]| {
-        let output = account.command(&admin, arguments).output().expect("shanshui starts");
-        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-    };
+    let does = |arguments: &[&str]| account.does(&admin, arguments);
     does(&["streams", "apply"]);
     let creds = account.creds("worker.creds", 8);
     let worker = Process::spawn("paint", &mut account.command(&creds, &["paint"]));

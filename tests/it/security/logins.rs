@@ -1,12 +1,13 @@
 //! S16: who cannot say who he is stays outside, says so, and does not hammer at the door.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nkeys::KeyPair;
 use shanshui_tests::{PATIENCE, Process};
+use tempfile::TempDir;
 
 use super::guarded::{Guarded, deploy, said};
 use super::secrets::free_address;
@@ -51,39 +52,54 @@ fn s16_a_worker_without_the_right_password_stays_unready_says_why_and_keeps_calm
     assert!(worker.ends(PATIENCE).success(), "{}", worker.log());
 }
 
+/// A pipeline with a configuration that can be changed while it runs: `deploy/nats.conf` at first.
+struct Changing {
+    guarded: Guarded,
+    text: String,
+    config: PathBuf,
+    _folder: TempDir,
+}
+
+impl Changing {
+    fn start() -> Self {
+        let folder = shanshui_tests::scratch();
+        let config = folder.path().join("nats.conf");
+        let text = fs::read_to_string(deploy("nats.conf")).expect("deploy/nats.conf");
+        fs::write(&config, &text).expect("a file");
+        let guarded = Guarded::bare(config.to_str().expect("a path in Unicode"), &[]);
+        guarded.does("admin", &["streams", "apply"]);
+        Self { guarded, text, config, _folder: folder }
+    }
+
+    /// Has the server go on with `new` in place of `old`.
+    fn change(&self, old: &str, new: &str) {
+        assert!(self.text.contains(old), "deploy/nats.conf has {old}");
+        fs::write(&self.config, self.text.replace(old, new)).expect("a file");
+        self.guarded.server.signal("HUP");
+    }
+}
+
 #[test]
 fn s16_a_worker_whose_password_is_revoked_says_so_and_keeps_calm() {
-    let folder = shanshui_tests::scratch();
-    let config = folder.path().join("nats.conf");
-    let text = fs::read_to_string(deploy("nats.conf")).expect("deploy/nats.conf");
-    fs::write(&config, &text).expect("a file");
-    let guarded = Guarded::bare(config.to_str().expect("a path in Unicode"), &[]);
-    guarded.does("admin", &["streams", "apply"]);
+    let changing = Changing::start();
+    let guarded = &changing.guarded;
     let worker = guarded.worker("paint");
-    fs::write(&config, text.replace("$SHANSHUI_PAINT_PASSWORD", "another")).expect("a file");
     let began = Instant::now();
-    guarded.server.signal("HUP");
+    changing.change("$SHANSHUI_PAINT_PASSWORD", "another");
     worker.says("lost the connection", SOON);
     worker.says("authorization violation", SOON);
-    keeps_calm(&guarded, "paint", began);
+    keeps_calm(guarded, "paint", began);
     assert!(!worker.log().contains("canary"), "{}", worker.log());
 }
 
 #[test]
 fn a_worker_that_loses_a_permission_says_which_one_and_loses_no_job() {
-    let folder = shanshui_tests::scratch();
-    let config = folder.path().join("nats.conf");
-    let text = fs::read_to_string(deploy("nats.conf")).expect("deploy/nats.conf");
-    fs::write(&config, &text).expect("a file");
-    let guarded = Guarded::bare(config.to_str().expect("a path in Unicode"), &[]);
-    guarded.does("admin", &["streams", "apply"]);
+    let changing = Changing::start();
+    let guarded = &changing.guarded;
     let address = free_address();
     let worker = Process::spawn("paint", &mut guarded.command("paint", &["paint", "--http", &address]));
     worker.says("taking jobs", PATIENCE);
-    let events = "\"shanshui.dead.paint\", \"shanshui.events.*.*\"";
-    assert!(text.contains(events), "deploy/nats.conf lets paint tell events");
-    fs::write(&config, text.replace(events, "\"shanshui.dead.paint\"")).expect("a file");
-    guarded.server.signal("HUP");
+    changing.change("\"shanshui.dead.paint\", \"shanshui.events.*.*\"", "\"shanshui.dead.paint\"");
     guarded.server.says("Reloaded server configuration", PATIENCE);
     guarded.does("submit", &["draw", "a boat", "--steps", "2", "--count", "1", "--id", "mute", "--no-wait"]);
     let page = || super::secrets::page(&address, "/readyz");
@@ -93,8 +109,7 @@ fn a_worker_that_loses_a_permission_says_which_one_and_loses_no_job() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(worker.log().contains("shanshui.events.mute."), "{}", worker.log());
-    fs::write(&config, &text).expect("a file");
-    guarded.server.signal("HUP");
+    changing.change("$SHANSHUI_PAINT_PASSWORD", "$SHANSHUI_PAINT_PASSWORD");
     worker.says("outcome=\"done\"", PATIENCE);
     assert!(guarded.does("watch", &["jobs", "show", "mute"]).contains("done"));
 }
