@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::{Consumer, pull::Config};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::config::WorkerOptions;
@@ -79,6 +79,10 @@ pub async fn run_until_empty<S: Stage>(stage: S, deps: Deps, shutdown: Shutdown)
     worker.serve(true).await
 }
 
+/// How a job's task ended. Its permit is free when that has been looked at, not before: a worker that
+/// cannot go on takes no further job.
+type Ended = (anyhow::Result<()>, OwnedSemaphorePermit);
+
 impl<S: Stage> Worker<S> {
     async fn start(stage: S, deps: Deps, shutdown: Shutdown) -> anyhow::Result<Arc<Self>> {
         deps.options.check()?;
@@ -126,11 +130,7 @@ impl<S: Stage> Worker<S> {
         taken.and_then(|taken| drained.map(|()| taken))
     }
 
-    async fn take_jobs(
-        self: &Arc<Self>,
-        running: &mut JoinSet<anyhow::Result<()>>,
-        until_empty: bool,
-    ) -> anyhow::Result<usize> {
+    async fn take_jobs(self: &Arc<Self>, running: &mut JoinSet<Ended>, until_empty: bool) -> anyhow::Result<usize> {
         let permits = Arc::new(Semaphore::new(usize::from(self.deps.options.concurrency)));
         let mut taken = 0;
         while !self.shutdown.drain.is_cancelled() {
@@ -151,10 +151,7 @@ impl<S: Stage> Worker<S> {
             };
             taken += 1;
             let worker = Arc::clone(self);
-            running.spawn(async move {
-                let _permit = permit;
-                worker.process(delivery).await
-            });
+            running.spawn(async move { (worker.process(delivery).await, permit) });
         }
         Ok(taken)
     }
@@ -207,7 +204,7 @@ impl<S: Stage> Worker<S> {
     }
 
     /// Lets running work end; after the grace, or at a second signal, has it handed back.
-    async fn drain(&self, mut running: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    async fn drain(&self, mut running: JoinSet<Ended>) -> anyhow::Result<()> {
         tracing::info!(jobs = running.len(), "draining");
         self.deps.health.down("queue", "draining");
         let mut all = Ok(());
@@ -219,8 +216,8 @@ impl<S: Stage> Worker<S> {
 }
 
 /// A job's own failure never comes out here; what does ends the worker.
-fn settled(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
-    ended.context("a job's task panicked")?
+fn settled(ended: Result<Ended, JoinError>) -> anyhow::Result<()> {
+    ended.context("a job's task panicked")?.0
 }
 
 fn default_name() -> String {

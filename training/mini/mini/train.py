@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-# Minutes are one core of a 2025 server CPU or one GPU; those of `pairs` and `lights` count from the start of `unet`.
-CPU = dict(vae=40, text=9, unet=90, pairs=130, lights=140, decoder=60, encoder=8, judge=8)
-GPU = dict(vae=5, text=2, unet=15, pairs=22, lights=24, decoder=10, encoder=2, judge=2)
+# Minutes are one core of a 2025 server CPU or one GPU; those of `pairs`, `lights` and `last` count from the start of `unet`.
+CPU = dict(vae=40, text=9, unet=90, pairs=130, lights=140, last=205, decoder=60, encoder=8, judge=8)
+GPU = dict(vae=5, text=2, unet=15, pairs=22, lights=24, last=35, decoder=10, encoder=2, judge=2)
 
-MODULES = dict(crowd="data", pairs="unet", lights="unet", encoder="decoder")  # of stages that share one
+MODULES = dict(crowd="data", pairs="unet", lights="unet", last="unet", encoder="decoder")  # of stages that share one
 
 
 def stages(a):
@@ -28,10 +28,11 @@ def stages(a):
     yield "vae", ["--data", data / "x64.npy", "--out", run, "--minutes", m["vae"]]
     yield "text", ["--out", run, "--minutes", m["text"]]
     yield "unet", [*both, "--minutes", m["unet"]]
-    # Two things in a picture, then moons and suns again: what is learned last is remembered best.
+    # Two things in a picture, then moons and suns again, then both: what is learned last is remembered best.
     more = [*both, "--more", crowd, "--minutes"]
     yield "pairs", [*more, m["pairs"], "--lr", "7e-4", "--decay-from", "0.8", "--shares", "0.1", "0.22", "0.48", "0.2"]
     yield "lights", [*more, m["lights"], "--lr", "3e-4", "--decay-from", "0.94", "--ema", "0.997", "--shares", "0.06", "0.12", "0.37", "0.45"]
+    yield "last", [*more, m["last"], "--lr", "6e-4", "--decay-from", "0.9", "--ema", "0.9985", "--shares", "0.08", "0.2", "0.52", "0.2"]
     yield "guess", both
     yield "decoder", ["decoder", *both, "--minutes", m["decoder"]]
     yield "encoder", ["encoder", *both, "--minutes", m["encoder"]]
