@@ -72,6 +72,15 @@ fn s02_an_object_has_at_most_a_thousand_fields_and_sixty_four_labels() {
 }
 
 #[test]
+fn a_number_goes_from_stage_to_stage_without_losing_its_last_bit() {
+    // Found by fuzzing: the JSON of the next job was read one unit in the last place lower.
+    let number = 1.031_865_770_634_838_1e-134;
+    let job = text(packed(&json!({ "text": "a cat", "picture": { "guidance": number } }))).unwrap();
+    let (content_type, payload) = encode(&job);
+    assert_eq!(decode::<TextJob>(Some(content_type), payload).unwrap(), job);
+}
+
+#[test]
 fn a_whole_job_survives_both_forms() {
     let object = json!({
         "id": "a-1", "text": "high mountains", "deadline": "2027-01-01T00:00:00Z", "labels": { "tenant": "a" },
