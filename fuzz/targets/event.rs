@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shanshui_common::event::Envelope;
-use shanshui_common::job::JobId;
-use shanshui_common::reconcile::advisory::Advisory;
-use shanshui_common::trace::TraceContext;
+use shanshui_pipeline::event::Envelope;
+use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::reconcile::advisory::Advisory;
+use shanshui_pipeline::trace::TraceContext;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(envelope) = serde_json::from_slice::<Envelope>(data)

@@ -3,11 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use shanshui_common::job::{AudioJob, AudioSource, JobId};
-use shanshui_common::message::header_id;
-use shanshui_common::queue::Names;
-use shanshui_common::store::ObjectKey;
-use shanshui_common::wire::{self, JSON};
+use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
+use shanshui_pipeline::message::header_id;
+use shanshui_pipeline::queue::Names;
+use shanshui_pipeline::store::ObjectKey;
+use shanshui_pipeline::wire::{self, JSON};
 use shanshui_paint::sampler::SamplerKind;
 use shanshui_transcribe::whisper::find_language;
 

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use shanshui_common::job::{Common, TextJob};
-use shanshui_common::store::Stored;
-use shanshui_common::wire;
+use shanshui_pipeline::job::{Common, TextJob};
+use shanshui_pipeline::store::Stored;
+use shanshui_pipeline::wire;
 use shanshui_transcribe::record::Said;
 
 fuzz_target!(|data: &[u8]| {

@@ -5,9 +5,9 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use shanshui_common::job::{AudioJob, TextJob};
-use shanshui_common::message::Message;
-use shanshui_common::wire::{self, JSON, MSGPACK};
+use shanshui_pipeline::job::{AudioJob, TextJob};
+use shanshui_pipeline::message::Message;
+use shanshui_pipeline::wire::{self, JSON, MSGPACK};
 
 const TYPES: [Option<&str>; 5] = [None, Some(JSON), Some(MSGPACK), Some("text/plain"), Some("audio/ogg; codecs=opus")];
 

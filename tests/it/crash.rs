@@ -29,16 +29,18 @@ async fn a_word_after_the_end_does_not_begin_a_job_again() {
     let client = stack.client().await;
     let job = Job::new("ended");
     let queue = async_nats::jetstream::new(async_nats::connect(stack.url()).await.unwrap());
-    // As a worker tells it that was frozen while another one did its job.
-    for kind in ["done", "progress"] {
-        let data = json!({ "kind": kind, "stage": "paint", "done": 1, "total": 2, "seconds": 1, "key": null });
-        let event = json!({ "specversion": "1.0", "id": kind, "source": "/shanshui/paint/frozen", "subject": job.id,
-            "type": format!("shanshui.job.{kind}.v1"), "time": "2026-01-01T00:00:00Z", "data": data });
-        let sent = queue.publish(format!("shanshui.events.{}.{kind}", job.id), event.to_string().into()).await;
-        sent.unwrap().await.unwrap();
-    }
-    client.publish(&job, "text", json!({ "id": job.id, "text": "a river" }).to_string()).await;
+    let payload = json!({ "id": job.id, "text": "a river", "picture": { "count": 1 } }).to_string();
     let _worker = stack.worker("paint", "hand");
+    let story = client.publish_and_follow(&job, "text", payload.clone()).await;
+    let kinds: Vec<String> = story.kinds().into_iter().map(str::to_owned).collect();
+    // As a worker tells it that was frozen while another one did its job.
+    let data = json!({ "kind": "started", "stage": "paint", "worker": "frozen", "attempt": 1 });
+    let event = json!({ "specversion": "1.0", "id": "late", "source": "/shanshui/paint/frozen", "subject": job.id,
+        "type": "shanshui.job.started.v1", "time": "2026-01-01T00:00:00Z", "data": data });
+    let sent = queue.publish(format!("shanshui.events.{}.started", job.id), event.to_string().into()).await;
+    sent.unwrap().await.unwrap();
+    client.publish(&job, "text", payload).await;
     let story = client.whole_story(&job.id).await;
-    assert_eq!(story.kinds(), ["done"], "{:#?}", story.told());
+    let all: Vec<_> = kinds.iter().map(String::as_str).chain(["started"]).collect();
+    assert_eq!(story.kinds(), all, "{:#?}", story.told());
 }

@@ -16,6 +16,7 @@ async fn a_spoken_sentence_becomes_pictures() {
     assert_eq!(story.all("started").iter().map(|data| &data["stage"]).collect::<Vec<_>>(), ["transcribe", "paint"]);
     assert_eq!(story.words().trim(), "Paint high mountains and a river under a full moon.");
     assert!(!story.all("progress").is_empty(), "no progress was told");
+    assert_eq!(story.stages(), ["transcribe", "paint"]);
     objects_are_as_the_receipt_says(&client, &job, &story).await;
     assert_eq!(client.whole_story(&job.id).await.finals(), ["done"]);
 }
@@ -23,10 +24,10 @@ async fn a_spoken_sentence_becomes_pictures() {
 async fn objects_are_as_the_receipt_says(client: &Client<'_>, job: &Job, story: &Story) {
     let key = |name: &str| format!("jobs/{}/{name}", job.id);
     let keys = client.keys(&key("")).await;
-    assert_eq!(keys, ["0.png", "1.png", "receipt.json", "transcript.json"].map(key));
+    assert_eq!(keys, ["0.png", "1.png", "paint.json", "receipt.json", "transcript.json"].map(key));
     assert_eq!(story.one("done")["key"], key("receipt.json"));
     let receipt = client.json(&key("receipt.json")).await;
-    for name in ["transcript.json", "0.png", "1.png"] {
+    for name in ["transcript.json", "paint.json", "0.png", "1.png"] {
         let found = sha256(&client.object(&key(name)).await);
         assert_eq!(listed(&receipt, &key(name)), Some(found.as_str()), "{name} in {receipt:#}");
     }

@@ -57,7 +57,7 @@ async fn r15_a_job_that_no_worker_survives_is_buried_and_the_audit_agrees() {
     client.follow(&poison.id).await;
     client.follow(&good.id).await;
     let dead = client.dead(&poison.id).await.expect("a letter in DEAD");
-    assert!(dead.reason.contains("2 attempts ended without a word"), "{}", dead.reason);
+    assert!(dead.reason.contains("died or lost its lease 2 times"), "{}", dead.reason);
     assert_eq!(client.whole_story(&poison.id).await.finals(), ["failed"]);
     assert_eq!(client.whole_story(&good.id).await.finals(), ["done"]);
     until("an empty queue", async || (client.untaken("TEXT", "paint").await == 0).then_some(())).await;

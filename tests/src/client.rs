@@ -18,6 +18,7 @@ use super::wait::{PATIENCE, until};
 pub struct Client<'a> {
     stack: &'a Stack,
     queue: jetstream::Context,
+    nats: async_nats::Client,
     store: aws_sdk_s3::Client,
 }
 
@@ -74,7 +75,7 @@ impl<'a> Client<'a> {
     /// Connects to a stack.
     pub async fn connect(stack: &'a Stack) -> Self {
         let nats = async_nats::connect(stack.url()).await.expect("the queue answers");
-        Self { stack, queue: jetstream::new(nats), store: stack.objects().client() }
+        Self { stack, queue: jetstream::new(nats.clone()), nats, store: stack.objects().client() }
     }
 
     /// Publishes a payload for a job and waits until the stream has it.
@@ -116,14 +117,26 @@ impl<'a> Client<'a> {
     /// All events of a job from the first one until there are enough.
     pub async fn read(&self, job: &str, enough: impl Fn(&Story) -> bool) -> Story {
         let filter_subject = format!("shanshui.events.{job}.>");
+        // The stream keeps no progress.
+        let progress = self.nats.subscribe(format!("shanshui.events.{job}.progress")).await;
+        let mut progress = progress.expect("a subscription");
         let config = OrderedConfig { deliver_policy: DeliverPolicy::All, filter_subject, ..OrderedConfig::default() };
         let events = self.queue.get_stream_no_info("EVENTS").await.expect("a stream of events");
         let mut messages = events.create_consumer(config).await.expect("a reader").messages().await.expect("messages");
         let mut story = Story::default();
         let reading = async {
             while !enough(&story) {
-                let message = messages.next().await.expect("an endless stream").expect("a message");
-                story.add(&message.subject, job, &message.payload);
+                let (subject, payload) = tokio::select! {
+                    message = messages.next() => {
+                        let message = message.expect("an endless stream").expect("a message");
+                        (message.subject.clone(), message.payload.clone())
+                    }
+                    message = progress.next() => {
+                        let message = message.expect("an endless subscription");
+                        (message.subject, message.payload)
+                    }
+                };
+                story.add(&subject, job, &payload);
             }
         };
         let read = tokio::time::timeout(PATIENCE, reading).await;
@@ -144,7 +157,7 @@ impl<'a> Client<'a> {
         self.read(job, |story| story.told().len() >= count).await
     }
 
-    /// Messages of a stage that wait or are in work.
+    /// Messages of a stage's default lane that wait or are in work.
     pub async fn waiting(&self, stream: &str, stage: &str) -> u64 {
         let consumer = self.queue.get_consumer_from_stream::<pull::Config, _, _>(stage, stream).await;
         let info = consumer.expect("the stage's consumer");

@@ -29,10 +29,16 @@ impl Story {
         !self.finals().is_empty()
     }
 
-    /// The kinds in order, progress left out: how much of it there is depends on the machine.
+    /// The kinds in order, without progress, of which there is more or less, and without the end of
+    /// each stage, for [`Story::stages`].
     pub fn kinds(&self) -> Vec<&str> {
         let kinds = self.events.iter().filter_map(|event| event["data"]["kind"].as_str());
-        kinds.filter(|kind| *kind != "progress").collect()
+        kinds.filter(|kind| !matches!(*kind, "progress" | "finished")).collect()
+    }
+
+    /// The stages that have done their part, in order.
+    pub fn stages(&self) -> Vec<&str> {
+        self.all("finished").into_iter().filter_map(|data| data["stage"].as_str()).collect()
     }
 
     /// The kinds that end a job; there must be one in the end.

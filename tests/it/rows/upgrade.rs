@@ -34,7 +34,7 @@ async fn r37_what_a_newer_version_adds_goes_through_both_stages_and_stops_neithe
     let _hand = Worker::start(&stack, "paint", "hand");
     client.follow("newer").await;
     let story = client.whole_story("newer").await;
-    let expected = ["preview", "nonsense", "accepted", "started", "transcript", "started", "picture", "done"];
+    let expected = ["dance", "nonsense", "accepted", "started", "transcript", "started", "picture", "done"];
     assert_eq!(story.kinds(), expected);
     let shown = stack.run(&["jobs", "show", "newer"]);
     assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
@@ -43,7 +43,10 @@ async fn r37_what_a_newer_version_adds_goes_through_both_stages_and_stops_neithe
 
 /// An event of a kind that this version does not know, and one that lacks what this version needs.
 async fn said_by_a_newer_worker(queue: &async_nats::jetstream::Context) {
-    for kind in ["preview", "nonsense"] {
+    let mut config = queue.get_stream("EVENTS").await.expect("a stream").cached_info().config.clone();
+    config.subjects.extend(["dance", "nonsense"].map(|kind| format!("shanshui.events.*.{kind}")));
+    queue.update_stream(config).await.expect("a newer version keeps more kinds of events");
+    for kind in ["dance", "nonsense"] {
         let event = json!({
             "specversion": "1.0", "id": format!("newer/{kind}"), "source": "/shanshui/paint/newer",
             "type": format!("shanshui.job.{kind}.v1"), "subject": "newer", "time": "2027-01-01T00:00:00Z",

@@ -57,7 +57,7 @@ async fn s31_a_message_that_the_client_cannot_read_ends_in_dead_and_hides_no_oth
             client.dead(id).await
         };
         let dead = until("a letter in DEAD", ended).await;
-        assert!(dead.reason.starts_with("2 deliveries ended without a word"), "{id}: {}", dead.reason);
+        assert!(dead.reason.starts_with("the worker died or lost its lease 2 times"), "{id}: {}", dead.reason);
         assert_eq!(client.follow(id).await.finals(), ["failed"], "{id}");
     }
     keep(&stack, &mut worker);

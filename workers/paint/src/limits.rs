@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use anyhow::Result;
-use shanshui_common::fields::FieldError;
+use shanshui_pipeline::fields::FieldError;
 
 use crate::paint::Request;
 

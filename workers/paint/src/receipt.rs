@@ -1,11 +1,14 @@
 //! All that is needed to paint the same pictures again.
 
 use serde_json::{Value, json};
-use shanshui_common::job::{JobId, TextJob};
-use shanshui_common::store::Stored;
+use shanshui_pipeline::failure::{Failure, OrFailure};
+use shanshui_pipeline::made::{Made, MadeObject};
+use shanshui_pipeline::store::ObjectKey;
+use shanshui_pipeline::{Context, Stage};
 
 use crate::paint::Request;
 use crate::picture::Parameters;
+use crate::stage::Paint;
 
 /// The noise generator, as [`crate::noise`] specifies it.
 const NOISE: &str = "philox4x32-10";
@@ -23,17 +26,18 @@ pub struct About {
     pub dtype: &'static str,
 }
 
-/// What the object `receipt.json` is made of.
+/// Largest record that is read back, in bytes.
+const MAX_RECORD: u64 = 1 << 20;
+
+/// What the receipt of a job says of this stage.
 #[derive(Debug)]
 pub struct Receipt<'a> {
-    /// The job as it came.
-    pub job: &'a TextJob,
-    /// Its name.
-    pub id: &'a JobId,
-    /// The pictures in the bucket, in order.
-    pub pictures: &'a [Stored],
-    /// Seconds that the stage took.
-    pub seconds: f64,
+    /// The text as it came.
+    pub text: &'a str,
+    /// Whether only its beginning was painted.
+    pub text_truncated: bool,
+    /// How the pictures were painted.
+    pub recipe: Value,
 }
 
 impl About {
@@ -85,23 +89,38 @@ impl About {
 }
 
 impl Receipt<'_> {
-    /// The object's content.
-    pub fn to_json(&self, about: &About, request: &Request, truncated: bool) -> Value {
-        let source = self.job.common.extra.iter().find(|(key, _)| key.as_str() == Some("source"));
-        let source = source.and_then(|(_, source)| serde_json::to_value(source).ok()).unwrap_or(Value::Null);
-        let object = |kind: &str, stored: &Stored| json!({ "kind": kind, "key": stored.key, "sha256": stored.sha256, "bytes": stored.bytes });
-        let mut objects: Vec<Value> = self.pictures.iter().map(|stored| object("picture", stored)).collect();
-        objects.extend(source.get("objects").and_then(Value::as_array).into_iter().flatten().cloned());
-        json!({
-            "version": 1,
-            "job": self.id.as_str(),
-            "text": self.job.text,
-            "text_truncated": truncated,
-            "labels": self.job.common.labels,
-            "recipe": about.recipe(request, None),
-            "objects": objects,
-            "source": source,
-            "seconds": self.seconds,
-        })
+    /// Writes the stage's record, which a second attempt finds, and returns what the job's receipt
+    /// says of this stage.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn record(self, pictures: Vec<MadeObject>, context: &Context) -> Result<Made, Failure> {
+        let Self { text, text_truncated, recipe } = self;
+        let made = Made::new(pictures, json!({ "text": text, "text_truncated": text_truncated, "recipe": recipe }));
+        let key = ObjectKey::Record { job: &context.job, stage: Paint::NAME };
+        let body = serde_json::to_vec(&made).or_retry()?;
+        let stored = context.store.put(&key, body.into()).await?;
+        let made = if stored.existed { read(&stored.key, context).await? } else { made };
+        Ok(with_record(made, stored.object("record")))
     }
+}
+
+/// What an earlier attempt has made, if it came to its end.
+///
+/// # Errors
+/// The store does not answer, or the record is none.
+pub async fn recall(context: &Context) -> Result<Option<Made>, Failure> {
+    let key = ObjectKey::Record { job: &context.job, stage: Paint::NAME };
+    let Some(stored) = context.store.find(&key).await? else { return Ok(None) };
+    let made = read(&stored.key, context).await?;
+    Ok(Some(with_record(made, stored.object("record"))))
+}
+
+async fn read(key: &str, context: &Context) -> Result<Made, Failure> {
+    serde_json::from_slice(&context.store.get(key, MAX_RECORD).await?).or_retry()
+}
+
+fn with_record(mut made: Made, record: MadeObject) -> Made {
+    made.objects.push(record);
+    made
 }

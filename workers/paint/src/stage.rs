@@ -1,23 +1,23 @@
 //! The stage: a text job in, pictures and a receipt in the bucket.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use candle_core::DType;
 use sha2::{Digest, Sha256};
-use shanshui_common::context::Context;
-use shanshui_common::event::Event;
-use shanshui_common::failure::{Failure, Verdict};
-use shanshui_common::fields::FieldError;
-use shanshui_common::job::{JobId, TextJob};
-use shanshui_common::message::Nothing;
-use shanshui_common::model_thread::ModelThread;
-use shanshui_common::stage::{Outcome, Stage};
-use shanshui_common::store::{ObjectKey, Stored};
-use shanshui_common::telemetry::Metrics;
+use shanshui_pipeline::context::Context;
+use shanshui_pipeline::event::Event;
+use shanshui_pipeline::failure::{Failure, OrFailure};
+use shanshui_pipeline::fields::FieldError;
+use shanshui_pipeline::job::{JobId, TextJob};
+use shanshui_pipeline::model_thread::ModelThread;
+use shanshui_pipeline::serve::{Layout, Serve};
+use shanshui_pipeline::stage::{Outcome, Stage};
+use shanshui_pipeline::store::{ObjectKey, Stored};
+use shanshui_pipeline::telemetry::Metrics;
 
 use crate::diffusers::recommended::Recommended;
 use crate::limits::Limits;
@@ -26,7 +26,7 @@ use crate::options::PaintOptions;
 use crate::paint::{NotFinite, Request, Stopped, paint};
 use crate::picture::{Format, Metadata, Picture};
 use crate::prompt::Prompt;
-use crate::receipt::{About, Receipt};
+use crate::receipt::{self, About, Receipt};
 use crate::sampler::SamplerKind;
 
 /// Pictures of a job that does not say how many.
@@ -86,10 +86,7 @@ impl Paint {
 
     /// What the job asks for, with the model's recommendations where it does not say.
     fn wish(&self, id: &JobId, job: &TextJob) -> Result<Wish, FieldError> {
-        let (spec, best) = (&job.common.picture, &self.recommended);
-        if let Some(model) = spec.model.as_deref().filter(|name| !["default", &self.about.name].contains(name)) {
-            return Err(FieldError::new("picture.model", model, format!("default or {}", self.about.name)));
-        }
+        let (spec, best) = (&job.meta.picture, &self.recommended);
         let prompt = Prompt::clean(&job.text, self.limits.max_prompt_chars);
         let negative = Prompt::clean(&spec.negative, self.limits.max_prompt_chars);
         let sampler = spec.sampler.as_deref().unwrap_or(&best.sampler);
@@ -185,30 +182,46 @@ impl Bounds {
 impl Stage for Paint {
     const NAME: &'static str = "paint";
     type Input = TextJob;
-    type Output = Nothing;
+    type Output = Infallible;
 
-    async fn run(&self, job: TextJob, context: &Context) -> Result<Outcome<Nothing>, Failure> {
-        let began = Instant::now();
-        let key = ObjectKey::Receipt(&context.job);
-        // An earlier attempt may have died between the receipt and its ack.
-        let receipt = match context.store.find(&key).await? {
-            Some(receipt) => receipt,
-            None => {
-                let wish = self.wish(&context.job, &job)?;
-                let pictures = self.paint(&wish.request, context).await?;
-                let mut stored = Vec::with_capacity(pictures.len());
-                for (index, picture) in (0..).zip(&pictures) {
-                    stored.push(self.keep(&wish, picture, index, context).await?);
-                    context.progress.touch();
-                }
-                let seconds = began.elapsed().as_secs_f64();
-                let receipt = Receipt { job: &job, id: &context.job, pictures: &stored, seconds };
-                let receipt = receipt.to_json(&self.about, &wish.request, wish.truncated);
-                context.store.put(&key, receipt.to_string().into()).await?
-            }
-        };
-        let (stage, seconds) = (Self::NAME.into(), began.elapsed().as_secs_f64());
-        Ok(Outcome::End(Event::Done { stage, key: Some(receipt.key), seconds }))
+    async fn run(&self, job: TextJob, context: &Context) -> Result<Outcome<Infallible>, Failure> {
+        // An earlier attempt may have died between its record and its end.
+        if !context.fresh
+            && let Some(made) = receipt::recall(context).await?
+        {
+            return Ok(Outcome::Done(made));
+        }
+        let wish = self.wish(&context.job, &job)?;
+        let pictures = self.paint(&wish.request, context).await?;
+        let mut objects = Vec::with_capacity(pictures.len());
+        for (index, picture) in (0..).zip(&pictures) {
+            objects.push(self.keep(&wish, picture, index, context).await?.object("picture"));
+            context.progress.touch();
+        }
+        let receipt = Receipt { text: &job.text, text_truncated: wish.truncated, recipe: self.about.recipe(&wish.request, None) };
+        receipt.record(objects, context).await.map(Outcome::Done)
+    }
+
+    fn model(&self) -> &str {
+        &self.about.name
+    }
+}
+
+impl Serve for Paint {
+    type Options = PaintOptions;
+    const ABOUT: &'static str = "Run one worker that turns text into pictures";
+    const LAYOUT: Option<Layout> = Some(Layout {
+        flag: "picture-model",
+        file: "model_index.json",
+        is_model: |folder| folder.join("model_index.json").is_file(),
+    });
+
+    fn wanted(options: &PaintOptions) -> &str {
+        &options.picture_model
+    }
+
+    async fn load(options: &PaintOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
+        Self::load(options, folder, metrics).await
     }
 }
 

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{audit, dead, draw, jobs, models, reconcile, say, streams, up, work};
-use crate::exit;
+use crate::commands::{audit, dead, draw, jobs, models, reconcile, say, streams, up};
+use crate::data::DataDir;
+use crate::exit::{self, Exit, OrExit, Refusal};
+use crate::stages::StageCommand;
 
 /// A spoken sentence becomes a picture: speech to text to picture, over NATS and S3.
 #[derive(Debug, Parser)]
@@ -26,35 +28,51 @@ pub(crate) struct Cli {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run everything on this machine: queue, object store and both workers
+    /// Run everything on this machine: queue, object store and a worker of every stage
     #[command(after_long_help = exit::HELP)]
     Up(Box<up::UpArgs>),
-    /// Run one worker that turns speech into text
-    #[command(after_long_help = exit::HELP)]
-    Transcribe(Box<work::TranscribeArgs>),
-    /// Run one worker that turns text into pictures
-    #[command(after_long_help = exit::HELP)]
-    Paint(Box<work::PaintArgs>),
-    /// Have a recording transcribed and painted
+    /// A worker of one stage.
+    #[command(flatten)]
+    Stage(StageCommand),
+    /// Transcribe a recording and paint it
     #[command(after_long_help = exit::HELP)]
     Say(Box<say::SayArgs>),
-    /// Have a text painted
+    /// Paint a text
     #[command(after_long_help = exit::HELP)]
     Draw(Box<draw::DrawArgs>),
-    /// Look at a job, or take it back
+    /// Show a job, or cancel it
     Jobs(Box<jobs::JobsArgs>),
-    /// Jobs that failed for good: look at them, queue them again
+    /// Inspect and replay dead letters
     Dead(Box<dead::DeadArgs>),
-    /// Count all jobs, and name each one that is in doubt
+    /// Count all jobs, and list those whose state is inconsistent
     #[command(after_long_help = exit::HELP)]
     Audit(Box<audit::AuditArgs>),
-    /// End the jobs that JetStream gave up on, and audit again and again
+    /// Rescue the messages that JetStream gave up on, and audit again and again
     #[command(after_long_help = exit::HELP)]
     Reconcile(Box<reconcile::ReconcileArgs>),
-    /// Make or check the streams, consumers and the bucket
+    /// Create, change or check streams, consumers and the bucket
     Streams(Box<streams::StreamsArgs>),
     /// List, fetch and verify models
     Models(Box<models::ModelsArgs>),
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    pub(crate) async fn run(self) -> Result<Exit, Refusal> {
+        let data = DataDir::at(self.data.as_deref()).or_exit(Exit::Usage)?;
+        match self.command {
+            Command::Up(args) => up::run(*args, data).await,
+            Command::Stage(stage) => stage.run(data).await,
+            Command::Say(args) => say::run(*args).await,
+            Command::Draw(args) => draw::run(*args).await,
+            Command::Jobs(args) => jobs::run(*args).await,
+            Command::Audit(args) => audit::run(*args).await,
+            Command::Reconcile(args) => reconcile::run(*args).await,
+            Command::Dead(args) => dead::run(*args).await,
+            Command::Streams(args) => streams::run(*args).await,
+            Command::Models(args) => models::run(*args, data).await,
+        }
+    }
 }
 
 impl Command {

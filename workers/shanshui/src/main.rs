@@ -11,6 +11,7 @@ mod print;
 mod reach;
 mod service;
 mod settings;
+mod stages;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.into()),
     };
-    let ended = runtime.block_on(commands::run(cli));
+    let ended = runtime.block_on(cli.run());
     runtime.shutdown_timeout(LAST_CALL);
     match ended {
         Ok(exit) => exit.into(),

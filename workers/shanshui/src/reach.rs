@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use shanshui_common::config::{NatsOptions, S3Options};
-use shanshui_common::queue::Queue;
-use shanshui_common::store::Store;
+use shanshui_pipeline::config::{NatsOptions, S3Options};
+use shanshui_pipeline::queue::Queue;
+use shanshui_pipeline::store::Store;
 
 use crate::exit::{Exit, OrExit, Refusal};
 

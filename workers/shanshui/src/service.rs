@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shanshui_common::config::TelemetryOptions;
-use shanshui_common::health::Health;
-use shanshui_common::http::{self, Pages};
-use shanshui_common::queue::Queue;
-use shanshui_common::shutdown::Shutdown;
-use shanshui_common::store::Store;
-use shanshui_common::telemetry::{self, Metrics};
+use shanshui_pipeline::config::TelemetryOptions;
+use shanshui_pipeline::health::{Health, Part};
+use shanshui_pipeline::http::{self, Pages};
+use shanshui_pipeline::queue::Queue;
+use shanshui_pipeline::shutdown::Shutdown;
+use shanshui_pipeline::store::Store;
+use shanshui_pipeline::telemetry::{self, Metrics};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -37,12 +37,13 @@ impl Service {
     /// Starts logging, listening to signals, and the pages if they have an address.
     pub(crate) async fn start(
         options: &TelemetryOptions,
-        parts: &[&'static str],
+        parts: &[Part],
         drain: Duration,
     ) -> Result<Self, Refusal> {
         telemetry::init(options).or_exit(Exit::Usage)?;
         let shutdown = Shutdown::on_signals(drain)?;
-        let health = Arc::new(Health::new(parts));
+        let health = Arc::new(Health::default());
+        health.process().expect(parts);
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let mut service = Self { health, metrics, shutdown, address: None, tasks: JoinSet::new() };
         if let Some(address) = options.http {
@@ -54,12 +55,12 @@ impl Service {
     /// Has readiness say what keeps the connection to NATS from coming up; once it is up, the worker
     /// itself follows it.
     pub(crate) fn await_link(&mut self, queue: &Queue) {
-        let (mut state, health) = (queue.link_state(), Arc::clone(&self.health));
+        let (mut state, health) = (queue.link_state(), self.health.process());
         self.tasks.spawn(async move {
             loop {
                 let trouble = state.borrow_and_update().trouble();
                 let Some(trouble) = trouble else { return };
-                health.down("nats", trouble);
+                health.down(Part::Nats, trouble);
                 if state.changed().await.is_err() {
                     return;
                 }
@@ -69,14 +70,14 @@ impl Service {
 
     /// Has readiness follow the store.
     pub(crate) fn follow_store(&mut self, store: &Store) {
-        let (store, health) = (store.clone(), Arc::clone(&self.health));
-        health.up("store");
+        let (store, health) = (store.clone(), self.health.process());
+        health.up(Part::Store);
         self.tasks.spawn(async move {
             loop {
                 tokio::time::sleep(LOOK).await;
                 match store.check().await {
-                    Ok(()) => health.up("store"),
-                    Err(failure) => health.down("store", failure),
+                    Ok(()) => health.up(Part::Store),
+                    Err(failure) => health.down(Part::Store, failure),
                 }
             }
         });

@@ -21,6 +21,9 @@ pub struct TranscribeOptions {
     /// Largest recording in bytes, as it comes
     #[arg(long, env = "SHANSHUI_MAX_AUDIO_BYTES", default_value_t = 256 << 20)]
     pub max_audio_bytes: u64,
+    /// Beginnings of the keys that a job may name as its recording
+    #[arg(long = "audio-prefix", env = "SHANSHUI_AUDIO_PREFIX", value_delimiter = ',', default_value = "audio/")]
+    pub audio_prefixes: Vec<String>,
     /// Languages that the picture model reads; the task `auto` translates all others
     #[arg(long, env = "SHANSHUI_PICTURE_LANGUAGES", value_delimiter = ',', default_value = "en")]
     pub picture_languages: Vec<String>,

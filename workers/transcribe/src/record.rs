@@ -1,16 +1,18 @@
 //! What the bucket keeps of a recording's words.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use shanshui_common::job::{Common, JobId, TextJob};
-use shanshui_common::store::Stored;
+use shanshui_pipeline::event::Event;
+use shanshui_pipeline::made::{Made, MadeObject};
+use shanshui_pipeline::store::Stored;
 
 use crate::decoding::Transcript;
 
 /// Largest transcript that is read back, in bytes; half an hour of speech takes about one.
 pub const MAX_BYTES: u64 = 64 << 20;
+
+/// Longest text in an event, in characters.
+const MAX_TOLD: usize = 100_000;
 
 /// The content of `transcript.json`.
 pub fn of(transcript: &Transcript, model: &Value, audio_sha256: &str) -> Value {
@@ -50,36 +52,20 @@ impl Said {
         Ok(Self { text, language, stored, model, audio_sha256 })
     }
 
-    /// The job for the next stage; what it came from travels along, for the receipt.
-    pub fn into_job(self, audio: Option<&str>, mut common: Common) -> TextJob {
-        let source = serde_json::from_value(self.source(audio)).unwrap_or(rmpv::Value::Nil);
-        common.extra.retain(|(key, _)| key.as_str() != Some("source"));
-        common.extra.push(("source".into(), source));
-        TextJob { text: self.text, common }
+    /// The event that tells the words; one that would be too long for an event tells their beginning,
+    /// and the object has all of them.
+    pub fn event(&self, seconds: f64) -> Event {
+        let text: String = self.text.chars().take(MAX_TOLD).collect();
+        let (language, key) = (self.language.clone(), self.stored.key.clone());
+        Event::Transcript { text, language, key, seconds, incomplete: None }
     }
 
-    /// The receipt of a job that ends with its transcript.
-    pub fn receipt(&self, audio: Option<&str>, job: &JobId, labels: &BTreeMap<String, String>) -> Value {
-        let source = self.source(audio);
-        json!({
-            "version": 1,
-            "job": job.as_str(),
-            "text": self.text,
-            "labels": labels,
-            "objects": source["objects"],
-            "source": source,
-        })
-    }
-
-    fn source(&self, audio: Option<&str>) -> Value {
-        let Stored { key, sha256, bytes, .. } = &self.stored;
-        let mut objects = vec![json!({ "kind": "transcript", "key": key, "sha256": sha256, "bytes": bytes })];
-        objects.extend(audio.map(|key| json!({ "kind": "audio", "key": key, "sha256": self.audio_sha256 })));
-        json!({
-            "language": self.language,
-            "model": self.model,
-            "audio_sha256": self.audio_sha256,
-            "objects": objects,
-        })
+    /// What the receipt says of this stage.
+    pub fn made(&self, audio: Option<&str>) -> Made {
+        let mut objects = vec![self.stored.object("transcript")];
+        let sha256 = self.audio_sha256.as_str().unwrap_or_default();
+        objects.extend(audio.map(|key| MadeObject { kind: "audio".into(), key: key.into(), sha256: sha256.into(), bytes: None }));
+        let facts = json!({ "language": self.language, "model": self.model, "audio_sha256": self.audio_sha256 });
+        Made::new(objects, facts)
     }
 }

@@ -8,16 +8,16 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use shanshui_common::context::Context;
-use shanshui_common::event::Event;
-use shanshui_common::failure::{Failure, Verdict as _};
-use shanshui_common::fields::FieldError;
-use shanshui_common::job::{AudioJob, AudioSource, Task, TextJob, Until};
-use shanshui_common::model_thread::ModelThread;
-use shanshui_common::stage::{Outcome, Stage};
-use shanshui_common::store::{ObjectKey, Stored};
-use shanshui_common::telemetry::Metrics;
+use shanshui_pipeline::context::Context;
+use shanshui_pipeline::failure::{Failure, OrFailure as _};
+use shanshui_pipeline::fields::FieldError;
+use shanshui_pipeline::id::sha256_hex;
+use shanshui_pipeline::job::{AudioJob, AudioSource, Task, TextJob};
+use shanshui_pipeline::model_thread::ModelThread;
+use shanshui_pipeline::serve::{Layout, Serve};
+use shanshui_pipeline::stage::{Outcome, Stage};
+use shanshui_pipeline::store::ObjectKey;
+use shanshui_pipeline::telemetry::Metrics;
 
 use crate::audio::{self, Budget, Recording};
 use crate::decoding::{self, Options, Stopped, Transcript, Verdict};
@@ -31,6 +31,8 @@ pub struct Transcribe {
     model: ModelThread<Whisper>,
     /// What the record says of the model.
     about: Value,
+    name: String,
+    audio_prefixes: Vec<String>,
     budget: Budget,
     max_bytes: u64,
     readable: Vec<String>,
@@ -59,17 +61,18 @@ impl Transcribe {
         tracing::info!(model = name, sha256, "speech model loaded");
         let about = json!({ "name": name, "sha256": sha256, "code": concat!("shanshui ", env!("CARGO_PKG_VERSION")) });
         let (budget, max_bytes) = (options.budget(), options.max_audio_bytes);
-        Ok(Self { model, about, budget, max_bytes, readable: options.picture_languages.clone() })
+        let (audio_prefixes, readable) = (options.audio_prefixes.clone(), options.picture_languages.clone());
+        Ok(Self { model, about, name, audio_prefixes, budget, max_bytes, readable })
     }
 
-    fn options(&self, job: &AudioJob) -> Result<Options, FieldError> {
+    fn options(&self, job: &AudioJob, context: &Context) -> Result<Options, FieldError> {
         let language = job.language.as_deref();
         if let Some(name) = language {
             let refused = |_| FieldError::new("language", name, "a language of Whisper's, as zh or Chinese");
             find_language(name).map_err(refused)?;
         }
         let task = if job.task == Task::Translate { decoding::Task::Translate } else { decoding::Task::Transcribe };
-        let automatic = job.task == Task::Auto && job.until == Until::Picture;
+        let automatic = job.task == Task::Auto && !context.last;
         Ok(Options {
             language: language.map(str::to_owned),
             task,
@@ -83,8 +86,9 @@ impl Transcribe {
         match audio {
             AudioSource::Inline(bytes) => Ok(bytes.clone()),
             AudioSource::Stored { key, sha256 } => {
+                self.may_read(key)?;
                 let bytes = context.store.get(key, self.max_bytes).await?;
-                let found = hex(&bytes);
+                let found = sha256_hex(&bytes);
                 match sha256 {
                     Some(wanted) if *wanted != found => {
                         Err(FieldError::new("audio.sha256", wanted, format!("{found}, the hash of {key}")).into())
@@ -93,6 +97,15 @@ impl Transcribe {
                 }
             }
         }
+    }
+
+    /// A job must not have other objects read than recordings.
+    fn may_read(&self, key: &str) -> Result<(), FieldError> {
+        if self.audio_prefixes.iter().any(|prefix| key.starts_with(prefix)) {
+            return Ok(());
+        }
+        let allowed = format!("a key that begins with {}", self.audio_prefixes.join(" or "));
+        Err(FieldError::new("audio.key", key, allowed))
     }
 
     async fn listen(&self, bytes: Bytes, options: Options, context: &Context) -> Result<Heard, Failure> {
@@ -134,21 +147,24 @@ impl Transcribe {
     /// The words of the job: those of an earlier attempt, if it came that far.
     async fn said(&self, job: &AudioJob, context: &Context) -> Result<Result<Said, String>, Failure> {
         let key = ObjectKey::Transcript(&context.job);
-        if let Some(stored) = context.store.find(&key).await? {
+        if !context.fresh
+            && let Some(stored) = context.store.find(&key).await?
+        {
             let bytes = context.store.get(&stored.key, record::MAX_BYTES).await?;
             return Said::read(&bytes, stored).map(Ok).or_reject();
         }
-        let options = self.options(job)?;
+        let options = self.options(job, context)?;
         let bytes = self.fetch(&job.audio, context).await?;
-        let audio_sha256 = hex(&bytes);
+        let audio_sha256 = sha256_hex(&bytes);
         let transcript = match self.listen(bytes, options, context).await? {
             Heard::Nothing(reason) => return Ok(Err(reason)),
             Heard::Speech(transcript) => transcript,
         };
-        let record = record::of(&transcript, &self.about, &audio_sha256);
-        let stored = context.store.put(&key, record.to_string().into()).await?;
-        let bytes = context.store.get(&stored.key, record::MAX_BYTES).await?;
-        Said::read(&bytes, stored).map(Ok).or_retry()
+        let body: Bytes = record::of(&transcript, &self.about, &audio_sha256).to_string().into();
+        let stored = context.store.put(&key, body.clone()).await?;
+        // Another attempt may have written first: then its words count.
+        let body = if stored.existed { context.store.get(&stored.key, record::MAX_BYTES).await? } else { body };
+        Said::read(&body, stored).map(Ok).or_retry()
     }
 }
 
@@ -161,24 +177,37 @@ impl Stage for Transcribe {
         let began = Instant::now();
         let said = match self.said(&job, context).await? {
             Ok(said) => said,
-            Err(reason) => return Ok(Outcome::End(Event::NoSpeech { reason })),
+            Err(reason) => return Ok(Outcome::NoSpeech(reason)),
         };
-        let seconds = began.elapsed().as_secs_f64();
-        let (text, language) = (said.text.clone(), said.language.clone());
-        context.tell(Event::Transcript { text, language, key: said.stored.key.clone(), seconds }).await?;
+        context.tell(said.event(began.elapsed().as_secs_f64())).await?;
         let audio = match &job.audio {
             AudioSource::Stored { key, .. } => Some(key.as_str()),
             AudioSource::Inline(_) => None,
         };
-        if job.until == Until::Picture {
-            return Ok(Outcome::Next(said.into_job(audio, job.common)));
-        }
-        let receipt = said.receipt(audio, &context.job, &job.common.labels);
-        let receipt: Stored = context.store.put(&ObjectKey::Receipt(&context.job), receipt.to_string().into()).await?;
-        Ok(Outcome::End(Event::Done { stage: Self::NAME.into(), key: Some(receipt.key), seconds }))
+        let made = said.made(audio);
+        Ok(Outcome::Next(TextJob { text: said.text, meta: job.meta }, made))
+    }
+
+    fn model(&self) -> &str {
+        &self.name
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+impl Serve for Transcribe {
+    type Options = TranscribeOptions;
+    const ABOUT: &'static str = "Run one worker that turns speech into text";
+    const LAYOUT: Option<Layout> = Some(Layout { flag: "whisper", file: "config.json", is_model });
+
+    fn wanted(options: &TranscribeOptions) -> &str {
+        &options.whisper
+    }
+
+    async fn load(options: &TranscribeOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
+        Self::load(options, folder, metrics).await
+    }
+}
+
+fn is_model(folder: &Path) -> bool {
+    let weights = ["model.bin", "model.safetensors", "model.safetensors.index.json"];
+    folder.join("config.json").is_file() && weights.iter().any(|name| folder.join(name).is_file())
 }

@@ -2,17 +2,17 @@
 
 use clap::Args;
 use serde_json::json;
-use shanshui_common::reconcile::{Audit, Report};
+use shanshui_pipeline::reconcile::{Audit, Report};
 
 use crate::exit::{Exit, Refusal};
 use crate::print;
 use crate::reach::Reach;
 
-/// Count all jobs, and name each one that is in doubt
+/// Count all jobs, and list those whose state is inconsistent
 ///
 /// Accepted - done - failed - canceled - no-speech - in flight must be nothing. The events tell
 /// what was accepted and how it ended, for as long as they are kept (7 days); the queues tell what
-/// is in flight; the bucket tells whether what is done is there. Exit code 1 if a job is in doubt.
+/// is in flight; the bucket tells whether what is done is there. Exit code 1 if the state of a job is inconsistent.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AuditArgs {
     /// Read every object of every done job and compare it with its receipt
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: AuditArgs) -> Result<Exit, Refusal> {
     } else {
         show(&report)
     }
-    Ok(if report.doubts.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if report.discrepancies.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 fn show(report: &Report) {
@@ -48,8 +48,16 @@ fn show(report: &Report) {
         print::line(format_args!("{kind:<10} {jobs:>8}"));
     }
     print::line(format_args!("in flight  {:>8}", report.in_flight));
-    print::line(format_args!("in doubt   {:>8}", report.doubts.len()));
-    for doubt in &report.doubts {
-        print::line(format_args!("{}: {}", doubt.job, doubt.why));
+    print::line(format_args!("inconsistent {:>6}", report.discrepancies.len()));
+    for pool in &report.pools {
+        let (stage, name) = (&pool.stage, &pool.pool);
+        let lost = if pool.is_abandoned() { ", no live worker" } else { "" };
+        print::line(format_args!(
+            "pool {stage}/{name}: {} waiting, {} in work, {} workers asking{lost}",
+            pool.waiting, pool.in_work, pool.asking
+        ));
+    }
+    for wrong in &report.discrepancies {
+        print::line(format_args!("{}: {}", wrong.job, wrong.why));
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use shanshui_common::queue::{DeadLetter, Queue};
+use shanshui_pipeline::queue::{DeadLetter, Queue};
 
 use crate::exit::{Exit, Refusal};
 use crate::print;
@@ -11,7 +11,7 @@ use crate::reach::Reach;
 /// Longest payload that is shown, in characters.
 const SHOWN: usize = 2000;
 
-/// Jobs that failed for good: look at them, queue them again
+/// Inspect and replay dead letters
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
@@ -78,8 +78,8 @@ async fn replay(queue: &Queue, sequence: Option<u64>) -> anyhow::Result<()> {
 }
 
 fn line(letter: &DeadLetter) -> String {
-    let DeadLetter { sequence, time, job, attempts, reason, .. } = letter;
-    format!("{sequence}  {time}  {job}  attempts {attempts}  {reason}")
+    let DeadLetter { sequence, time, job, attempts, code, reason, .. } = letter;
+    format!("{sequence}  {time}  {job}  attempts {attempts}  {code}: {reason}")
 }
 
 fn show(letter: &DeadLetter) {
@@ -113,6 +113,7 @@ fn object(letter: &DeadLetter) -> Value {
         "time": letter.time,
         "job": letter.job,
         "subject": letter.subject,
+        "code": letter.code,
         "reason": letter.reason,
         "worker": letter.worker,
         "attempts": letter.attempts,

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use anyhow::Context;
 use clap::Args;
-use shanshui_common::job::{MAX_TEXT, TextJob};
+use shanshui_pipeline::job::{MAX_TEXT, TextJob};
 
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::job::send::{self, WaitArgs};

@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use shanshui_common::job::JobId;
-use shanshui_common::queue::Queue;
+use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::queue::Queue;
 
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::job::display::describe;

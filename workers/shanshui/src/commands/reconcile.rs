@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use shanshui_common::config::{NatsOptions, S3Options, TelemetryOptions};
-use shanshui_common::health::Health;
-use shanshui_common::queue::Queue;
-use shanshui_common::reconcile::{Audit, Mover, Suspects};
-use shanshui_common::store::Store;
-use shanshui_common::telemetry::Metrics;
+use shanshui_pipeline::config::{NatsOptions, S3Options, TelemetryOptions};
+use shanshui_pipeline::health::{Part, Scope};
+use shanshui_pipeline::queue::Queue;
+use shanshui_pipeline::reconcile::{Audit, Rescuer, Stranded, Watchman};
+use shanshui_pipeline::store::Store;
+use shanshui_pipeline::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, OrExit, Refusal};
@@ -53,7 +53,7 @@ pub(crate) struct ReconcileSettings {
 pub(crate) struct Reconciler {
     pub(crate) queue: Queue,
     pub(crate) store: Store,
-    pub(crate) health: Arc<Health>,
+    pub(crate) health: Scope,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) settings: ReconcileSettings,
     pub(crate) attempts: u64,
@@ -62,7 +62,7 @@ pub(crate) struct Reconciler {
 /// Works until SIGTERM or Ctrl-C.
 pub(crate) async fn run(args: ReconcileArgs) -> Result<Exit, Refusal> {
     args.s3.check().or_exit(Exit::Usage)?;
-    let mut service = Service::start(&args.telemetry, &["nats", "store", "reconcile"], Duration::ZERO).await?;
+    let mut service = Service::start(&args.telemetry, &[Part::Nats, Part::Store, Part::Audit], Duration::ZERO).await?;
     let stop = service.shutdown.drain.clone();
     let connected = tokio::select! {
         connected = connect(&args, &mut service) => connected?,
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<Exit, Refusal> {
     };
     let (queue, store) = connected;
     service.follow_store(&store);
-    let (health, metrics) = (Arc::clone(&service.health), Arc::clone(&service.metrics));
+    let (health, metrics) = (service.health.process(), Arc::clone(&service.metrics));
     let ReconcileArgs { settings, attempts, .. } = args;
     Reconciler { queue, store, health, metrics, settings, attempts }.serve(stop).await?;
     Ok(Exit::Done)
@@ -85,14 +85,14 @@ async fn connect(args: &ReconcileArgs, service: &mut Service) -> anyhow::Result<
 }
 
 impl Reconciler {
-    /// Moves and audits until `stop`.
+    /// Rescues and audits until `stop`.
     ///
     /// # Errors
     /// Only at the start, when the consumer is missing; later trouble is told by readiness.
     pub(crate) async fn serve(&self, stop: CancellationToken) -> anyhow::Result<()> {
-        let mover = Mover::start(&self.queue, self.attempts).await?;
+        let rescuer = Rescuer::start(&self.queue, &self.store, self.attempts).await?;
         let work = async {
-            tokio::join!(self.go_on_moving(&mover), self.go_on_auditing(&mover));
+            tokio::join!(self.go_on_rescuing(&rescuer), self.go_on_auditing(&rescuer));
         };
         tokio::select! {
             () = work => {}
@@ -101,50 +101,60 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn go_on_moving(&self, mover: &Mover) {
+    async fn go_on_rescuing(&self, rescuer: &Rescuer) {
         let mut failed = None;
         loop {
-            match mover.step().await {
+            match rescuer.step().await {
                 Ok(dealt) => {
-                    self.health.up("nats");
+                    self.health.up(Part::Nats);
                     if dealt {
                         self.metrics.exhausted();
                     }
-                    // An advisory that cannot be dealt with is away for half a minute.
+                    // An advisory that cannot be dealt with comes again after half a minute.
                     if failed.take_if(|since: &mut Instant| since.elapsed() > QUIET).is_some() {
-                        self.health.up("advisories");
+                        self.health.up(Part::Advisories);
                     }
                 }
                 Err(error) => {
                     failed = Some(Instant::now());
-                    self.tell("advisories", &error).await;
+                    self.tell(Part::Advisories, &error).await;
                 }
             }
         }
     }
 
-    async fn go_on_auditing(&self, mover: &Mover) {
-        let (mut audit, mut suspects) = (Audit::default(), Suspects::default());
-        loop {
-            match mover.sweep(&mut suspects).await {
-                Ok(_) => self.health.up("sweep"),
-                Err(error) => self.tell("sweep", &error).await,
+    async fn go_on_auditing(&self, rescuer: &Rescuer) {
+        let mut audit = loop {
+            match Audit::continued(&self.queue).await {
+                Ok(audit) => break audit,
+                Err(error) => self.tell(Part::Audit, &error).await,
             }
-            match audit.run(&self.queue, Some(&self.store)).await {
-                Ok(report) => {
-                    self.health.up("reconcile");
-                    self.metrics.audited(&report);
-                    for doubt in &report.doubts {
-                        tracing::error!(job = doubt.job, why = doubt.why, "job in doubt");
-                    }
-                }
-                Err(error) => self.tell("reconcile", &error).await,
+        };
+        let (mut stranded, mut watchman) = (Stranded::default(), Watchman::default());
+        loop {
+            match rescuer.sweep(&mut stranded).await {
+                Ok(_) => self.health.up(Part::Sweep),
+                Err(error) => self.tell(Part::Sweep, &error).await,
+            }
+            match self.audit(&mut audit, &mut watchman).await {
+                Ok(()) => self.health.up(Part::Audit),
+                Err(error) => self.tell(Part::Audit, &error).await,
             }
             tokio::time::sleep(Duration::from_secs(self.settings.audit_seconds)).await;
         }
     }
 
-    async fn tell(&self, part: &'static str, error: &anyhow::Error) {
+    async fn audit(&self, audit: &mut Audit, watchman: &mut Watchman) -> anyhow::Result<()> {
+        let report = audit.run(&self.queue, Some(&self.store)).await?;
+        self.metrics.audited(&report);
+        for wrong in &report.discrepancies {
+            tracing::error!(job = wrong.job, why = wrong.why, "the state of a job is inconsistent");
+        }
+        audit.keep(&self.queue).await?;
+        watchman.look(&self.queue, &report.pools, &self.health).await
+    }
+
+    async fn tell(&self, part: Part, error: &anyhow::Error) {
         tracing::warn!(error = format!("{error:#}"), "cannot reconcile yet");
         self.health.down(part, format!("{error:#}"));
         tokio::time::sleep(PAUSE).await;

@@ -8,10 +8,10 @@ use anyhow::{Context, ensure};
 use bytes::Bytes;
 use clap::Args;
 use sha2::{Digest, Sha256};
-use shanshui_common::job::{AudioJob, AudioSource, JobId};
-use shanshui_common::queue::Queue;
-use shanshui_common::store::{ObjectKey, Store};
-use shanshui_common::wire;
+use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
+use shanshui_pipeline::queue::Queue;
+use shanshui_pipeline::store::{ObjectKey, Store};
+use shanshui_pipeline::wire;
 
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::job::send::{self, WaitArgs};

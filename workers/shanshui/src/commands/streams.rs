@@ -1,14 +1,14 @@
 //! `shanshui streams`: the one administrative step.
 
 use clap::{Args, Subcommand};
-use shanshui_common::queue::streams::{STAGES, StreamSettings};
-use shanshui_common::store::Store;
+use shanshui_pipeline::config::StreamSettings;
+use shanshui_pipeline::store::Store;
 
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::print;
 use crate::reach::Reach;
 
-/// Make or check the streams, consumers and the bucket
+/// Create, change or check streams, consumers and the bucket
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StreamsArgs {
     #[command(subcommand)]
@@ -19,9 +19,16 @@ pub(crate) struct StreamsArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum StreamsCommand {
-    /// Make what is missing, change what differs, say what was done; safe to run again
-    Apply(StreamSettings),
-    /// Say what a worker would miss; exit code 1 if anything
+    /// Create what is missing, change our own fields of what differs, print every change; safe to
+    /// run again
+    Apply {
+        #[command(flatten)]
+        settings: StreamSettings,
+        /// Change nothing; print what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Check streams, consumers and the bucket; exit code 1 if something is wrong
     Check,
 }
 
@@ -29,11 +36,12 @@ enum StreamsCommand {
 pub(crate) async fn run(args: StreamsArgs) -> Result<Exit, Refusal> {
     let queue = args.reach.queue().await?;
     match &args.command {
-        StreamsCommand::Apply(settings) => {
+        StreamsCommand::Apply { settings, dry_run } => {
             args.reach.s3.check().or_exit(Exit::Usage)?;
-            let said = queue.apply(settings).await?;
+            let said = queue.apply(settings, *dry_run).await?;
             said.iter().for_each(print::line);
-            let made = Store::open(&args.reach.s3).await?.make_bucket().await.or_exit(Exit::Unreachable)?;
+            let store = Store::open(&args.reach.s3).await?;
+            let made = !dry_run && store.make_bucket().await.or_exit(Exit::Unreachable)?;
             let bucket = &args.reach.s3.bucket;
             if made {
                 print::line(format_args!("bucket {bucket}: made"));
@@ -43,10 +51,13 @@ pub(crate) async fn run(args: StreamsArgs) -> Result<Exit, Refusal> {
             }
         }
         StreamsCommand::Check => {
-            for (_, _, stage) in STAGES {
-                queue.check(stage).await?;
-            }
+            let wrong = queue.examine().await?;
+            wrong.iter().for_each(print::line);
             args.reach.store().await?;
+            if !wrong.is_empty() {
+                print::note("shanshui: `shanshui streams apply` creates what is missing and resets our own fields");
+                return Ok(Exit::Failed);
+            }
             print::line("everything is there");
         }
     }

@@ -5,37 +5,35 @@
 //! stays, points at closed ports, and is written anew by the next `up`.
 
 mod addresses;
+mod seat;
+mod services;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use shanshui_common::config::{TelemetryOptions, WorkerOptions};
-use shanshui_common::queue::Queue;
-use shanshui_common::queue::streams::StreamSettings;
-use shanshui_common::store::Store;
-use shanshui_common::worker::{self, Deps};
-use shanshui_paint::options::PaintOptions;
-use shanshui_paint::stage::Paint;
-use shanshui_transcribe::options::TranscribeOptions;
-use shanshui_transcribe::stage::Transcribe;
+use shanshui_pipeline::config::{StreamSettings, TelemetryOptions, WorkerOptions};
+use shanshui_pipeline::health::Part;
+use shanshui_pipeline::queue::Queue;
+use shanshui_pipeline::store::Store;
+use shanshui_pipeline::worker::Env;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::addresses::Addresses;
+pub(crate) use self::seat::Seat;
+use self::services::Services;
 use crate::commands::reconcile::{ReconcileSettings, Reconciler};
 use crate::data::DataDir;
 use crate::embedded::credentials::Credentials;
 use crate::embedded::nats_program;
-use crate::embedded::nats_server::NatsServer;
-use crate::embedded::s3_server::S3Server;
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::models::locate::ModelFolders;
-use crate::models::manifest::Kind;
 use crate::service::Service;
+use crate::stages::StageOptions;
 
-/// Run everything on this machine: queue, object store and both workers
+/// Run everything on this machine: queue, object store and a worker of every stage
 #[derive(Debug, Clone, Args)]
 pub(crate) struct UpArgs {
     /// Port of NATS on 127.0.0.1; 0 takes a free one
@@ -44,13 +42,11 @@ pub(crate) struct UpArgs {
     /// Port of the object store on 127.0.0.1; 0 takes a free one
     #[arg(long, env = "SHANSHUI_S3_PORT", default_value_t = 0)]
     s3_port: u16,
-    /// The nats-server to start, 2.10 or newer: a path, or a name on PATH
+    /// The nats-server to start, 2.12.7 or newer: a path, or a name on PATH
     #[arg(long, env = "SHANSHUI_NATS_SERVER", value_name = "PROGRAM", default_value = "nats-server")]
     nats_server: PathBuf,
     #[command(flatten)]
-    transcribe: TranscribeOptions,
-    #[command(flatten)]
-    paint: PaintOptions,
+    stages: StageOptions,
     #[command(flatten)]
     folders: ModelFolders,
     #[command(flatten)]
@@ -63,43 +59,29 @@ pub(crate) struct UpArgs {
     telemetry: TelemetryOptions,
 }
 
-/// The embedded services.
-struct Services {
-    nats: NatsServer,
-    s3: S3Server,
-    keys: Credentials,
-}
-
-/// Folders of the models.
-struct Models {
-    whisper: PathBuf,
-    picture: PathBuf,
-}
-
 /// What the parts of `up` share.
 struct Up<'a> {
     args: &'a UpArgs,
     data: &'a DataDir,
-    models: Models,
     addresses: Addresses,
     keys: Credentials,
 }
 
-/// Runs until SIGTERM or Ctrl-C, or until a part fails.
+/// Runs until SIGTERM or Ctrl-C, or until the queue fails.
 pub(crate) async fn run(args: UpArgs, data: DataDir) -> Result<Exit, Refusal> {
     args.check()?;
     let _lock = data.lock()?;
     nats_program::check(&args.nats_server).await.or_exit(Exit::Usage)?;
-    let models = args.find_models(&data)?;
+    let seats = args.stages.seats();
+    let seats: Result<Vec<_>, _> = seats.into_iter().map(|seat| seat.find_model(&args.folders, &data)).collect();
+    let seats = seats.or_exit(Exit::Usage)?;
     let drain = Duration::from_secs(args.worker.drain_seconds);
-    let parts = ["nats", "store", "transcribe", "paint"];
-    let mut service = Service::start(&args.telemetry, &parts, drain).await?;
+    let mut service = Service::start(&args.telemetry, &[Part::Nats, Part::Store], drain).await?;
     let mut services = Services::start(&args, &data).await?;
     let drain = service.shutdown.drain.clone();
-    let (addresses, keys) = (services.addresses(), services.keys.clone());
-    let up = Up { args: &args, data: &data, models, addresses, keys };
+    let up = Up { args: &args, data: &data, addresses: services.addresses(), keys: services.keys.clone() };
     let ended = tokio::select! {
-        ended = up.serve(&mut service) => ended,
+        ended = up.serve(&mut service, seats) => ended,
         // Without the queue there is nothing to drain.
         error = services.nats.gone() => Err(error),
     };
@@ -122,52 +104,28 @@ impl UpArgs {
         }
         Ok(())
     }
-
-    fn find_models(&self, data: &DataDir) -> Result<Models, Refusal> {
-        let whisper = self.folders.locate(&self.transcribe.whisper, Kind::Whisper, data).or_exit(Exit::Usage)?;
-        let picture = self.folders.locate(&self.paint.picture_model, Kind::Picture, data).or_exit(Exit::Usage)?;
-        Ok(Models { whisper, picture })
-    }
-}
-
-impl Services {
-    async fn start(args: &UpArgs, data: &DataDir) -> anyhow::Result<Self> {
-        let keys = Credentials::at(&data.root().join("credentials.toml"))?;
-        let nats = NatsServer::start(&args.nats_server, &data.folder("nats")?, args.nats_port).await?;
-        match S3Server::start(&data.folder("s3")?, args.s3_port, &keys).await {
-            Ok(s3) => Ok(Self { nats, s3, keys }),
-            Err(error) => {
-                nats.stop().await?;
-                Err(error)
-            }
-        }
-    }
-
-    fn addresses(&self) -> Addresses {
-        Addresses { nats: self.nats.url().to_owned(), s3: self.s3.url() }
-    }
 }
 
 impl Up<'_> {
     /// Makes what is missing, loads the models, and works until the drain is over.
-    async fn serve(&self, service: &mut Service) -> anyhow::Result<()> {
+    async fn serve(&self, service: &mut Service, mut seats: Vec<Seat>) -> anyhow::Result<()> {
         let shutdown = service.shutdown.clone();
-        let prepared = tokio::select! {
-            prepared = self.prepare(service) => prepared?,
+        let env = tokio::select! {
+            prepared = self.prepare(service, &mut seats) => prepared?,
             () = shutdown.drain.cancelled() => return Ok(()),
         };
-        let (deps, transcribe, paint) = prepared;
         self.addresses.write(self.data, &self.keys)?;
         self.addresses.announce(self.data, service.address);
-        let reconciler = self.reconciler(&deps);
+        let reconciler = self.reconciler(&env);
         let (mut workers, drained) = (JoinSet::new(), CancellationToken::new());
         let until = drained.clone();
         let reconciling = async move { reconciler.serve(until).await };
-        workers.spawn(worker::run(transcribe, deps.clone(), shutdown.clone()));
-        workers.spawn(worker::run(paint, deps, shutdown));
+        for seat in seats {
+            workers.spawn(seat.keep(env.clone(), shutdown.clone()));
+        }
         let working = async {
             while let Some(ended) = workers.join_next().await {
-                ended??;
+                ended?;
             }
             drained.cancel();
             anyhow::Ok(())
@@ -175,27 +133,28 @@ impl Up<'_> {
         tokio::try_join!(working, reconciling).map(drop)
     }
 
-    fn reconciler(&self, deps: &Deps) -> Reconciler {
-        let Deps { queue, store, health, metrics, options } = deps.clone();
+    fn reconciler(&self, env: &Env) -> Reconciler {
+        let Env { queue, store, health, metrics, options } = env.clone();
         Reconciler { queue, store, health, metrics, settings: self.args.reconcile.clone(), attempts: options.attempts }
     }
 
-    async fn prepare(&self, service: &mut Service) -> anyhow::Result<(Deps, Transcribe, Paint)> {
+    async fn prepare(&self, service: &mut Service, seats: &mut [Seat]) -> anyhow::Result<Env> {
         let queue = Queue::connect(&self.addresses.nats_options()?, "shanshui-up").await?;
         queue.wait_connected().await;
-        for said in queue.apply(&self.args.streams).await? {
+        for said in queue.apply(&self.args.streams, false).await? {
             tracing::info!("{said}");
         }
         let options = self.addresses.s3_options(&self.keys)?;
         Store::open(&options).await?.make_bucket().await?;
         let store = Store::connect(&options).await?;
         service.follow_store(&store);
-        // One after the other: both read from the same disk and use all cores.
-        let transcribe = Transcribe::load(&self.args.transcribe, &self.models.whisper, &service.metrics).await?;
-        service.health.up("transcribe");
-        let paint = Paint::load(&self.args.paint, &self.models.picture, &service.metrics).await?;
-        service.health.up("paint");
-        let (health, metrics) = (Arc::clone(&service.health), Arc::clone(&service.metrics));
-        Ok((Deps { queue, store, health, metrics, options: self.args.worker.clone() }, transcribe, paint))
+        let (health, metrics) = (service.health.process(), Arc::clone(&service.metrics));
+        health.up(Part::Nats);
+        let env = Env { queue, store, health, metrics, options: self.args.worker.clone() };
+        // One after the other: all read from the same disk and use all cores.
+        for seat in seats {
+            seat.load(&env).await?;
+        }
+        Ok(env)
     }
 }

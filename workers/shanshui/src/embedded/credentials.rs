@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
-use shanshui_common::job::JobId;
+use shanshui_pipeline::job::JobId;
 
 use crate::data::write_secret;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use shanshui_common::event::Event;
+use shanshui_pipeline::event::Event;
 
 use crate::print;
 
@@ -30,6 +30,7 @@ impl Display {
     pub(crate) fn event(&mut self, event: &Event) {
         match event {
             Event::Progress { stage, done, total, eta } => self.progress(stage, (*done, *total), *eta),
+            Event::Preview { .. } => {}
             event => {
                 self.stage_of(event);
                 self.say(&describe(event));
@@ -70,7 +71,11 @@ impl Display {
                     bar.set_message("");
                 }
             }
-            Event::Transcript { .. } => self.stages.values().for_each(|bar| bar.finish()),
+            Event::Finished { stage, .. } => {
+                if let Some(bar) = self.stages.get(stage) {
+                    bar.finish();
+                }
+            }
             _ => {}
         }
     }
@@ -95,17 +100,39 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::Accepted { stage, .. } => format!("accepted at {stage}"),
         Event::Started { stage, worker, attempt } => format!("{stage}: started by {worker}, attempt {attempt}"),
         Event::Progress { stage, done, total, .. } => format!("{stage}: {done:.0} of {total:.0}"),
-        Event::Transcript { text, language, .. } => format!("transcript ({language}): {text}"),
+        Event::Queued { stage, pool, place, seconds, workers } => queued((stage, pool), *place, *seconds, *workers),
+        Event::Transcript { text, language, incomplete, .. } => {
+            let cut = incomplete.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("transcript ({language}): {text}{cut}")
+        }
+        Event::Preview { index, step, steps, .. } => format!("preview of picture {index}: step {step} of {steps}"),
+        Event::Finished { stage, seconds, .. } => format!("{stage}: finished after {seconds:.2} s"),
+        Event::PassedOn { stage, pool, workers: 0 } => {
+            format!("{stage}: passed on to pool {pool}, which has no live worker yet")
+        }
+        Event::PassedOn { stage, pool, .. } => format!("{stage}: passed on to pool {pool}"),
+        Event::Refused { code, reason, .. } => format!("refused ({code}): {reason}"),
         Event::Picture { index, width, height, seed, .. } => {
             format!("picture {index}: {width} x {height}, seed {seed}")
         }
-        Event::Retrying { stage, attempt, reason, delay } => {
+        Event::Retrying { stage, attempt, reason, delay, .. } => {
             format!("{stage}: attempt {attempt} failed, next one in {delay:.0} s: {reason}")
         }
         Event::Released { stage, reason, .. } => format!("{stage}: handed back: {reason}"),
         Event::Done { stage, seconds, .. } => format!("done: {stage} took {seconds:.2} s"),
-        Event::Failed { stage, reason, attempts } => format!("failed at {stage}, attempts {attempts}: {reason}"),
+        Event::Failed { stage, code, reason, attempts } => {
+            format!("failed at {stage} ({code}), attempts {attempts}: {reason}")
+        }
         Event::Canceled { stage } => format!("canceled at {stage}"),
-        Event::NoSpeech { reason } => format!("no speech: {reason}"),
+        Event::NoSpeech { reason, .. } => format!("no speech: {reason}"),
     }
+}
+
+fn queued((stage, pool): (&str, &str), place: u64, seconds: Option<f64>, workers: u64) -> String {
+    let wait = match (workers, seconds) {
+        (0, _) => ", and no worker is there yet".to_owned(),
+        (_, Some(seconds)) => format!(", about {seconds:.0} s"),
+        (_, None) => String::new(),
+    };
+    format!("{stage}: waits in pool {pool} behind {place} other jobs{wait}")
 }

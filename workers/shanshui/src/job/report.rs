@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use shanshui_common::job::JobId;
+use shanshui_pipeline::job::JobId;
 
 use super::story::{Picture, Story};
 use crate::print;

@@ -5,12 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use sha2::{Digest, Sha256};
-use shanshui_common::job::JobId;
-use shanshui_common::store::Store;
+use shanshui_pipeline::id::sha256_hex;
+use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::store::Store;
 
 use super::story::Picture;
-use crate::models::verify::hex;
 
 /// Most bytes of one picture: a PNG of 4096 x 4096 pixels that nothing compresses is 50 MB.
 const MAX_PICTURE: u64 = 256 << 20;
@@ -18,7 +17,7 @@ const MAX_PICTURE: u64 = 256 << 20;
 /// Fetches one picture, checks its hash and writes it to `to`.
 pub(crate) async fn save(store: &Store, picture: &Picture, to: &Path) -> anyhow::Result<()> {
     let bytes = store.get(&picture.key, MAX_PICTURE).await?;
-    let found = hex(&Sha256::digest(&bytes));
+    let found = sha256_hex(&bytes);
     ensure!(found == picture.sha256, "{}: sha256 is {found}, not {}", picture.key, picture.sha256);
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> anyhow::Result<()> {
@@ -58,7 +57,7 @@ fn readable() -> std::fs::Permissions {
 mod tests {
     use std::path::Path;
 
-    use shanshui_common::job::JobId;
+    use shanshui_pipeline::job::JobId;
 
     use super::{Picture, path};
 

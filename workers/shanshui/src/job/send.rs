@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use shanshui_common::fields::FieldError;
-use shanshui_common::job::JobId;
-use shanshui_common::message::Message;
-use shanshui_common::queue::Queue;
+use shanshui_pipeline::fields::FieldError;
+use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::Job;
+use shanshui_pipeline::queue::Queue;
 use time::OffsetDateTime;
 
 use super::report::Report;
@@ -39,15 +39,15 @@ pub(crate) struct WaitArgs {
 }
 
 /// The job's own name, or a new one that it gets hereby.
-pub(crate) fn name(job: &mut impl Message) -> JobId {
-    job.common_mut().id.get_or_insert_with(JobId::random).clone()
+pub(crate) fn name(job: &mut impl Job) -> JobId {
+    job.meta_mut().id.get_or_insert_with(JobId::random).clone()
 }
 
 /// Submits `job`, which has its name, and waits as `wait` says.
-pub(crate) async fn send<M: Message>(
+pub(crate) async fn send<J: Job>(
     (reach, queue): (&Reach, &Queue),
     lane: &str,
-    mut job: M,
+    mut job: J,
     wait: &WaitArgs,
 ) -> Result<Exit, Refusal> {
     let id = name(&mut job);

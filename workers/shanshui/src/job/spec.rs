@@ -4,8 +4,8 @@
 
 use clap::Args;
 use rmpv::Value;
-use shanshui_common::fields::{FieldError, Fields};
-use shanshui_common::message::Message;
+use shanshui_pipeline::fields::{FieldError, Fields};
+use shanshui_pipeline::Job;
 
 /// What both kinds of job carry.
 #[derive(Debug, Clone, Args)]
@@ -17,10 +17,16 @@ pub(crate) struct JobArgs {
     /// Name of the job, 1 to 64 of a-z, 0-9 and -; the same name is done once [default: random]
     #[arg(long)]
     id: Option<String>,
-    /// When the job is worth nothing any more, as 2027-01-01T00:00:00Z
+    /// The job fails if it is not done by then, as 2027-01-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     deadline: Option<String>,
-    /// A mark of your own, passed on to events and the receipt; may be given more than once
+    /// The job fails if no worker has begun it by then
+    #[arg(long, value_name = "TIME")]
+    start_before: Option<String>,
+    /// Attempts at each stage; 1 for no second try [default: as the workers are set]
+    #[arg(long, value_name = "COUNT")]
+    attempts: Option<u64>,
+    /// Label to attach; copied to events and the receipt; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
     #[command(flatten)]
@@ -76,15 +82,17 @@ impl FieldList {
 
 impl JobArgs {
     /// The job with these fields and those that `own` adds; an error names the field.
-    pub(crate) fn job<M: Message>(&self, own: impl FnOnce(&mut FieldList)) -> Result<M, FieldError> {
+    pub(crate) fn job<J: Job>(&self, own: impl FnOnce(&mut FieldList)) -> Result<J, FieldError> {
         let mut fields = FieldList(Vec::new());
         own(&mut fields);
         fields.put("id", self.id.as_deref());
         fields.put("deadline", self.deadline.as_deref());
+        fields.put("start_before", self.start_before.as_deref());
+        fields.put("attempts", self.attempts);
         let labels = self.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
         fields.put("labels", Some(Value::Map(labels.collect())));
         fields.put("picture", Some(self.picture.value()));
-        M::from_fields(Fields::new("", Value::Map(fields.0))?)
+        J::from_fields(Fields::new("", Value::Map(fields.0))?)
     }
 }
 

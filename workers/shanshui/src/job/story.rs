@@ -1,6 +1,6 @@
 //! What the events of a job tell.
 
-use shanshui_common::event::{Envelope, Event};
+use shanshui_pipeline::event::{Envelope, Event};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -66,7 +66,7 @@ impl Story {
     /// Why the job ended without a result.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self.end() {
-            Some(Event::Failed { reason, .. } | Event::NoSpeech { reason }) => Some(reason),
+            Some(Event::Failed { reason, .. } | Event::NoSpeech { reason, .. }) => Some(reason),
             _ => None,
         }
     }
@@ -107,7 +107,7 @@ impl Story {
                         stages.push((StageTime { stage, wait, work: 0.0, attempts }, at));
                     }
                 },
-                event if event.is_final() || matches!(event, Event::Transcript { .. }) => {
+                event if event.is_final() || matches!(event, Event::Finished { .. }) => {
                     ready = Some(at);
                     if let Some((open, started)) = stages.last_mut() {
                         open.work = seconds(*started, at);

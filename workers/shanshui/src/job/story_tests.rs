@@ -1,5 +1,5 @@
 use serde_json::json;
-use shanshui_common::event::Envelope;
+use shanshui_pipeline::event::Envelope;
 
 use super::{Exit, Story};
 

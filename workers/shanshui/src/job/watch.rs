@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use shanshui_common::job::JobId;
-use shanshui_common::queue::Queue;
+use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::queue::Queue;
 use tokio::time::Instant;
 
 use super::display::Display;

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
+use shanshui_paint::stage::Paint;
+use shanshui_pipeline::{Layout, Serve};
+use shanshui_transcribe::stage::Transcribe;
+
 use super::manifest::{self, Kind};
 use crate::data::DataDir;
 
@@ -43,21 +47,23 @@ impl ModelFolders {
         own.cloned().unwrap_or_else(|| data.models())
     }
 
+    /// The folder of the model that a stage is told to load; an empty path for a stage without one.
+    pub(crate) fn of_stage<S: Serve>(&self, options: &S::Options, data: &DataDir) -> anyhow::Result<PathBuf> {
+        S::LAYOUT.map_or(Ok(PathBuf::new()), |layout| self.locate(S::wanted(options), layout, data))
+    }
+
     /// The folder of the model that is called `wanted`, or that lies at `wanted`.
-    pub(crate) fn locate(&self, wanted: &str, kind: Kind, data: &DataDir) -> anyhow::Result<PathBuf> {
+    pub(crate) fn locate(&self, wanted: &str, layout: Layout, data: &DataDir) -> anyhow::Result<PathBuf> {
         let path = Path::new(wanted);
-        if is_model(path, kind) {
+        let Layout { flag, file, is_model } = layout;
+        if is_model(path) {
             return Ok(path.to_owned());
         }
-        let (flag, file) = match kind {
-            Kind::Whisper => ("whisper", "config.json"),
-            Kind::Picture => ("picture-model", "model_index.json"),
-        };
         if path.components().count() != 1 || wanted.contains('/') || wanted.starts_with('.') {
             return Err(anyhow!("{flag}: {wanted} is not allowed; allowed: a folder with {file}, or a model's name"));
         }
         let searched = self.all(data);
-        let found = searched.iter().map(|folder| folder.join(wanted)).find(|path| is_model(path, kind));
+        let found = searched.iter().map(|folder| folder.join(wanted)).find(|path| is_model(path));
         found.ok_or_else(|| {
             let places: Vec<String> = searched.iter().map(|path| format!("  {}", path.display())).collect();
             let known = manifest::model(wanted).is_ok();
@@ -70,18 +76,18 @@ impl ModelFolders {
 
 /// Whether `folder` holds a model of this kind.
 pub(crate) fn is_model(folder: &Path, kind: Kind) -> bool {
-    match kind {
-        Kind::Picture => folder.join("model_index.json").is_file(),
-        Kind::Whisper => {
-            let weights = ["model.bin", "model.safetensors", "model.safetensors.index.json"];
-            folder.join("config.json").is_file() && weights.iter().any(|name| folder.join(name).is_file())
-        }
-    }
+    let layout = match kind {
+        Kind::Whisper => Transcribe::LAYOUT,
+        Kind::Picture => Paint::LAYOUT,
+    };
+    layout.is_some_and(|layout| (layout.is_model)(folder))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, ModelFolders};
+    use shanshui_pipeline::Serve;
+
+    use super::{ModelFolders, Paint, Transcribe};
     use crate::data::DataDir;
 
     #[test]
@@ -89,7 +95,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let folders = ModelFolders { folders: vec!["/nowhere/at/all".into()] };
         let data = DataDir::at(Some(data.path())).unwrap();
-        let error = folders.locate("whisper-large-v3", Kind::Whisper, &data).unwrap_err().to_string();
+        let error = folders.locate("whisper-large-v3", Transcribe::LAYOUT.unwrap(), &data).unwrap_err().to_string();
         assert!(error.contains("/nowhere/at/all"), "{error}");
         assert!(error.contains("shanshui models pull whisper-large-v3"), "{error}");
     }
@@ -104,8 +110,8 @@ mod tests {
             std::fs::write(folder.join("model_index.json"), "{}").unwrap();
         }
         let folders = ModelFolders { folders: vec![own.clone()] };
-        assert_eq!(folders.locate("toy", Kind::Picture, &data).unwrap(), own.join("toy"));
-        let error = folders.locate("toy", Kind::Whisper, &data).unwrap_err().to_string();
+        assert_eq!(folders.locate("toy", Paint::LAYOUT.unwrap(), &data).unwrap(), own.join("toy"));
+        let error = folders.locate("toy", Transcribe::LAYOUT.unwrap(), &data).unwrap_err().to_string();
         assert!(error.contains("config.json"), "{error}");
     }
 }

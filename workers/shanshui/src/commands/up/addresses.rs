@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::{Args, Command};
 use serde::Serialize;
-use shanshui_common::config::{NatsOptions, S3Options};
+use shanshui_pipeline::config::{NatsOptions, S3Options};
 
 use crate::data::{DataDir, write_secret};
 use crate::embedded::credentials::Credentials;

@@ -1,0 +1,210 @@
+//! What a job tells the world: CloudEvents 1.0 in structured JSON, on `…events.<job>.<kind>`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::code::Code;
+use crate::job::JobId;
+
+/// One event; the variant's name in kebab case is its kind. Times are in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the fields are named for what they hold; docs/contract.md describes them")]
+pub enum Event {
+    /// A worker has seen the job for the first time. Told once for every run of it.
+    Accepted {
+        stage: String,
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
+        #[serde(default)]
+        lane: String,
+        /// How often the job was taken out of DEAD before.
+        #[serde(default)]
+        run: u32,
+        /// Digest of the message, so that another job under the same name is noticed.
+        #[serde(default)]
+        digest: String,
+    },
+    /// Where the job waits.
+    Queued {
+        stage: String,
+        pool: String,
+        /// Jobs before it in its partition of the pool.
+        place: u64,
+        /// Estimated wait, from what recent jobs took; absent where nothing is known yet.
+        seconds: Option<f64>,
+        /// Workers of the pool that were seen; with none the job waits until one starts.
+        workers: u64,
+    },
+    /// A worker has begun. Attempts count from 1; interrupted ones do not count.
+    Started { stage: String, worker: String, attempt: u64 },
+    /// Part of the work is done, in units of the stage: seconds of audio, denoising steps.
+    Progress { stage: String, done: f64, total: f64, eta: Option<f64> },
+    /// The words are there.
+    Transcript {
+        text: String,
+        /// Whisper's code of the language spoken.
+        language: String,
+        key: String,
+        seconds: f64,
+        /// What was not heard, if the recording was cut off or damaged.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incomplete: Option<String>,
+    },
+    /// One picture is there.
+    Picture { index: u32, key: String, sha256: String, seed: u64, width: u32, height: u32 },
+    /// A coarse picture of work in progress: PNG as base64. It is not kept.
+    Preview { index: u32, step: u32, steps: u32, width: u32, height: u32, png: String },
+    /// A stage has done its part of the job.
+    Finished {
+        stage: String,
+        seconds: f64,
+        /// Digest of all that was made so far ([`crate::made::Made::digest`]).
+        #[serde(default)]
+        made: String,
+    },
+    /// A worker of another pool handed the job on to the pool that its model names.
+    PassedOn { stage: String, pool: String, workers: u64 },
+    /// An attempt failed and counts; the job comes back.
+    Retrying {
+        stage: String,
+        attempt: u64,
+        #[serde(default)]
+        code: Code,
+        reason: String,
+        delay: f64,
+    },
+    /// An attempt ended that does not count: the worker stopped, or a service was away.
+    Released {
+        stage: String,
+        #[serde(default)]
+        code: Code,
+        reason: String,
+        /// Sequence of the job's message in its stream.
+        #[serde(default)]
+        message: u64,
+        /// Which delivery of that message it was, from 1.
+        #[serde(default)]
+        delivery: u64,
+    },
+    /// Another job came under a name that is in use. It was put into DEAD and is not worked on.
+    Refused {
+        stage: String,
+        code: Code,
+        reason: String,
+        /// Sequence of the refused message in its stream.
+        message: u64,
+    },
+    /// Final: the job is complete. `key` is the receipt.
+    Done { stage: String, key: Option<String>, seconds: f64 },
+    /// Final: the job is in DEAD.
+    Failed {
+        stage: String,
+        #[serde(default)]
+        code: Code,
+        reason: String,
+        attempts: u64,
+    },
+    /// Final: its sender canceled it.
+    Canceled { stage: String },
+    /// Final: nobody spoke.
+    NoSpeech {
+        #[serde(default)]
+        stage: String,
+        reason: String,
+    },
+}
+
+/// Kinds of the events that end a run of a job; exactly one comes.
+pub const FINAL_KINDS: [&str; 4] = ["done", "failed", "canceled", "no-speech"];
+
+/// Kinds that the stream keeps. `progress` and `preview` are worth nothing once the next one is
+/// there: whoever listens gets them, and no disk is asked.
+pub const KEPT_KINDS: [&str; 14] = [
+    "accepted", "queued", "started", "transcript", "picture", "finished", "passed-on", "retrying", "released",
+    "refused", "done", "failed", "canceled", "no-speech",
+];
+
+impl Event {
+    /// Last token of the subject.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Queued { .. } => "queued",
+            Self::Started { .. } => "started",
+            Self::Progress { .. } => "progress",
+            Self::Transcript { .. } => "transcript",
+            Self::Picture { .. } => "picture",
+            Self::Preview { .. } => "preview",
+            Self::Finished { .. } => "finished",
+            Self::PassedOn { .. } => "passed-on",
+            Self::Retrying { .. } => "retrying",
+            Self::Released { .. } => "released",
+            Self::Refused { .. } => "refused",
+            Self::Done { .. } => "done",
+            Self::Failed { .. } => "failed",
+            Self::Canceled { .. } => "canceled",
+            Self::NoSpeech { .. } => "no-speech",
+        }
+    }
+
+    /// Whether the job has ended.
+    pub fn is_final(&self) -> bool {
+        FINAL_KINDS.contains(&self.kind())
+    }
+
+    /// What makes the event the same one when it is told again; `None` where every telling is
+    /// news.
+    pub fn identity(&self) -> Option<String> {
+        match self {
+            event if event.is_final() => Some("final".into()),
+            Self::Accepted { .. } | Self::Transcript { .. } => Some(self.kind().into()),
+            Self::Finished { stage, .. } => Some(format!("finished/{stage}")),
+            Self::Picture { index, .. } => Some(format!("picture/{index}")),
+            Self::Released { stage, message, delivery, .. } => Some(format!("released/{stage}/{message}/{delivery}")),
+            Self::Refused { stage, message, .. } => Some(format!("refused/{stage}/{message}")),
+            _ => None,
+        }
+    }
+
+    /// The CloudEvents envelope; `source` names the worker as a URI reference.
+    pub fn envelope(&self, job: &JobId, source: &str) -> Value {
+        let now = OffsetDateTime::now_utc();
+        let identity = self.identity().unwrap_or_else(|| format!("{:016x}", rand::random::<u64>()));
+        json!({
+            "specversion": "1.0",
+            "id": format!("{job}/{identity}"),
+            "source": source,
+            "type": format!("shanshui.job.{}.v1", self.kind()),
+            "subject": job.as_str(),
+            "time": now.format(&Rfc3339).unwrap_or_default(),
+            "datacontenttype": "application/json",
+            "data": self,
+        })
+    }
+}
+
+/// An event as it lies on the stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The job.
+    pub subject: String,
+    /// When it happened, RFC 3339.
+    pub time: String,
+    /// Who says so.
+    pub source: String,
+    /// What happened.
+    pub data: Event,
+}
+
+impl Envelope {
+    /// The event in `payload`, if it is one, about this job, from a part of the pipeline.
+    pub fn read(payload: &[u8], job: &JobId) -> Option<Self> {
+        let envelope: Self = serde_json::from_slice(payload).ok()?;
+        (envelope.subject == job.as_str() && envelope.source.starts_with("/shanshui/")).then_some(envelope)
+    }
+}

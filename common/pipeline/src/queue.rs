@@ -1,0 +1,163 @@
+//! NATS JetStream as the pipeline uses it.
+
+mod apply;
+mod cancel;
+mod check;
+mod dead;
+mod declare;
+mod ends;
+mod history;
+mod link;
+mod login;
+mod pools;
+mod publish;
+pub(crate) mod pull;
+pub(crate) mod raw;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_nats::connection::State;
+use async_nats::jetstream;
+use async_nats::{Client, ConnectOptions};
+use tokio::sync::watch;
+
+pub(crate) use cancel::is_cancel;
+pub use check::Unusable;
+pub(crate) use pools::Abandoned;
+pub use dead::{Burial, DeadLetter, Original};
+pub use declare::RECONCILE;
+pub use ends::End;
+pub(crate) use link::Link;
+pub use link::LinkState;
+pub use pools::{PoolState, Wait};
+pub use publish::{Outgoing, Submitted};
+
+use crate::config::NatsOptions;
+pub use crate::names::Names;
+use crate::step::{STEPS, Step};
+
+/// A half-open link is seen after about three of these.
+const PING: Duration = Duration::from_secs(10);
+/// At most this long before the first try to connect again; doubles up to 4 s.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Room for headers when a payload is compared with the server's limit, in bytes.
+const HEADER_ROOM: usize = 8 * 1024;
+
+/// A connection, with the names and the pipeline that are used on it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    pub(crate) client: Client,
+    pub(crate) context: jetstream::Context,
+    pub(crate) names: Names,
+    pub(crate) link: Link,
+    pub(crate) steps: &'static [Step],
+}
+
+impl Queue {
+    /// Connects, and goes on trying when no server is there yet: see [`Queue::wait_connected`].
+    ///
+    /// # Errors
+    /// Unreadable credentials or certificates, and an address that is none.
+    pub async fn connect(options: &NatsOptions, name: &str) -> anyhow::Result<Self> {
+        let (servers, login) = options.servers();
+        let connect = login::login(options, login).await?;
+        let connect = secure(connect, options).name(name).retry_on_initial_connect().ping_interval(PING);
+        let linked = Link::connect(connect, servers).await;
+        let (link, client) = linked.with_context(|| format!("cannot use {}", hosts(&options.url)))?;
+        let context = jetstream::new(client.clone());
+        Ok(Self { client, context, names: Names::new(&options.prefix), link, steps: STEPS })
+    }
+
+    /// The same connection for another pipeline than the one that ships.
+    pub fn with_steps(self, steps: &'static [Step]) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// The steps of the pipeline, in the order in which a job takes them.
+    pub fn steps(&self) -> &'static [Step] {
+        self.steps
+    }
+
+    /// The step of a stage.
+    ///
+    /// # Errors
+    /// A stage that is no part of this pipeline.
+    pub fn step(&self, stage: &str) -> anyhow::Result<&'static Step> {
+        let found = self.steps.iter().find(|step| step.stage == stage);
+        found.with_context(|| format!("the pipeline has no stage {stage}"))
+    }
+
+    /// Waits until the connection is up.
+    pub async fn wait_connected(&self) {
+        // An error: the client is gone. Whoever waits meets that with what comes next.
+        let _ = self.link.state().wait_for(|state| state.connected).await;
+    }
+
+    /// Whether the client has ended for good, as it does when it panics: nothing brings it back.
+    pub fn is_gone(&self) -> bool {
+        self.link.state().has_changed().is_err()
+    }
+
+    /// What is known of the connection, and every change of it.
+    pub fn link_state(&self) -> watch::Receiver<LinkState> {
+        self.link.state()
+    }
+
+    /// Whether the connection is up now.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Names of streams and subjects on this connection.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The full subject of a call of the JetStream API.
+    pub(crate) fn api(&self, call: &str) -> String {
+        format!("$JS.API.{call}")
+    }
+
+    /// Largest payload in bytes that the server takes, with room left for headers.
+    pub fn max_payload(&self) -> usize {
+        self.client.server_info().max_payload.saturating_sub(HEADER_ROOM)
+    }
+
+    /// Waits until the connection is up, as long as `time` at most; says whether it is.
+    pub async fn connected_within(&self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.wait_connected()).await.is_ok() && self.is_connected()
+    }
+}
+
+fn secure(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions {
+    if let Some(path) = &options.ca {
+        connect = connect.add_root_certificates(path.clone()).require_tls(true);
+    }
+    if let (Some(cert), Some(key)) = (&options.cert, &options.key) {
+        connect = connect.add_client_certificate(cert.clone(), key.clone()).require_tls(true);
+    }
+    if let Some(inbox) = &options.inbox {
+        connect = connect.custom_inbox_prefix(inbox.clone());
+    }
+    let began = AtomicBool::new(false);
+    connect.reconnect_delay_callback(move |attempt| {
+        let first = !began.swap(true, Ordering::Relaxed);
+        if first { Duration::ZERO } else { pause(attempt) }
+    })
+}
+
+/// Before a try to connect again; `attempt` counts from 1 after each connection. The client's own
+/// schedule knocks ten times in the first second, also where a login is refused, and brings all
+/// workers back at the same moment.
+fn pause(attempt: usize) -> Duration {
+    let doubled = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(4);
+    (FIRST_PAUSE * 2_u32.pow(doubled)).mul_f64(rand::random_range(0.5..1.0))
+}
+
+/// Addresses without the user and password that a URL may carry.
+fn hosts(url: &str) -> String {
+    let host = |url: &str| url.rsplit_once('@').map_or(url, |(_, host)| host).trim().to_owned();
+    url.split(',').map(host).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,141 @@
+//! Whether the streams and consumers are as a worker needs them.
+
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use serde_json::{Map, Value, json};
+
+use super::Queue;
+use super::apply::differences;
+use crate::config::StreamSettings;
+use crate::names;
+use crate::step::Step;
+
+/// Between two looks at a queue that is not usable.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Fields without which jobs are lost or not found.
+const ESSENTIAL: [&str; 4] = ["retention", "discard", "subjects", "subject_transform"];
+/// Limits that delete, or refuse, accepted jobs when they are set on a queue.
+const LOSING: [&str; 3] = ["max_age", "max_msgs", "max_msgs_per_subject"];
+
+/// A stream or consumer is missing or wrong: waiting does not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; run `shanshui streams apply`")]
+pub struct Unusable(String);
+
+impl Queue {
+    /// Whether what a worker of `stage` needs is there as it must be; the error names the field.
+    pub async fn check(&self, stage: &str, pools: &[String]) -> anyhow::Result<()> {
+        let step = self.step(stage)?;
+        for declared in self.declared_streams(&StreamSettings::default()) {
+            let wrong = self.wrong_with_stream(&declared.name, &declared.own).await?;
+            wrong.map_or(Ok(()), |wrong| Err(Unusable(wrong)))?;
+        }
+        let stream = self.names.stream(&step.stream());
+        for pool in pools {
+            for (name, _) in names::consumers(stage, pool) {
+                let wrong = self.wrong_with_consumer(&stream, &name).await?;
+                wrong.map_or(Ok(()), |wrong| Err(Unusable(wrong)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All that is wrong, one line each, also what only costs jobs one day: for people.
+    pub async fn examine(&self) -> anyhow::Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        for declared in self.declared_streams(&StreamSettings::default()) {
+            wrong.extend(self.wrong_with_stream(&declared.name, &declared.own).await?);
+        }
+        for step in self.steps {
+            wrong.extend(self.wrong_with_consumers(step).await?);
+        }
+        Ok(wrong)
+    }
+
+    async fn wrong_with_stream(&self, name: &str, own: &Map<String, Value>) -> anyhow::Result<Option<String>> {
+        let Some(have) = self.stream_config(name).await? else {
+            return Ok(Some(format!("stream {name} is missing")));
+        };
+        let is_queue = own["retention"] == "workqueue";
+        let mut needed: Map<_, _> = own.clone();
+        needed.retain(|field, _| ESSENTIAL.contains(&field.as_str()));
+        // An operator may add pools, and a newer version may keep more kinds of events.
+        let (there, all) = (have.get("subjects").cloned().unwrap_or_default(), needed["subjects"].clone());
+        let has = |subject: &Value| there.as_array().is_some_and(|there| there.contains(subject));
+        if all.as_array().into_iter().flatten().all(has) {
+            needed.remove("subjects");
+        }
+        let first = differences(&have, &needed).into_iter().next();
+        let losing = || LOSING.iter().find(|field| is_queue && limits(have.get(**field)));
+        let losing = || losing().map(|field| format!("{field} is {}: it loses accepted jobs", have[*field]));
+        let copied = ["mirror", "sources"].iter().find(|field| is_queue && have.get(**field).is_some_and(|it| !it.is_null()));
+        let copied = || copied.map(|field| format!("{field} is set: jobs come in that no publisher sent here"));
+        Ok(first.or_else(losing).or_else(copied).map(|wrong| format!("stream {name}: {wrong}")))
+    }
+
+    async fn wrong_with_consumer(&self, stream: &str, name: &str) -> anyhow::Result<Option<String>> {
+        let Some(config) = self.consumer_config(stream, name).await? else {
+            return Ok(Some(format!("consumer {name} on {stream} is missing")));
+        };
+        let once = config.get("max_deliver") == Some(&json!(1));
+        let wrong = once || config.get("ack_policy") != Some(&json!("explicit"));
+        Ok(wrong.then(|| format!("consumer {name}: ack_policy must be explicit and max_deliver above 1")))
+    }
+
+    async fn wrong_with_consumers(&self, step: &Step) -> anyhow::Result<Vec<String>> {
+        let stream = self.names.stream(&step.stream());
+        let (mut wrong, mut ours) = (Vec::new(), Vec::new());
+        let mut pools = self.pools(step).await.unwrap_or_default();
+        pools.insert(0, names::DEFAULT_POOL.to_owned());
+        for (name, _) in pools.iter().flat_map(|pool| names::consumers(step.stage, pool)) {
+            wrong.extend(self.wrong_with_consumer(&stream, &name).await?);
+            ours.push(name);
+        }
+        let subject = format!("CONSUMER.NAMES.{stream}");
+        let there = self.info(&subject, ErrorCode::STREAM_NOT_FOUND).await?.unwrap_or_default();
+        let there = there["consumers"].as_array().cloned().unwrap_or_default();
+        let foreign = there.iter().filter_map(Value::as_str).filter(|name| !ours.iter().any(|own| own == name));
+        wrong.extend(foreign.map(|name| format!("consumer {name} on {stream} is not ours: it takes jobs away")));
+        Ok(wrong)
+    }
+
+    /// When the stream of a step was made (Unix nanoseconds), and the ack wait of these pools.
+    pub(crate) async fn terms(&self, step: &Step, pools: &[String]) -> anyhow::Result<(i128, Duration)> {
+        let stream = self.names.stream(&step.stream());
+        let created = self.context.get_stream(&stream).await?.cached_info().created.unix_timestamp_nanos();
+        let mut ack_wait = Duration::MAX;
+        for (name, _) in pools.iter().flat_map(|pool| names::consumers(step.stage, pool)) {
+            let config = self.consumer_config(&stream, &name).await?.unwrap_or_default();
+            let own = config.get("ack_wait").and_then(Value::as_u64).map_or(Duration::MAX, Duration::from_nanos);
+            ack_wait = ack_wait.min(own);
+        }
+        Ok((created, ack_wait.min(Duration::from_secs(3600))))
+    }
+
+    /// Waits until everything is there as it must be: a server that starts, or elects a leader,
+    /// answers late or not at all.
+    ///
+    /// # Errors
+    /// [`Unusable`], seen twice: such a server may also not know yet what it has. And a client that is gone.
+    pub async fn wait_usable(&self, stage: &str, pools: &[String]) -> anyhow::Result<()> {
+        let mut before = false;
+        loop {
+            self.wait_connected().await;
+            anyhow::ensure!(!self.is_gone(), "the NATS client is gone");
+            match self.check(stage, pools).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is::<Unusable>() && before => return Err(error),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "the queue is not usable yet");
+                    before = error.is::<Unusable>();
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
+fn limits(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_i64).is_some_and(|limit| limit > 0)
+}

@@ -1,0 +1,166 @@
+//! Streams and consumers as the contract declares them, in the fields of NATS's own JSON.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::Queue;
+use crate::config::StreamSettings;
+use crate::event::KEPT_KINDS;
+use crate::names::{self, DEFAULT_POOL};
+use crate::step::Step;
+
+/// The durable consumer on `ADVISORIES`.
+pub const RECONCILE: &str = "reconcile";
+/// Publish retries may come late: longer than any client keeps retrying.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(15 * 60);
+/// How long events, ends and cancels are kept.
+const EVENTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long dead letters are kept.
+const DEAD_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Dead letters of one stage and lane; beyond it the oldest of the same lane goes.
+const DEAD_LETTERS: i64 = 10_000;
+/// Most bytes of a stream that is no queue.
+const BOOKS_BYTES: i64 = 4 << 30;
+/// Largest event; a longer transcript is in the bucket.
+const EVENT_BYTES: i64 = 1 << 20;
+/// Largest cancel.
+pub(crate) const CANCEL_BYTES: i64 = 4 << 10;
+/// Cancels of one job that are kept.
+const CANCELS: i64 = 16;
+
+/// Limits of a stream that is no queue: time, messages of one subject, bytes of one message.
+struct Bounds {
+    age: Duration,
+    messages: i64,
+    size: i64,
+}
+
+/// One stream or consumer.
+pub(super) struct Declared {
+    pub(super) name: String,
+    /// Fields that `streams apply` keeps as they are here.
+    pub(super) own: Map<String, Value>,
+    /// Fields that are set once, when it is made. An operator may change them.
+    pub(super) first: Map<String, Value>,
+}
+
+impl Queue {
+    /// How long events are kept unless an operator changes it.
+    pub const EVENTS_KEPT: Duration = EVENTS_AGE;
+
+    /// Every stream, queues first.
+    pub(super) fn declared_streams(&self, settings: &StreamSettings) -> Vec<Declared> {
+        let mut all: Vec<_> = self.steps.iter().map(|step| self.work_queue(step, settings)).collect();
+        all.extend(self.books(settings));
+        all
+    }
+
+    fn work_queue(&self, step: &Step, settings: &StreamSettings) -> Declared {
+        let (from, to) = self.names.spread(step.queue);
+        let pools = settings.pools.iter().filter(|pool| pool.queue == step.queue);
+        let pools = pools.map(|pool| self.names.filter(step.queue, &pool.pool, None));
+        let subjects: Vec<String> = std::iter::once(from.clone()).chain(pools).collect();
+        let own = json!({
+            "subjects": subjects,
+            "subject_transform": { "src": from, "dest": to },
+            "retention": "workqueue",
+            // The default, "old", would silently delete jobs that nobody has taken yet.
+            "discard": "new",
+            "max_bytes": settings.queue_bytes,
+        });
+        self.stream(&step.stream(), settings, own, json!({}))
+    }
+
+    /// All streams that are no queues.
+    fn books(&self, settings: &StreamSettings) -> [Declared; 6] {
+        let names = &self.names;
+        let book = |name: &str, subjects: Vec<String>, bounds: Bounds| {
+            let own = json!({ "subjects": subjects, "retention": "limits" });
+            let first = json!({
+                "discard": "old",
+                "max_age": nanoseconds(bounds.age),
+                "max_bytes": BOOKS_BYTES,
+                "max_msgs_per_subject": bounds.messages,
+                "max_msg_size": bounds.size,
+            });
+            self.stream(name, settings, own, first)
+        };
+        let week = |messages: i64, size: i64| Bounds { age: EVENTS_AGE, messages, size };
+        let events = KEPT_KINDS.iter().map(|kind| names.any_event(kind)).collect();
+        let letters = Bounds { age: DEAD_AGE, messages: DEAD_LETTERS, size: -1 };
+        [
+            book("EVENTS", events, week(-1, EVENT_BYTES)),
+            book("ENDS", vec![names.ended("*", "*")], week(-1, EVENT_BYTES)),
+            book("CANCELS", vec![names.cancel("*")], week(CANCELS, CANCEL_BYTES)),
+            book("DEAD", vec![names.dead("*", "*")], letters),
+            book("ADVISORIES", self.advisory_subjects(), week(-1, EVENT_BYTES)),
+            book("STATE", vec![names.state("*")], week(1, -1)),
+        ]
+    }
+
+    fn advisory_subjects(&self) -> Vec<String> {
+        let of = |kind: &str| {
+            let subject = |step: &Step| {
+                format!("$JS.EVENT.ADVISORY.CONSUMER.{kind}.{}.>", self.names.stream(&step.stream()))
+            };
+            self.steps.iter().map(subject).collect::<Vec<_>>()
+        };
+        [of("MAX_DELIVERIES"), of("MSG_TERMINATED")].concat()
+    }
+
+    fn stream(&self, name: &str, settings: &StreamSettings, own: Value, first: Value) -> Declared {
+        let common = json!({
+            "storage": "file",
+            "num_replicas": settings.replicas,
+            "duplicate_window": nanoseconds(DUPLICATE_WINDOW),
+            "allow_direct": true,
+        });
+        Declared { name: self.names.stream(name), own: merged(common, own), first: merged(json!({}), first) }
+    }
+
+    /// Every consumer of a step's pools.
+    pub(super) fn declared_consumers(&self, step: &Step, pools: &[String], settings: &StreamSettings) -> Vec<Declared> {
+        let default = std::iter::once(DEFAULT_POOL);
+        let pools = default.chain(pools.iter().map(String::as_str));
+        pools.flat_map(|pool| self.consumers_of(step, pool, settings)).collect()
+    }
+
+    fn consumers_of(&self, step: &Step, pool: &str, settings: &StreamSettings) -> Vec<Declared> {
+        let consumer = |(name, partition): (String, Option<u32>)| {
+            let own = json!({
+                "ack_policy": "explicit",
+                "ack_wait": nanoseconds(Duration::from_secs(settings.ack_wait_seconds)),
+                "max_deliver": settings.max_deliver,
+                "max_ack_pending": settings.max_ack_pending,
+                "filter_subject": self.names.filter(step.queue, pool, partition),
+            });
+            durable(name, own)
+        };
+        names::consumers(step.stage, pool).into_iter().map(consumer).collect()
+    }
+}
+
+/// An advisory comes again until it is dealt with: nobody else would tell of that job.
+pub(super) fn advisories_consumer() -> Declared {
+    let ack_wait = nanoseconds(Duration::from_secs(30));
+    let own = json!({ "ack_policy": "explicit", "ack_wait": ack_wait, "max_deliver": -1, "max_ack_pending": 1000 });
+    durable(RECONCILE.to_owned(), own)
+}
+
+fn durable(name: String, own: Value) -> Declared {
+    let own = merged(json!({ "durable_name": name, "name": name }), own);
+    Declared { name, own, first: Map::new() }
+}
+
+fn merged(one: Value, other: Value) -> Map<String, Value> {
+    let entries = |value| match value {
+        Value::Object(entries) => entries,
+        _ => Map::new(),
+    };
+    entries(one).into_iter().chain(entries(other)).collect()
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,148 @@
+//! Publishing: what is told is there, or there is an error.
+
+use anyhow::Context as _;
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
+
+use super::Queue;
+use super::raw::Ask;
+use crate::fields::FieldError;
+use crate::job::Job;
+use crate::names::{self, MESSAGE_ID};
+use crate::wire;
+
+/// Bytes on the wire of a header besides its name and value: colon, space, line break.
+const HEADER_EXTRA: usize = 4;
+/// Bytes on the wire of a block of headers besides these: the line of the version, and an empty one.
+const BLOCK_EXTRA: usize = 12;
+
+/// A job that the stream holds for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// The stream.
+    pub stream: String,
+    /// Its sequence there.
+    pub sequence: u64,
+    /// The same job was there before; it is done once.
+    pub duplicate: bool,
+}
+
+/// One message about to be published.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Where to.
+    pub subject: String,
+    /// Deduplicates within the stream's window.
+    pub message_id: String,
+    /// All other headers.
+    pub headers: HeaderMap,
+    /// The job.
+    pub payload: Bytes,
+}
+
+impl Queue {
+    /// Publishes a job that has its id, and waits until the stream holds it.
+    pub async fn submit<J: Job>(&self, lane: &str, job: &J) -> anyhow::Result<Submitted> {
+        let id = job.meta().id.as_ref().context("a job needs an id before it is submitted")?;
+        if !names::is_lane(lane) {
+            return Err(FieldError::new("lane", lane, "one token of letters, digits, - and _").into());
+        }
+        let (content_type, payload) = wire::encode(job);
+        let mut headers = HeaderMap::new();
+        headers.insert("Content-Type", content_type);
+        headers.insert(names::JOB_HEADER, id.as_str());
+        let message_id = format!("{id}/{}", J::QUEUE);
+        let subject = self.names.job(J::QUEUE, lane);
+        self.publish(Outgoing { subject, message_id, headers, payload }).await
+    }
+
+    /// Publishes one message and waits for its PubAck.
+    pub async fn publish(&self, outgoing: Outgoing) -> anyhow::Result<Submitted> {
+        self.fits(&outgoing)?;
+        let Outgoing { subject, message_id, headers, payload } = outgoing;
+        let message = PublishMessage::build().headers(plain(&headers)).payload(payload).message_id(message_id);
+        let ack = self.send(&subject, message).await?.await;
+        let ack = ack.with_context(|| format!("no stream took the message on {subject}"))?;
+        Ok(Submitted { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate })
+    }
+
+    /// Publishes a message that must be there afterwards. Anybody may use up a message id: where
+    /// the server calls it a duplicate and other bytes lie there, or none any more, it is published
+    /// again under an id that nobody can guess.
+    pub(crate) async fn publish_surely(&self, outgoing: Outgoing) -> anyhow::Result<()> {
+        let submitted = self.publish(outgoing.clone()).await?;
+        if !submitted.duplicate {
+            return Ok(());
+        }
+        let there = self.read(&submitted.stream, Ask::At { seq: submitted.sequence }).await?;
+        let tells = |payload: &Bytes| same_words(payload, &outgoing.payload);
+        if there.is_some_and(|message| tells(&message.payload)) {
+            return Ok(());
+        }
+        tracing::warn!(subject = outgoing.subject, "the message id was used up by another message");
+        let message_id = format!("{}/{:032x}", outgoing.message_id, rand::random::<u128>());
+        self.publish(Outgoing { message_id, ..outgoing }).await.map(drop)
+    }
+
+    /// Publishes a message only if the last one on its subject is number `last` (0: there is none);
+    /// says whether it did.
+    pub(crate) async fn publish_after(&self, last: u64, outgoing: Outgoing) -> anyhow::Result<bool> {
+        self.fits(&outgoing)?;
+        let Outgoing { subject, headers, payload, .. } = outgoing;
+        let message = PublishMessage::build().headers(plain(&headers)).payload(payload);
+        let ack = self.send(&subject, message.expected_last_subject_sequence(last)).await?.await;
+        match ack {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("no stream took the message on {subject}")),
+        }
+    }
+
+    async fn send(&self, subject: &str, message: PublishMessage) -> anyhow::Result<PublishAckFuture> {
+        let sent = self.context.send_publish(subject.to_owned(), message).await;
+        sent.with_context(|| format!("cannot publish on {subject}"))
+    }
+
+    /// Whether the server takes so much, payload and headers together: trying again would not help.
+    pub(crate) fn fits(&self, outgoing: &Outgoing) -> Result<(), FieldError> {
+        let limit = self.client.server_info().max_payload;
+        let id = MESSAGE_ID.len() + outgoing.message_id.len() + HEADER_EXTRA;
+        let (payload, headers) = (outgoing.payload.len(), size(&outgoing.headers) + id + BLOCK_EXTRA);
+        if limit == 0 || payload + headers <= limit {
+            return Ok(());
+        }
+        let found = format!("{payload} bytes with {headers} of headers");
+        Err(FieldError::new("payload", found, format!("at most {limit} bytes (the server's max_payload)")))
+    }
+}
+
+/// Bytes of headers on the wire.
+pub(super) fn size(headers: &HeaderMap) -> usize {
+    let all = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    all.map(|(name, value)| AsRef::<[u8]>::as_ref(name).len() + value.as_str().len() + HEADER_EXTRA).sum()
+}
+
+/// Headers without those that tell JetStream what to do with a message: what the sender of a job asked for (an
+/// expected stream, say) was done when it was published, and is wrong wherever it goes next.
+fn plain(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for (name, values) in headers.iter() {
+        let for_server = name.to_string().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("nats-"));
+        if !for_server {
+            values.iter().for_each(|value| kept.append(name.clone(), value.clone()));
+        }
+    }
+    kept
+}
+
+
+/// Whether two messages say the same: events differ in their time.
+fn same_words(one: &[u8], other: &[u8]) -> bool {
+    let data = |bytes: &[u8]| {
+        let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+        Some((value.get("subject")?.clone(), value.get("data")?.get("kind")?.clone()))
+    };
+    one == other || matches!((data(one), data(other)), (Some(one), Some(other)) if one == other)
+}

@@ -1,0 +1,200 @@
+//! Taking jobs from the consumers of one or several pools, one at a time, lane by lane.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{Consumer, pull};
+use async_nats::{StatusCode, Subscriber};
+use futures::StreamExt;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::Queue;
+use crate::names;
+use crate::step::Step;
+
+/// How long the consumers are asked to wait for a job before they are asked again.
+const WAIT: Duration = Duration::from_secs(10);
+/// A pull that the server never answers (stopped, half-open link) is given up this much later.
+const SLACK: Duration = Duration::from_secs(10);
+/// A consumer that had nothing is not asked again for so long while others have jobs.
+const EMPTY: Duration = Duration::from_millis(100);
+/// Longest wait for messages that were on their way when a pull was taken back.
+const LATE: Duration = Duration::from_secs(2);
+
+/// One consumer, and what it is owed.
+#[derive(Debug)]
+struct Turn {
+    consumer: String,
+    weight: i64,
+    credit: i64,
+    empty_since: Option<Instant>,
+}
+
+/// Takes jobs from several consumers by turns, so that no lane keeps others waiting (smooth
+/// weighted round-robin). Within one consumer the order is that of publication.
+#[derive(Debug)]
+pub(crate) struct Puller {
+    queue: Queue,
+    stream: String,
+    turns: Vec<Turn>,
+}
+
+/// What came of a pull.
+#[derive(Debug, Default)]
+pub(crate) struct Pulled {
+    /// The job to work on.
+    pub(crate) job: Option<Message>,
+    /// Jobs that came at the same moment and are to be handed back at once.
+    pub(crate) surplus: Vec<Message>,
+}
+
+/// How a pull ended that brought no message.
+enum Answer {
+    Job(Box<Message>),
+    Nothing,
+}
+
+impl Puller {
+    /// Takes from these pools of a step, each with its weight.
+    pub(crate) fn new(queue: &Queue, step: &Step, pools: &[(String, u32)]) -> Self {
+        let mut turns = Vec::new();
+        for (pool, weight) in pools {
+            let consumers = names::consumers(step.stage, pool);
+            // A pool's weight is that of all its consumers together.
+            let weight = i64::from(*weight) * i64::from(names::PARTITIONS) / consumers.len() as i64;
+            let turn = |(consumer, _)| Turn { consumer, weight, credit: 0, empty_since: None };
+            turns.extend(consumers.into_iter().map(turn));
+        }
+        Self { queue: queue.clone(), stream: queue.names.stream(&step.stream()), turns }
+    }
+
+    /// One job, or none within [`WAIT`] or when `stop` is cancelled.
+    pub(crate) async fn one(&mut self, stop: &CancellationToken) -> anyhow::Result<Pulled> {
+        for at in self.order() {
+            match self.ask(at).await? {
+                Answer::Job(message) => {
+                    self.served(at);
+                    return Ok(Pulled { job: Some(*message), surplus: Vec::new() });
+                }
+                Answer::Nothing => {
+                    self.turns[at].empty_since = Some(Instant::now());
+                    self.turns[at].credit = 0;
+                }
+            }
+        }
+        self.wait(stop).await
+    }
+
+    /// Consumers in the order in which they are asked.
+    fn order(&mut self) -> Vec<usize> {
+        let asked = |turn: &Turn| turn.empty_since.is_none_or(|since| since.elapsed() > EMPTY);
+        let mut order: Vec<usize> = (0..self.turns.len()).filter(|at| asked(&self.turns[*at])).collect();
+        order.sort_by_key(|at| std::cmp::Reverse(self.turns[*at].credit + self.turns[*at].weight));
+        order
+    }
+
+    /// Consumer `at` was served: all that have jobs are owed more, and it less.
+    fn served(&mut self, at: usize) {
+        self.turns[at].empty_since = None;
+        let busy = self.turns.iter_mut().filter(|turn| turn.empty_since.is_none());
+        let total: i64 = busy.map(|turn| {
+            turn.credit += turn.weight;
+            turn.weight
+        }).sum();
+        self.turns[at].credit -= total;
+    }
+
+    fn subject(&self, at: usize) -> String {
+        self.queue.api(&format!("CONSUMER.MSG.NEXT.{}.{}", self.stream, self.turns[at].consumer))
+    }
+
+    /// Asks one consumer for a job that is there now.
+    async fn ask(&self, at: usize) -> anyhow::Result<Answer> {
+        let request = json!({ "batch": 1, "no_wait": true }).to_string();
+        let message = self.queue.client.request(self.subject(at), request.into()).await.context("no answer to a pull")?;
+        self.read(message)
+    }
+
+    /// Asks all consumers to wait, and takes the first job.
+    async fn wait(&mut self, stop: &CancellationToken) -> anyhow::Result<Pulled> {
+        let inbox = self.queue.client.new_inbox();
+        let mut answers = self.queue.client.subscribe(inbox.clone()).await?;
+        let expires = u64::try_from(WAIT.as_nanos()).unwrap_or(u64::MAX);
+        let request = json!({ "batch": 1, "expires": expires }).to_string();
+        for at in 0..self.turns.len() {
+            let (subject, request) = (self.subject(at), request.clone().into());
+            self.queue.client.publish_with_reply(subject, inbox.clone(), request).await?;
+        }
+        let first = self.first(&mut answers, stop).await;
+        let surplus = self.take_back(answers).await;
+        self.turns.iter_mut().for_each(|turn| turn.empty_since = None);
+        Ok(Pulled { job: first?, surplus })
+    }
+
+    async fn first(&self, answers: &mut Subscriber, stop: &CancellationToken) -> anyhow::Result<Option<Message>> {
+        let mut link = self.queue.link_state();
+        link.mark_unchanged();
+        let late = tokio::time::sleep(WAIT + SLACK);
+        tokio::pin!(late);
+        let mut open = self.turns.len();
+        while open > 0 {
+            let message = tokio::select! {
+                message = answers.next() => message.context("the subscription of a pull ended")?,
+                // A server that starts anew has forgotten who waits.
+                _ = link.changed() => return Ok(None),
+                () = stop.cancelled() => return Ok(None),
+                () = &mut late => bail!("no answer to a pull"),
+            };
+            match self.read(message)? {
+                Answer::Job(message) => return Ok(Some(*message)),
+                Answer::Nothing => open -= 1,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends the subscription, and returns the jobs that were on their way: dropped, they would wait
+    /// for a whole ack wait.
+    async fn take_back(&self, mut answers: Subscriber) -> Vec<Message> {
+        let mut late = Vec::new();
+        if answers.drain().await.is_err() {
+            return late;
+        }
+        let rest = async {
+            while let Some(message) = answers.next().await {
+                if let Ok(Answer::Job(message)) = self.read(message) {
+                    late.push(*message);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LATE, rest).await;
+        late
+    }
+
+    fn read(&self, message: async_nats::Message) -> anyhow::Result<Answer> {
+        let described = message.description.as_deref().unwrap_or_default();
+        match message.status {
+            None | Some(StatusCode::OK) if message.reply.is_some() => {
+                Ok(Answer::Job(Box::new(Message { message, context: self.queue.context.clone() })))
+            }
+            Some(StatusCode::NO_RESPONDERS) => bail!("no JetStream answers for stream {}", self.stream),
+            // 409 has many reasons; only this one does not pass.
+            Some(status) if described.contains("Consumer Deleted") => bail!("{status} {described}"),
+            _ => Ok(Answer::Nothing),
+        }
+    }
+}
+
+/// One message of any consumer, or none within a second.
+pub(crate) async fn one(consumer: &Consumer<pull::Config>) -> anyhow::Result<Option<Message>> {
+    // No idle heartbeat: with one, async-nats 0.51 loses the wake-up of a message that comes
+    // after a heartbeat.
+    let batch = consumer.batch().max_messages(1).expires(Duration::from_secs(1)).messages();
+    let pulled = tokio::time::timeout(SLACK, async {
+        let mut messages = batch.await.map_err(anyhow::Error::from)?;
+        messages.next().await.transpose().map_err(anyhow::Error::from_boxed)
+    });
+    pulled.await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer to a pull")))
+}

@@ -1,0 +1,41 @@
+//! A stage as the program serves it: with settings, and with a model to load.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::path::Path;
+
+use clap::Args;
+
+use crate::stage::Stage;
+use crate::telemetry::Metrics;
+
+/// How the folder of a model is recognised.
+#[derive(Clone, Copy)]
+pub struct Layout {
+    /// The flag that names the model.
+    pub flag: &'static str,
+    /// A file that every such folder has.
+    pub file: &'static str,
+    /// Whether a folder holds such a model.
+    pub is_model: fn(&Path) -> bool,
+}
+
+/// A stage that the program can serve. The name of the stage is the name of its command.
+pub trait Serve: Stage + Sized {
+    /// Its settings. Flags begin with the stage's name, because `up` takes those of all stages.
+    type Options: Args + Clone + Debug + Send + Sync + 'static;
+    /// One line for `--help`.
+    const ABOUT: &'static str;
+    /// Its model's folder; none for a stage without a model.
+    const LAYOUT: Option<Layout>;
+
+    /// Name or folder of the model that these settings ask for.
+    fn wanted(options: &Self::Options) -> &str;
+
+    /// Loads the model in `folder`.
+    fn load(
+        options: &Self::Options,
+        folder: &Path,
+        metrics: &Metrics,
+    ) -> impl Future<Output = anyhow::Result<Self>> + Send;
+}

@@ -1,0 +1,153 @@
+//! Whether there is anything to do for a job: asked before the stage sees it.
+
+use time::OffsetDateTime;
+
+use super::attempt::{Attempt, End, Known, Obstacle, worker_lost};
+use crate::code::Code;
+use crate::event::Event;
+use crate::events::Acceptance;
+use crate::failure::{Failure, OrFailure};
+use crate::fields::FieldError;
+use crate::job::{Job, JobMeta};
+use crate::made::Made;
+use crate::names::DEFAULT_POOL;
+use crate::queue::Queue;
+use crate::stage::Stage;
+use crate::step::Step;
+
+impl Attempt {
+    /// The job, unless there is nothing left to do for it.
+    pub(super) async fn admit<S: Stage>(&mut self) -> Result<S::Input, End> {
+        let wrong_name = match self.obstacle.take() {
+            Some(Obstacle::Away(failure)) => return Err(failure.into()),
+            Some(Obstacle::Name(error)) => Some(error),
+            None => None,
+        };
+        let decoded = self.delivery.decode::<S::Input>();
+        if let Ok(job) = &decoded {
+            self.learn(job.meta());
+        }
+        let continued = !self.known.made.is_empty();
+        if !continued || self.run() > 0 {
+            self.accept().await?;
+        }
+        if continued {
+            self.check_made().await?;
+        }
+        self.check_canceled().await?;
+        if let Some(error) = wrong_name {
+            return Err(Failure::from(error).into());
+        }
+        let job = decoded.map_err(Failure::from)?;
+        self.check_times(job.meta())?;
+        self.check_model(&job).await?;
+        if self.number > self.known.attempts {
+            return Err(worker_lost(self.known.attempts).into());
+        }
+        let (stage, worker) = (S::NAME.into(), self.shared.name.clone());
+        self.events.mention(&self.job, &Event::Started { stage, worker, attempt: self.number }).await;
+        Ok(job)
+    }
+
+    fn learn(&mut self, meta: &JobMeta) {
+        let attempts = meta.attempts.unwrap_or(self.shared.env.options.attempts);
+        self.known = Known { made: meta.made.clone(), labels: meta.labels.clone(), attempts };
+    }
+
+    /// Tells that the job is accepted. A first sure telling proves that there is nothing else to ask.
+    async fn accept(&self) -> Result<(), End> {
+        let event = Event::Accepted {
+            stage: self.stage().into(),
+            labels: self.known.labels.clone(),
+            lane: self.delivery.lane().into(),
+            run: self.run(),
+            digest: self.delivery.digest(),
+        };
+        match self.events.accept(&self.job, &event).await? {
+            Acceptance::First => Ok(()),
+            Acceptance::Again => self.check_ended().await,
+            Acceptance::NameUsed => Err(End::NameUsed),
+        }
+    }
+
+    async fn check_ended(&self) -> Result<(), End> {
+        let ended = self.shared.env.queue.has_ended(&self.job, self.run()).await.or_outage()?;
+        if ended { Err(End::AlreadyEnded) } else { Ok(()) }
+    }
+
+    /// What earlier stages made is the pipeline's to say: the event of the stage before carries a
+    /// digest of it, and senders cannot write events.
+    async fn check_made(&mut self) -> Result<(), End> {
+        self.check_ended().await?;
+        let last = self.shared.env.queue.last_event(&self.job, "finished").await.or_outage()?;
+        let told = last.and_then(|(_, envelope)| envelope).map(|envelope| envelope.data);
+        match told {
+            Some(Event::Finished { made, .. }) if made == Made::digest(&self.known.made) => Ok(()),
+            // The event may have been dropped for its age.
+            None if self.delivery.waited > Queue::EVENTS_KEPT.as_secs_f64() * 0.9 => {
+                self.known.made.clear();
+                Ok(())
+            }
+            _ => Err(Failure::from(FieldError::new("made", "(given)", "nothing; only the pipeline writes it")).into()),
+        }
+    }
+
+    async fn check_canceled(&self) -> Result<(), End> {
+        let canceled = self.shared.env.queue.is_canceled(&self.job).await.or_outage()?;
+        if canceled { Err(End::Canceled) } else { Ok(()) }
+    }
+
+    fn check_times(&self, meta: &JobMeta) -> Result<(), End> {
+        let now = OffsetDateTime::now_utc();
+        let over = |time: Option<OffsetDateTime>| time.filter(|time| *time <= now);
+        let late = |code: Code, what: &str, time: OffsetDateTime| {
+            Err(Failure::reject(code, format!("{what}: {time} is over; it is {now} now")).into())
+        };
+        match (over(meta.deadline), over(meta.start_before)) {
+            (Some(time), _) => late(Code::Deadline, "deadline", seconds(time)),
+            (None, Some(time)) if self.is_first() => late(Code::StartBefore, "start_before", seconds(time)),
+            _ => self.check_until(meta),
+        }
+    }
+
+    fn check_until(&self, meta: &JobMeta) -> Result<(), End> {
+        let Some(name) = meta.until.as_deref() else { return Ok(()) };
+        let steps = self.shared.env.queue.steps();
+        let here = steps.iter().position(|step| step == self.shared.step).unwrap_or(0);
+        let from_here = &steps[here..];
+        if Step::named(from_here, name).is_some() {
+            return Ok(());
+        }
+        let allowed: Vec<_> = from_here.iter().map(|step| step.stage).collect();
+        Err(Failure::from(FieldError::new("until", name, allowed.join(" or "))).into())
+    }
+
+    /// A job that names another model goes to that pool, once.
+    async fn check_model<J: Job>(&self, job: &J) -> Result<(), End> {
+        let Some((field, wanted)) = job.model() else { return Ok(()) };
+        let own = [DEFAULT_POOL, self.shared.model.as_str(), self.delivery.pool()];
+        if own.contains(&wanted) {
+            return Ok(());
+        }
+        let pools = self.shared.env.queue.pools(self.shared.step).await.or_outage()?;
+        if pools.iter().any(|pool| pool == wanted) && !self.delivery.is_passed_on() {
+            return Err(End::PassOn(wanted.to_owned()));
+        }
+        let mut names = vec![DEFAULT_POOL, self.shared.model.as_str()];
+        names.extend(pools.iter().map(String::as_str));
+        names.dedup();
+        let error = FieldError::new(field, wanted, names.join(", "));
+        Err(Failure::reject(Code::ModelMissing, error.to_string()).into())
+    }
+
+    /// Whether the job is complete after this stage.
+    pub(super) fn is_last(&self, meta: &JobMeta) -> bool {
+        let until = meta.until.as_deref().and_then(|name| Step::named(self.shared.env.queue.steps(), name));
+        self.shared.next_step().is_none() || until == Some(self.shared.step)
+    }
+}
+
+/// A time as people read it.
+fn seconds(time: OffsetDateTime) -> OffsetDateTime {
+    time.replace_nanosecond(0).unwrap_or(time)
+}

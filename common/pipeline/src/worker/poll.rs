@@ -1,0 +1,202 @@
+//! Taking jobs: a free permit, a store that answers, one pull of one message.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+
+use super::attempt::Attempt;
+use super::breaker::Breaker;
+use super::cancel::Cancels;
+use super::settle::Consequence;
+use super::{Env, Shared, watch};
+use crate::delivery::Delivery;
+use crate::health::Part;
+use crate::queue::pull::Puller;
+use crate::shutdown::Shutdown;
+use crate::stage::Stage;
+
+/// Pause after a failure to reach the queue or the store.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Worker<S> {
+    stage: S,
+    shared: Arc<Shared>,
+    breaker: Breaker,
+    /// An attempt met an outage: jobs wait in the queue until the store answers.
+    outage: AtomicBool,
+    _watching: JoinSet<()>,
+}
+
+/// How a job's task ended. Its permit is free when that has been looked at, not before: a worker that
+/// cannot go on takes no further job.
+type Ended = (anyhow::Result<()>, OwnedSemaphorePermit);
+
+impl<S: Stage> Worker<S> {
+    pub(super) async fn start(stage: S, env: Env, shutdown: Shutdown) -> anyhow::Result<Arc<Self>> {
+        env.options.check()?;
+        let step = env.queue.step(S::NAME)?;
+        let pools = env.options.pool_names();
+        env.queue.wait_usable(S::NAME, &pools).await?;
+        let stream = env.queue.names().stream(&step.stream());
+        let (created, ack_wait) = env.queue.terms(step, &pools).await?;
+        let name = env.options.name.clone().unwrap_or_else(default_name);
+        let cancels = Cancels::listen(&env.queue).await?;
+        env.health.up(Part::Queue);
+        let mut watching = JoinSet::new();
+        watching.spawn(watch::link(env.queue.link_state(), env.health.clone()));
+        watching.spawn(watch::streams(env.queue.clone(), (S::NAME, pools), env.health.clone()));
+        tracing::info!(worker = name, stage = S::NAME, stream, pools = ?env.options.pools, "taking jobs");
+        let model = stage.model().to_owned();
+        let shared = Shared { env, step, name, model, shutdown, stream, created, ack_wait, cancels };
+        let (breaker, outage) = (Breaker::default(), AtomicBool::new(false));
+        Ok(Arc::new(Self { stage, shared: Arc::new(shared), breaker, outage, _watching: watching }))
+    }
+
+    pub(super) async fn serve(self: &Arc<Self>, until_empty: bool) -> anyhow::Result<usize> {
+        let mut running = JoinSet::new();
+        let taken = self.take_jobs(&mut running, until_empty).await;
+        let shutdown = &self.shared.shutdown;
+        if taken.is_ok() && !shutdown.drain.is_cancelled() {
+            return taken;
+        }
+        if taken.is_err() {
+            // This worker cannot go on; jobs beside the one that says so are handed back.
+            shutdown.stop.cancel();
+        }
+        let drained = self.drain(running).await;
+        taken.and_then(|taken| drained.map(|()| taken))
+    }
+
+    async fn take_jobs(self: &Arc<Self>, running: &mut JoinSet<Ended>, until_empty: bool) -> anyhow::Result<usize> {
+        let Shared { env, step, shutdown, .. } = &*self.shared;
+        let permits = Arc::new(Semaphore::new(usize::from(env.options.concurrency)));
+        let mut puller = Puller::new(&env.queue, step, &env.options.pools);
+        let mut taken = 0;
+        while !shutdown.drain.is_cancelled() {
+            let permit = tokio::select! {
+                permit = Arc::clone(&permits).acquire_owned() => permit?,
+                Some(ended) = running.join_next() => { settled(ended)?; continue }
+                () = shutdown.drain.cancelled() => break,
+            };
+            self.wait_for_store().await;
+            if until_empty && running.is_empty() && self.is_empty().await? {
+                return Ok(taken);
+            }
+            let Some(delivery) = self.pull(&mut puller, running).await? else { continue };
+            taken += 1;
+            let worker = Arc::clone(self);
+            running.spawn(async move { (worker.process(delivery).await, permit) });
+        }
+        Ok(taken)
+    }
+
+    /// One job, or none after a while.
+    async fn pull(
+        self: &Arc<Self>,
+        puller: &mut Puller,
+        running: &mut JoinSet<Ended>,
+    ) -> anyhow::Result<Option<Delivery>> {
+        let shutdown = &self.shared.shutdown;
+        if shutdown.drain.is_cancelled() {
+            return Ok(None);
+        }
+        let pulled = match puller.one(&shutdown.drain).await {
+            Ok(pulled) => pulled,
+            Err(error) => return self.pull_failed(error).await.map(|()| None),
+        };
+        for message in pulled.surplus.into_iter().map(Delivery::new) {
+            // No permit: it is handed back at once.
+            let (shared, message) = (Arc::clone(&self.shared), message?);
+            let permit = Arc::new(Semaphore::new(1)).acquire_owned().await?;
+            running.spawn(async move { (Attempt::begin(shared, message).await.hand_back().await, permit) });
+        }
+        pulled.job.map(Delivery::new).transpose()
+    }
+
+    async fn process(self: Arc<Self>, delivery: Delivery) -> anyhow::Result<()> {
+        let attempt = Attempt::begin(Arc::clone(&self.shared), delivery).await;
+        let job = attempt.job().clone();
+        let consequence = attempt.live(&self.stage).await?;
+        match consequence {
+            Consequence::Good => self.breaker.good(),
+            Consequence::Neutral => {}
+            Consequence::Outage => self.outage.store(true, Ordering::Relaxed),
+            Consequence::Bad => self.breaker.bad(&job, self.shared.env.options.break_after)?,
+        }
+        Ok(())
+    }
+
+    /// An outage is waited out; a consumer that is gone ends the worker.
+    async fn pull_failed(&self, error: anyhow::Error) -> anyhow::Result<()> {
+        let Shared { env, shutdown, .. } = &*self.shared;
+        tracing::warn!(error = format!("{error:#}"), "cannot take a job");
+        env.health.down(Part::Queue, format!("{error:#}"));
+        let pools = env.options.pool_names();
+        tokio::select! {
+            usable = env.queue.wait_usable(S::NAME, &pools) => usable.context("cannot take jobs any more")?,
+            () = shutdown.drain.cancelled() => return Ok(()),
+        }
+        env.health.up(Part::Queue);
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+
+    /// Jobs that would only meet the same outage stay in the queue, for a worker that has a store.
+    async fn wait_for_store(&self) {
+        let Shared { env, shutdown, .. } = &*self.shared;
+        while self.outage.load(Ordering::Relaxed) && !shutdown.drain.is_cancelled() {
+            let tried = tokio::select! {
+                tried = env.store.try_out() => tried,
+                () = shutdown.drain.cancelled() => return,
+            };
+            match tried {
+                Ok(()) => {
+                    env.health.up(Part::Store);
+                    self.outage.store(false, Ordering::Relaxed);
+                }
+                Err(failure) => {
+                    env.health.down(Part::Store, failure);
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn is_empty(&self) -> anyhow::Result<bool> {
+        let Shared { env, step, .. } = &*self.shared;
+        for pool in env.options.pool_names() {
+            let state = env.queue.pool_state(step, &pool).await?;
+            if state.waiting + state.in_work > 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets running work end; after the grace, or at a second signal, has it handed back.
+    async fn drain(&self, mut running: JoinSet<Ended>) -> anyhow::Result<()> {
+        tracing::info!(jobs = running.len(), "draining");
+        self.shared.env.health.down(Part::Queue, "draining");
+        let mut all = Ok(());
+        while let Some(ended) = running.join_next().await {
+            all = all.and(settled(ended));
+        }
+        all
+    }
+}
+
+/// A job's own failure never comes out here; what does ends the worker.
+fn settled(ended: Result<Ended, JoinError>) -> anyhow::Result<()> {
+    ended.context("a job's task panicked")?.0
+}
+
+fn default_name() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let host = if host.is_empty() { "worker".to_owned() } else { host };
+    format!("{host}-{}", std::process::id())
+}

@@ -1,0 +1,145 @@
+//! Running the stage, beside every reason to stop it.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use futures::FutureExt;
+use rmpv::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::{Attempt, End};
+use super::bounds::{self, TimeLeft};
+use crate::context::Context;
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::job::Job;
+use crate::stage::{Outcome, Stage};
+
+/// How long stopped work may take to notice, before its last word counts.
+const NOTICE: Duration = Duration::from_secs(10);
+/// At most this many progress events a second are worth their bytes.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
+
+impl Attempt {
+    pub(super) async fn work<S: Stage>(&self, stage: &S, job: S::Input) -> End {
+        let left = bounds::time_left(&self.shared.env.options, job.meta());
+        let notice = NOTICE.max(self.stall());
+        self.lease.until(Some(Instant::now() + left.time + notice));
+        let end = self.work_within(stage, job, left).await;
+        self.lease.until(None);
+        end
+    }
+
+    async fn work_within<S: Stage>(&self, stage: &S, job: S::Input, left: TimeLeft) -> End {
+        let context = self.context(self.is_last(job.meta()));
+        // A stage that passes no job of its own on hands the one that came to the next stage.
+        let same = (!context.last).then(|| job.to_value());
+        let overweight = bounds::overweight(self.shared.env.options.job_memory_mib);
+        let work = AssertUnwindSafe(stage.run(job, &context)).catch_unwind();
+        tokio::pin!(work);
+        let stopped = tokio::select! {
+            result = &mut work => return match result {
+                Ok(Ok(outcome)) => self.end_of(outcome, context.last, same),
+                Ok(Err(failure)) => End::Failed(failure),
+                Err(panic) => End::Failed(Failure::Retry(anyhow!("the stage panicked: {}", words_of(&*panic)))),
+            },
+            stopped = self.reason_to_stop() => stopped,
+            failure = bounds::overtime(left) => End::Failed(failure),
+            failure = overweight => End::Failed(failure),
+            never = self.tell_progress() => match never {},
+        };
+        context.stop.cancel();
+        if matches!(stopped, End::Failed(Failure::Interrupted)) {
+            // The process ends: whatever still runs ends with it, and others need the job.
+            return stopped;
+        }
+        while tokio::time::timeout(NOTICE, &mut work).await.is_err() {
+            // One denoising step, or one window of speech, may take its time.
+            if self.lease.progress.silence() > self.stall() {
+                return End::Hung;
+            }
+        }
+        stopped
+    }
+
+    fn context(&self, last: bool) -> Context {
+        Context {
+            job: self.job.clone(),
+            attempt: self.number,
+            fresh: self.is_first(),
+            last,
+            stop: CancellationToken::new(),
+            progress: Arc::clone(&self.lease.progress),
+            events: self.events.clone(),
+            store: self.shared.env.store.clone(),
+        }
+    }
+
+    fn end_of<J: Job>(&self, outcome: Outcome<J>, last: bool, same: Option<Value>) -> End {
+        let next = |job: Value, made| match self.shared.next_step() {
+            Some(step) => End::Next { queue: step.queue, job, made },
+            None => End::Complete(made),
+        };
+        match outcome {
+            Outcome::NoSpeech(reason) => End::NoSpeech(reason),
+            Outcome::Next(_, made) | Outcome::Done(made) if last => End::Complete(made),
+            Outcome::Next(job, made) => next(job.to_value(), made),
+            Outcome::Done(made) => match same {
+                Some(job) => next(job, made),
+                None => End::Complete(made),
+            },
+        }
+    }
+
+    /// Resolves when the work must not go on.
+    async fn reason_to_stop(&self) -> End {
+        let watch = self.shared.cancels.watch(&self.job);
+        let every = self.shared.ack_wait / 3;
+        // The first look was at admission.
+        let mut check = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        loop {
+            tokio::select! {
+                () = watch.token.cancelled() => return End::Canceled,
+                () = self.shared.shutdown.stop.cancelled() => return End::Failed(Failure::Interrupted),
+                _ = check.tick() => {
+                    if self.lease.progress.silence() > self.stall() {
+                        return End::Hung;
+                    }
+                    if self.is_lost().await {
+                        return End::AlreadyEnded;
+                    }
+                    // A cancel sent while the link was down.
+                    if self.shared.env.queue.is_canceled(&self.job).await.unwrap_or(false) {
+                        return End::Canceled;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tell_progress(&self) -> Infallible {
+        let mut told = self.lease.progress.follow();
+        loop {
+            if told.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            let now = *told.borrow_and_update();
+            if let Some(now) = now.filter(|_| self.lease.is_sure()) {
+                let (done, total, eta) = (now.done, now.total, now.eta);
+                let event = Event::Progress { stage: self.stage().into(), done, total, eta };
+                self.events.mention(&self.job, &event).await;
+            }
+            tokio::time::sleep(PROGRESS_PAUSE).await;
+        }
+    }
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
+}
