@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use shanshui_pipeline::Job;
 use shanshui_pipeline::job::{AudioJob, TextJob};
-use shanshui_pipeline::message::Message;
 use shanshui_pipeline::wire::{self, JSON, MSGPACK};
 
 const TYPES: [Option<&str>; 5] = [None, Some(JSON), Some(MSGPACK), Some("text/plain"), Some("audio/ogg; codecs=opus")];
@@ -14,12 +14,15 @@ const TYPES: [Option<&str>; 5] = [None, Some(JSON), Some(MSGPACK), Some("text/pl
 fuzz_target!(|data: &[u8]| {
     let Some((first, payload)) = data.split_first() else { return };
     let content_type = TYPES[usize::from(*first) % TYPES.len()];
+    if let wire::Name::Wrong(error) = wire::name(content_type, payload) {
+        assert!(!error.to_string().contains(['\r', '\n']), "{error}");
+    }
     again::<AudioJob>(content_type, payload);
     again::<TextJob>(content_type, payload);
 });
 
-fn again<M: Message + Debug + PartialEq>(content_type: Option<&str>, payload: &[u8]) {
-    let mut job = match wire::decode::<M>(content_type, Bytes::copy_from_slice(payload)) {
+fn again<J: Job + Debug + PartialEq>(content_type: Option<&str>, payload: &[u8]) {
+    let mut job = match wire::decode::<J>(content_type, Bytes::copy_from_slice(payload)) {
         Ok(job) => job,
         Err(error) => {
             let text = error.to_string();
@@ -28,11 +31,11 @@ fn again<M: Message + Debug + PartialEq>(content_type: Option<&str>, payload: &[
         }
     };
     let (content_type, payload) = wire::encode(&job);
-    let mut again: M = wire::decode(Some(content_type), payload).unwrap_or_else(|error| panic!("{error}"));
+    let mut again: J = wire::decode(Some(content_type), payload).unwrap_or_else(|error| panic!("{error}"));
     // Fields that we do not know may change their form: JSON has no NaN and no binary.
     for job in [&mut job, &mut again] {
-        job.common_mut().extra.clear();
-        job.common_mut().picture.extra.clear();
+        job.meta_mut().extra.clear();
+        job.meta_mut().picture.extra.clear();
     }
     assert_eq!(job, again);
 }

@@ -86,7 +86,8 @@ impl Audit {
     fn of(stack: &Stack, jobs: usize) -> Self {
         let output = stack.run(&["audit", "--objects", "--json"]);
         let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let mut doubts: Vec<_> = said["doubts"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+        let mut doubts: Vec<_> =
+            said["discrepancies"].as_array().into_iter().flatten().map(ToString::to_string).collect();
         let accepted = said["accepted"].as_u64().unwrap_or_default();
         let whole = output.status.success() && accepted == jobs as u64 && said["in_flight"] == 0;
         if doubts.is_empty() && !whole {

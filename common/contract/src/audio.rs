@@ -69,7 +69,8 @@ impl Job for AudioJob {
 
     fn from_fields(mut fields: Fields) -> Result<Self, FieldError> {
         let audio = audio(fields.object("audio")?)?;
-        let named = fields.parsed("language", "a language as Whisper names it (en, zh, english, …) or auto", language)?;
+        let named =
+            fields.parsed("language", "a language as Whisper names it (en, zh, english, …) or auto", language)?;
         Ok(Self {
             audio,
             language: named.flatten(),

@@ -125,8 +125,20 @@ pub const FINAL_KINDS: [&str; 4] = ["done", "failed", "canceled", "no-speech"];
 /// Kinds that the stream keeps. `progress` and `preview` are worth nothing once the next one is
 /// there: whoever listens gets them, and no disk is asked.
 pub const KEPT_KINDS: [&str; 14] = [
-    "accepted", "queued", "started", "transcript", "picture", "finished", "passed-on", "retrying", "released",
-    "refused", "done", "failed", "canceled", "no-speech",
+    "accepted",
+    "queued",
+    "started",
+    "transcript",
+    "picture",
+    "finished",
+    "passed-on",
+    "retrying",
+    "released",
+    "refused",
+    "done",
+    "failed",
+    "canceled",
+    "no-speech",
 ];
 
 impl Event {

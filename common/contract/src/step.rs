@@ -11,8 +11,7 @@ pub struct Step {
 
 /// The steps that ship, in the order in which a job takes them. Streams, consumers, workers,
 /// reconciler, audit, `up` and the tests all read this list.
-pub const STEPS: &[Step] =
-    &[Step { stage: "transcribe", queue: "audio" }, Step { stage: "paint", queue: "text" }];
+pub const STEPS: &[Step] = &[Step { stage: "transcribe", queue: "audio" }, Step { stage: "paint", queue: "text" }];
 
 impl Step {
     /// Name of the stream, without a prefix.

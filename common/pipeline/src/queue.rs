@@ -25,12 +25,12 @@ use tokio::sync::watch;
 
 pub(crate) use cancel::is_cancel;
 pub use check::Unusable;
-pub(crate) use pools::Abandoned;
 pub use dead::{Burial, DeadLetter, Original};
 pub use declare::RECONCILE;
 pub use ends::End;
 pub(crate) use link::Link;
 pub use link::LinkState;
+pub(crate) use pools::Abandoned;
 pub use pools::{PoolState, Wait};
 pub use publish::{Outgoing, Submitted};
 

@@ -19,9 +19,9 @@ use sha2::{Digest, Sha256};
 use crate::code::Code;
 use crate::failure::{Failure, OrFailure};
 use crate::id::{hex, sha256_hex};
+pub use crate::key::ObjectKey;
 use crate::made::MadeObject;
 use answer::Answer;
-pub use crate::key::ObjectKey;
 
 /// Name of the user metadata that holds an object's SHA-256 in hexadecimal.
 const SHA256: &str = "sha256";

@@ -67,8 +67,8 @@ async fn a_worker_that_lost_its_model_asks_to_be_started_again() {
 async fn the_metrics_have_names_with_units_and_one_line_a_label() {
     let worker = Worker::start().await.unwrap();
     let metrics = &worker.pages.metrics;
-    metrics.delivered("paint", 1);
-    metrics.delivered("paint", 2);
+    metrics.delivered("paint", 1, 0.5);
+    metrics.delivered("paint", 2, 0.5);
     metrics.finished("paint", "done", 1.5);
     metrics.finished("paint", "retry", 0.5);
     let working = metrics.in_flight("paint");
@@ -83,7 +83,7 @@ async fn the_metrics_have_names_with_units_and_one_line_a_label() {
         "shanshui_job_seconds_bucket{le=\"0.8\",stage=\"paint\"} 1",
         "shanshui_deliveries_total{stage=\"paint\"} 2",
         "shanshui_redelivered_total{stage=\"paint\"} 1",
-        "shanshui_stage_info{version=\"1.2.3\"} 1",
+        "shanshui_build_info{version=\"1.2.3\"} 1",
         "shanshui_jobs_in_flight{stage=\"paint\"} 1",
     ] {
         assert!(busy.contains(line), "{line} is missing in {busy}");

@@ -7,13 +7,16 @@ use super::guarded::{Guarded, ROLES, deploy, said, server};
 use super::voice::Voice;
 
 /// Subjects, and the roles that may publish there.
-const PUBLISH: [(&str, &[&str]); 45] = [
+const PUBLISH: &[(&str, &[&str])] = &[
     ("shanshui.audio.default", &["admin", "submit", "reconcile"]),
     ("shanshui.text.default", &["admin", "submit", "transcribe", "reconcile"]),
     ("shanshui.cancel.job", &["submit"]),
     ("shanshui.events.job.done", &["transcribe", "paint", "reconcile"]),
-    ("shanshui.dead.transcribe", &["transcribe", "reconcile"]),
-    ("shanshui.dead.paint", &["paint", "reconcile"]),
+    ("shanshui.text.default.sdxl", &["admin", "submit", "paint", "reconcile"]),
+    ("shanshui.ended.job.0", &["transcribe", "paint", "reconcile"]),
+    ("shanshui.state.audit", &["reconcile"]),
+    ("shanshui.dead.transcribe.default", &["transcribe", "reconcile"]),
+    ("shanshui.dead.paint.default", &["paint", "reconcile"]),
     ("$JS.API.CONSUMER.MSG.NEXT.AUDIO.transcribe", &["transcribe"]),
     ("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", &["paint"]),
     ("$JS.API.CONSUMER.MSG.NEXT.ADVISORIES.reconcile", &["reconcile"]),
@@ -23,16 +26,20 @@ const PUBLISH: [(&str, &[&str]); 45] = [
     ("$JS.ACK.hub.hash.TEXT.paint.1.1.1.1.1", &["paint"]),
     ("$JS.ACK.ADVISORIES.reconcile.1.1.1.1.1", &["reconcile"]),
     ("$JS.API.STREAM.INFO.TEXT", &["admin", "transcribe", "paint", "reconcile"]),
-    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "reconcile"]),
+    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "transcribe", "paint", "reconcile"]),
     ("$JS.API.CONSUMER.INFO.AUDIO.transcribe", &["admin", "transcribe", "reconcile"]),
     ("$JS.API.CONSUMER.INFO.TEXT.paint", &["admin", "paint", "reconcile"]),
     ("$JS.API.STREAM.CREATE.OTHER", &["admin"]),
     ("$JS.API.STREAM.UPDATE.AUDIO", &["admin"]),
-    ("$JS.API.CONSUMER.CREATE.AUDIO.transcribe", &["admin"]),
-    ("$JS.API.CONSUMER.CREATE.TEXT.paint", &["admin"]),
+    ("$JS.API.CONSUMER.CREATE.AUDIO.transcribe.shanshui.audio.*.default.2", &["admin"]),
+    ("$JS.API.CONSUMER.CREATE.TEXT.paint.shanshui.text.*.default.2", &["admin"]),
+    ("$JS.API.CONSUMER.NAMES.TEXT", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.ADVISORIES.reconcile", &["admin"]),
     ("$JS.API.STREAM.MSG.GET.EVENTS", &["submit", "transcribe", "paint", "reconcile", "watch"]),
-    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "reconcile"]),
+    ("$JS.API.STREAM.MSG.GET.ENDS", &["transcribe", "paint", "reconcile"]),
+    ("$JS.API.STREAM.MSG.GET.CANCELS", &["transcribe", "paint", "reconcile"]),
+    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile"]),
+    ("$JS.API.DIRECT.GET.ENDS", &["reconcile"]),
     ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile"]),
     ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile"]),
     ("$JS.API.STREAM.MSG.DELETE.TEXT", &["reconcile"]),
@@ -45,7 +52,6 @@ const PUBLISH: [(&str, &[&str]); 45] = [
     ("$JS.API.STREAM.SNAPSHOT.AUDIO", &[]),
     ("$JS.API.STREAM.RESTORE.AUDIO", &[]),
     ("$JS.API.DIRECT.GET.AUDIO.shanshui.audio.default", &[]),
-    ("$JS.API.CONSUMER.CREATE.AUDIO.spy.shanshui.audio.default", &[]),
     ("$JS.API.CONSUMER.CREATE.EVENTS", &[]),
     ("$JS.API.CONSUMER.CREATE.EVENTS.spy.shanshui.events.job.done", &[]),
     ("$JS.API.CONSUMER.DURABLE.CREATE.TEXT.spy", &[]),
@@ -67,7 +73,7 @@ const SECRET: [&str; 8] = [
     "$SYS.>",
 ];
 
-const STREAMS: [&str; 5] = ["AUDIO", "TEXT", "EVENTS", "DEAD", "ADVISORIES"];
+const STREAMS: [&str; 8] = ["AUDIO", "TEXT", "EVENTS", "ENDS", "CANCELS", "DEAD", "ADVISORIES", "STATE"];
 
 #[tokio::test]
 async fn s15_no_role_can_do_what_another_may_or_what_nobody_may() {

@@ -198,7 +198,8 @@ impl Stage for Paint {
             objects.push(self.keep(&wish, picture, index, context).await?.object("picture"));
             context.progress.touch();
         }
-        let receipt = Receipt { text: &job.text, text_truncated: wish.truncated, recipe: self.about.recipe(&wish.request, None) };
+        let receipt =
+            Receipt { text: &job.text, text_truncated: wish.truncated, recipe: self.about.recipe(&wish.request, None) };
         receipt.record(objects, context).await.map(Outcome::Done)
     }
 

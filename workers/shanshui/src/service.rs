@@ -35,11 +35,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// Starts logging, listening to signals, and the pages if they have an address.
-    pub(crate) async fn start(
-        options: &TelemetryOptions,
-        parts: &[Part],
-        drain: Duration,
-    ) -> Result<Self, Refusal> {
+    pub(crate) async fn start(options: &TelemetryOptions, parts: &[Part], drain: Duration) -> Result<Self, Refusal> {
         telemetry::init(options).or_exit(Exit::Usage)?;
         let shutdown = Shutdown::on_signals(drain)?;
         let health = Arc::new(Health::default());

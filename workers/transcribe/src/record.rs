@@ -64,7 +64,12 @@ impl Said {
     pub fn made(&self, audio: Option<&str>) -> Made {
         let mut objects = vec![self.stored.object("transcript")];
         let sha256 = self.audio_sha256.as_str().unwrap_or_default();
-        objects.extend(audio.map(|key| MadeObject { kind: "audio".into(), key: key.into(), sha256: sha256.into(), bytes: None }));
+        objects.extend(audio.map(|key| MadeObject {
+            kind: "audio".into(),
+            key: key.into(),
+            sha256: sha256.into(),
+            bytes: None,
+        }));
         let facts = json!({ "language": self.language, "model": self.model, "audio_sha256": self.audio_sha256 });
         Made::new(objects, facts)
     }

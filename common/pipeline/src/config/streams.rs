@@ -1,5 +1,7 @@
 //! What `streams apply` may be told.
 
+use std::str::FromStr;
+
 use clap::Args;
 
 use crate::names::is_pool;
@@ -23,9 +25,8 @@ pub struct StreamSettings {
     /// Jobs in work at a time over all workers of a stage
     #[arg(long, env = "SHANSHUI_MAX_ACK_PENDING", default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..))]
     pub max_ack_pending: i64,
-    /// A pool beside the default one, as QUEUE/POOL (text/sdxl); may be repeated. Pools that exist
-    /// already stay
-    #[arg(long = "pool", env = "SHANSHUI_POOLS", value_name = "QUEUE/POOL", value_delimiter = ',', value_parser = pool)]
+    /// Pools beside the default one.
+    #[arg(skip)]
     pub pools: Vec<PoolName>,
 }
 
@@ -51,9 +52,16 @@ impl Default for StreamSettings {
     }
 }
 
-fn pool(text: &str) -> Result<PoolName, String> {
-    let fits = |(queue, pool): &(&str, &str)| is_pool(queue) && is_pool(pool) && *pool != crate::names::DEFAULT_POOL;
-    let named = text.split_once('/').filter(fits);
-    let (queue, pool) = named.ok_or("a pool is QUEUE/POOL, as text/sdxl: 1 to 32 characters of a-z, 0-9 and - each")?;
-    Ok(PoolName { queue: queue.to_owned(), pool: pool.to_owned() })
+impl FromStr for PoolName {
+    type Err = String;
+
+    /// Reads `QUEUE/POOL`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fits =
+            |(queue, pool): &(&str, &str)| is_pool(queue) && is_pool(pool) && *pool != crate::names::DEFAULT_POOL;
+        let named = text.split_once('/').filter(fits);
+        let (queue, pool) =
+            named.ok_or("a pool is QUEUE/POOL, as text/sdxl: 1 to 32 characters of a-z, 0-9 and - each")?;
+        Ok(Self { queue: queue.to_owned(), pool: pool.to_owned() })
+    }
 }

@@ -111,7 +111,7 @@ impl Queue {
 
     /// An answer of the JetStream API; none where the server says `missing`.
     pub(super) async fn info(&self, subject: &str, missing: ErrorCode) -> anyhow::Result<Option<Value>> {
-        match self.context.request(subject.to_owned(), &()).await? {
+        match self.context.request(subject.to_owned(), &json!({})).await? {
             Response::Ok(info) => Ok(Some(info)),
             Response::Err { error } if error.error_code() == missing => Ok(None),
             Response::Err { error } => Err(error.into()),

@@ -69,7 +69,8 @@ impl Queue {
         let first = differences(&have, &needed).into_iter().next();
         let losing = || LOSING.iter().find(|field| is_queue && limits(have.get(**field)));
         let losing = || losing().map(|field| format!("{field} is {}: it loses accepted jobs", have[*field]));
-        let copied = ["mirror", "sources"].iter().find(|field| is_queue && have.get(**field).is_some_and(|it| !it.is_null()));
+        let copied =
+            ["mirror", "sources"].iter().find(|field| is_queue && have.get(**field).is_some_and(|it| !it.is_null()));
         let copied = || copied.map(|field| format!("{field} is set: jobs come in that no publisher sent here"));
         Ok(first.or_else(losing).or_else(copied).map(|wrong| format!("stream {name}: {wrong}")))
     }

@@ -4,9 +4,9 @@ use anyhow::{Context as _, bail};
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
+use super::Queue;
 use super::publish::{Outgoing, Submitted, size};
 use super::raw::Ask;
-use super::Queue;
 use crate::code::Code;
 use crate::names::{self, JOB_HEADER, MESSAGE_ID, PASSED_HEADER, REPLAY_HEADER, SPENT_HEADER};
 
@@ -145,8 +145,7 @@ impl Queue {
 }
 
 /// Headers that a letter has besides those of its job.
-const OWN: [&str; 9] =
-    [JOB_HEADER, SUBJECT, CODE, REASON, WORKER, ATTEMPTS, MESSAGE_ID, SPENT_HEADER, PASSED_HEADER];
+const OWN: [&str; 9] = [JOB_HEADER, SUBJECT, CODE, REASON, WORKER, ATTEMPTS, MESSAGE_ID, SPENT_HEADER, PASSED_HEADER];
 
 fn letter(sequence: u64, time: time::OffsetDateTime, headers: HeaderMap, payload: Bytes) -> DeadLetter {
     let take = |name: &str| headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();

@@ -101,9 +101,8 @@ impl Queue {
 
     fn advisory_subjects(&self) -> Vec<String> {
         let of = |kind: &str| {
-            let subject = |step: &Step| {
-                format!("$JS.EVENT.ADVISORY.CONSUMER.{kind}.{}.>", self.names.stream(&step.stream()))
-            };
+            let subject =
+                |step: &Step| format!("$JS.EVENT.ADVISORY.CONSUMER.{kind}.{}.>", self.names.stream(&step.stream()));
             self.steps.iter().map(subject).collect::<Vec<_>>()
         };
         [of("MAX_DELIVERIES"), of("MSG_TERMINATED")].concat()

@@ -145,9 +145,8 @@ impl Abandoned {
         let now = std::time::Instant::now();
         let key = |pool: &PoolState| (pool.stage.clone(), pool.pool.clone());
         self.since.retain(|known, _| all.iter().any(|pool| pool.is_abandoned() && key(pool) == *known));
-        let mut long = |pool: &&PoolState| {
-            pool.is_abandoned() && *self.since.entry(key(pool)).or_insert(now) + time <= now
-        };
+        let mut long =
+            |pool: &&PoolState| pool.is_abandoned() && *self.since.entry(key(pool)).or_insert(now) + time <= now;
         all.iter().filter(|pool| long(pool)).collect()
     }
 }

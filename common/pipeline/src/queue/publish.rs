@@ -137,7 +137,6 @@ fn plain(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-
 /// Whether two messages say the same: events differ in their time.
 fn same_words(one: &[u8], other: &[u8]) -> bool {
     let data = |bytes: &[u8]| {

@@ -34,11 +34,12 @@ struct Turn {
 
 /// Takes jobs from several consumers by turns, so that no lane keeps others waiting (smooth
 /// weighted round-robin). Within one consumer the order is that of publication.
-#[derive(Debug)]
 pub(crate) struct Puller {
     queue: Queue,
     stream: String,
     turns: Vec<Turn>,
+    /// Where the answers come of consumers that are asked one by one.
+    asking: Option<(String, Subscriber)>,
 }
 
 /// What came of a pull.
@@ -67,7 +68,7 @@ impl Puller {
             let turn = |(consumer, _)| Turn { consumer, weight, credit: 0, empty_since: None };
             turns.extend(consumers.into_iter().map(turn));
         }
-        Self { queue: queue.clone(), stream: queue.names.stream(&step.stream()), turns }
+        Self { queue: queue.clone(), stream: queue.names.stream(&step.stream()), turns, asking: None }
     }
 
     /// One job, or none within [`WAIT`] or when `stop` is cancelled.
@@ -99,10 +100,12 @@ impl Puller {
     fn served(&mut self, at: usize) {
         self.turns[at].empty_since = None;
         let busy = self.turns.iter_mut().filter(|turn| turn.empty_since.is_none());
-        let total: i64 = busy.map(|turn| {
-            turn.credit += turn.weight;
-            turn.weight
-        }).sum();
+        let total: i64 = busy
+            .map(|turn| {
+                turn.credit += turn.weight;
+                turn.weight
+            })
+            .sum();
         self.turns[at].credit -= total;
     }
 
@@ -110,11 +113,23 @@ impl Puller {
         self.queue.api(&format!("CONSUMER.MSG.NEXT.{}.{}", self.stream, self.turns[at].consumer))
     }
 
-    /// Asks one consumer for a job that is there now.
-    async fn ask(&self, at: usize) -> anyhow::Result<Answer> {
+    /// Asks one consumer for a job that is there now. A delivery keeps the subject of its job, so the
+    /// answers need a subscription of their own.
+    async fn ask(&mut self, at: usize) -> anyhow::Result<Answer> {
+        let (inbox, mut answers) = match self.asking.take() {
+            Some(asking) => asking,
+            None => {
+                let inbox = self.queue.client.new_inbox();
+                (inbox.clone(), self.queue.client.subscribe(inbox).await?)
+            }
+        };
         let request = json!({ "batch": 1, "no_wait": true }).to_string();
-        let message = self.queue.client.request(self.subject(at), request.into()).await.context("no answer to a pull")?;
-        self.read(message)
+        self.queue.client.publish_with_reply(self.subject(at), inbox.clone(), request.into()).await?;
+        let answer = tokio::time::timeout(SLACK, answers.next()).await;
+        let answer = answer.ok().flatten().context("no answer to a pull")?;
+        let answer = self.read(answer)?;
+        self.asking = Some((inbox, answers));
+        Ok(answer)
     }
 
     /// Asks all consumers to wait, and takes the first job.

@@ -111,11 +111,7 @@ impl Audit {
     }
 
     /// How many open jobs a queue holds, and those that none does.
-    async fn standing(
-        &mut self,
-        queue: &Queue,
-        waiting: &HashSet<JobId>,
-    ) -> anyhow::Result<(usize, Vec<Discrepancy>)> {
+    async fn standing(&mut self, queue: &Queue, waiting: &HashSet<JobId>) -> anyhow::Result<(usize, Vec<Discrepancy>)> {
         let (mut in_flight, mut wrong) = (0, Vec::new());
         let open: BTreeSet<(String, u32)> = self.books.open.clone();
         for (name, run) in open {

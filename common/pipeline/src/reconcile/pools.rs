@@ -17,20 +17,32 @@ const GRACE: Duration = Duration::from_secs(20);
 const TOLD: usize = 100;
 
 /// Watches the pools.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watchman {
+    grace: Duration,
     abandoned: Abandoned,
     told: HashSet<(String, u64)>,
 }
 
+impl Default for Watchman {
+    fn default() -> Self {
+        Self::after(GRACE)
+    }
+}
+
 impl Watchman {
+    /// One that speaks up after this long.
+    pub fn after(grace: Duration) -> Self {
+        Self { grace, abandoned: Abandoned::default(), told: HashSet::new() }
+    }
+
     /// Looks at all pools: readiness says which have no live worker, and each job that waits there
     /// gets an event, once.
     ///
     /// # Errors
     /// NATS is away or refuses.
     pub async fn look(&mut self, queue: &Queue, pools: &[PoolState], health: &Scope) -> anyhow::Result<()> {
-        let abandoned = self.abandoned.after(GRACE, pools);
+        let abandoned = self.abandoned.after(self.grace, pools);
         let names: Vec<_> = abandoned.iter().map(|pool| format!("{}/{}", pool.stage, pool.pool)).collect();
         if names.is_empty() {
             health.up(Part::Pools);

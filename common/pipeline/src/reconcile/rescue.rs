@@ -107,7 +107,8 @@ impl Rescuer {
         // With nothing in work, whatever was delivered and still lies there is stranded.
         let floor = if info.num_ack_pending == 0 { &info.delivered } else { &info.ack_floor }.stream_sequence;
         let mut from = 1;
-        while let Some(message) = self.queue.next(&step.stream(), filter, from).await?.filter(|it| it.sequence <= floor) {
+        while let Some(message) = self.queue.next(&step.stream(), filter, from).await?.filter(|it| it.sequence <= floor)
+        {
             from = message.sequence + 1;
             if before.0.contains(&(step.stage, message.sequence)) {
                 self.deal_with_stranded(step, message).await?;

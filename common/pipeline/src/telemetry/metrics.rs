@@ -132,7 +132,12 @@ impl Metrics {
         ours.register_with_unit("model", "Time of one call of the model", Unit::Seconds, self.model_seconds.clone());
         ours.register("jobs_in_flight", "Jobs being worked on", self.in_flight.clone());
         ours.register("deliveries", "Messages delivered", self.deliveries.clone());
-        ours.register_with_unit("queue_wait", "Time from publication to the first delivery", Unit::Seconds, self.waited.clone());
+        ours.register_with_unit(
+            "queue_wait",
+            "Time from publication to the first delivery",
+            Unit::Seconds,
+            self.waited.clone(),
+        );
         ours.register("audit_jobs", "Jobs by where they stand; those in doubt should be none", self.audit.clone());
         ours.register("exhausted", "Messages that ran out of deliveries and were dealt with", self.exhausted.clone());
         ours.register("redelivered", "Messages delivered again", self.redelivered.clone());

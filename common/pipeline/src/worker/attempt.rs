@@ -58,7 +58,11 @@ pub(super) enum Obstacle {
 #[derive(Debug)]
 pub(super) enum End {
     /// The job goes on at the next stage, with this payload.
-    Next { queue: &'static str, job: Value, made: Made },
+    Next {
+        queue: &'static str,
+        job: Value,
+        made: Made,
+    },
     /// The job is complete.
     Complete(Made),
     /// Nobody speaks in the recording.
@@ -96,7 +100,15 @@ impl Attempt {
         let known = Known { attempts, ..Known::default() };
         let began = Instant::now();
         let mut attempt = Self {
-            shared, job, number: 1, delivery, events, trace, lease, began, known,
+            shared,
+            job,
+            number: 1,
+            delivery,
+            events,
+            trace,
+            lease,
+            began,
+            known,
             obstacle: wrong.map(Obstacle::Name),
         };
         match attempt.count().await {

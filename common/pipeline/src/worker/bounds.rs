@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::code::Code;
 use crate::config::WorkerOptions;
 use crate::failure::Failure;
-use crate::code::Code;
 use crate::job::JobMeta;
 use crate::telemetry::resident_bytes;
 

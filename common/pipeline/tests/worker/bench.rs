@@ -10,9 +10,9 @@ use async_nats::jetstream;
 use bytes::Bytes;
 use clap::Parser;
 use futures::StreamExt;
+use shanshui_pipeline::Made;
 use shanshui_pipeline::config::{NatsOptions, StreamSettings, WorkerOptions};
 use shanshui_pipeline::context::Context;
-use shanshui_pipeline::Made;
 use shanshui_pipeline::event::Envelope;
 use shanshui_pipeline::failure::Failure;
 use shanshui_pipeline::health::Health;
@@ -46,6 +46,7 @@ pub(crate) struct Bench {
 pub(crate) struct Told {
     script: Arc<Script>,
     runs: Arc<AtomicUsize>,
+    model: String,
 }
 
 #[derive(Parser)]
@@ -87,6 +88,11 @@ impl Bench {
     /// A client that knows nothing of our code.
     pub(crate) async fn client(&self) -> jetstream::Context {
         jetstream::new(async_nats::connect(&self.url).await.unwrap())
+    }
+
+    /// An object of the bucket, as JSON.
+    pub(crate) async fn json(&self, key: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.store.get(key, 1 << 20).await.unwrap()).unwrap()
     }
 
     /// Removes an object, as a careless hand does.
@@ -167,12 +173,21 @@ impl Told {
         F: Fn(usize, Context) -> R + Send + Sync + 'static,
         R: Future<Output = Ending> + Send + 'static,
     {
-        Self { script: Arc::new(move |run, context| Box::pin(script(run, context))), runs: Arc::default() }
+        Self {
+            script: Arc::new(move |run, context| Box::pin(script(run, context))),
+            runs: Arc::default(),
+            model: "default".into(),
+        }
     }
 
     /// Ends every job at once.
     pub(crate) fn done() -> Self {
         Self::new(|_, _| async { done() })
+    }
+
+    /// The same stage with a model of this name.
+    pub(crate) fn of_model(self, model: &str) -> Self {
+        Self { model: model.into(), ..self }
     }
 
     pub(crate) fn runs(&self) -> usize {
@@ -188,6 +203,10 @@ impl Stage for Told {
     async fn run(&self, _: AudioJob, context: &Context) -> Ending {
         let run = self.runs.fetch_add(1, Ordering::SeqCst);
         (self.script)(run, context.clone()).await
+    }
+
+    fn model(&self) -> &str {
+        &self.model
     }
 }
 

@@ -4,7 +4,10 @@
 
 mod bench;
 mod clients;
+mod fair;
+mod forged;
 mod limits;
+mod names;
 mod reconcile;
 mod rows;
 #[path = "../store/server.rs"]
@@ -15,11 +18,11 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use bench::{Bench, Told, done};
+use shanshui_pipeline::Made;
+use shanshui_pipeline::config::StreamSettings;
 use shanshui_pipeline::event::Event;
 use shanshui_pipeline::failure::Failure;
 use shanshui_pipeline::job::{JobMeta, TextJob};
-use shanshui_pipeline::Made;
-use shanshui_pipeline::config::StreamSettings;
 use shanshui_pipeline::shutdown::Shutdown;
 use shanshui_pipeline::stage::Outcome;
 use shanshui_pipeline::worker;

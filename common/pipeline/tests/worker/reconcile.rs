@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use shanshui_pipeline::config::StreamSettings;
 use shanshui_pipeline::event::Event;
 use shanshui_pipeline::events::Events;
 use shanshui_pipeline::failure::Failure;
-use shanshui_pipeline::job::JobId;
-use shanshui_pipeline::config::StreamSettings;
 use shanshui_pipeline::reconcile::{Audit, Discrepancy, Rescuer, Stranded};
 
 use crate::bench::{Bench, Told};
@@ -87,7 +86,13 @@ async fn a_job_whose_deliveries_were_used_up_by_outages_is_queued_again() {
     let events = Events::new(bench.queue.clone(), "transcribe", "w1", 0);
     for delivery in 1..=2 {
         let (stage, reason) = ("transcribe".into(), "S3 is away".to_owned());
-        events.publish(&job, &Event::Released { stage, code: shanshui_pipeline::Code::ServiceAway, reason, message: 1, delivery }).await.unwrap();
+        events
+            .publish(
+                &job,
+                &Event::Released { stage, code: shanshui_pipeline::Code::ServiceAway, reason, message: 1, delivery },
+            )
+            .await
+            .unwrap();
     }
     exhaust(&bench).await;
     let rescuer = Rescuer::start(&bench.queue, &bench.store, 2).await.unwrap();

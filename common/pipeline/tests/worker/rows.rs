@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use futures::StreamExt;
+use shanshui_pipeline::config::StreamSettings;
 use shanshui_pipeline::event::Event;
 use shanshui_pipeline::failure::Failure;
 use shanshui_pipeline::health::Health;
-use shanshui_pipeline::config::StreamSettings;
 use shanshui_pipeline::shutdown::Shutdown;
 use shanshui_pipeline::worker;
 use tokio::sync::Notify;
@@ -216,12 +216,12 @@ async fn r17_a_replayed_job_leaves_dead_only_when_it_is_queued_and_runs_once() {
     bench.drain(&stage).await;
     let letter = bench.queue.dead().await.unwrap().remove(0);
     let full = StreamSettings { ack_wait_seconds: 2, queue_bytes: 64, ..StreamSettings::default() };
-    bench.queue.apply(&full).await.unwrap();
+    bench.queue.apply(&full, false).await.unwrap();
     let error = bench.queue.replay(letter.sequence).await.unwrap_err();
     assert!(format!("{error:#}").contains("maximum bytes exceeded"), "{error:#}");
     assert_eq!(bench.queue.dead().await.unwrap().len(), 1);
     let room = StreamSettings { queue_bytes: 1 << 20, ..full };
-    bench.queue.apply(&room).await.unwrap();
+    bench.queue.apply(&room, false).await.unwrap();
     bench.queue.replay(letter.sequence).await.unwrap();
     assert!(bench.queue.dead().await.unwrap().is_empty());
     bench.drain(&stage).await;
@@ -252,8 +252,8 @@ async fn r19_a_failed_attempt_comes_back_after_the_delay_that_was_told() {
 #[tokio::test]
 async fn a_job_whose_next_step_was_given_up_at_a_second_signal_is_not_acknowledged() {
     let mut bench = Bench::start().await;
-    bench.submit("held-up").await;
-    let (shutdown, deps) = (Shutdown::manual(), bench.env());
+    bench.submit_on("held-up").await;
+    let (shutdown, env) = (Shutdown::manual(), bench.env());
     let (health, reached, go) = (Arc::clone(env.health.health()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (here, on) = (Arc::clone(&reached), Arc::clone(&go));
     let stage = Told::new(move |_, _| {
@@ -268,13 +268,13 @@ async fn a_job_whose_next_step_was_given_up_at_a_second_signal_is_not_acknowledg
         reached.notified().await;
         bench.kill_nats();
         go.notify_one();
-        seen(&health, "cannot publish the next job").await;
+        seen(&health, "cannot publish an event").await;
         shutdown.drain.cancel();
         shutdown.stop.cancel();
     };
     let (ended, ()) = tokio::join!(worker::run(stage.clone(), env, shutdown.clone()), outage);
     let error = format!("{:#}", ended.unwrap_err());
-    assert!(error.contains("stopped before it could publish the next job"), "{error}");
+    assert!(error.contains("stopped before it could publish an event"), "{error}");
     bench.start_nats();
     bench.queue.wait_connected().await;
     assert_eq!(messages(&bench, "AUDIO").await, 1);

@@ -1,7 +1,7 @@
 //! `shanshui streams`: the one administrative step.
 
 use clap::{Args, Subcommand};
-use shanshui_pipeline::config::StreamSettings;
+use shanshui_pipeline::config::{PoolName, StreamSettings};
 use shanshui_pipeline::store::Store;
 
 use crate::exit::{Exit, OrExit, Refusal};
@@ -24,6 +24,9 @@ enum StreamsCommand {
     Apply {
         #[command(flatten)]
         settings: StreamSettings,
+        /// A pool beside the default one, as text/sdxl; may be repeated. Pools that exist already stay
+        #[arg(long = "pool", env = "SHANSHUI_POOLS", value_name = "QUEUE/POOL", value_delimiter = ',')]
+        pools: Vec<PoolName>,
         /// Change nothing; print what would change
         #[arg(long)]
         dry_run: bool,
@@ -36,7 +39,8 @@ enum StreamsCommand {
 pub(crate) async fn run(args: StreamsArgs) -> Result<Exit, Refusal> {
     let queue = args.reach.queue().await?;
     match &args.command {
-        StreamsCommand::Apply { settings, dry_run } => {
+        StreamsCommand::Apply { settings, pools, dry_run } => {
+            let settings = &StreamSettings { pools: pools.clone(), ..settings.clone() };
             args.reach.s3.check().or_exit(Exit::Usage)?;
             let said = queue.apply(settings, *dry_run).await?;
             said.iter().for_each(print::line);

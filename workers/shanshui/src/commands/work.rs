@@ -58,11 +58,7 @@ pub(crate) async fn run<S: Serve>(args: WorkArgs<S>, data: DataDir) -> Result<Ex
     Ok(Exit::Done)
 }
 
-async fn prepare<S: Serve>(
-    args: &WorkArgs<S>,
-    folder: PathBuf,
-    service: &mut Service,
-) -> anyhow::Result<(S, Env)> {
+async fn prepare<S: Serve>(args: &WorkArgs<S>, folder: PathBuf, service: &mut Service) -> anyhow::Result<(S, Env)> {
     let queue = Queue::connect(&args.nats, &format!("shanshui-{}", S::NAME)).await?;
     service.await_link(&queue);
     queue.wait_connected().await;

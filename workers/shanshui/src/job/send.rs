@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use shanshui_pipeline::Job;
 use shanshui_pipeline::fields::FieldError;
 use shanshui_pipeline::job::JobId;
-use shanshui_pipeline::Job;
 use shanshui_pipeline::queue::Queue;
 use time::OffsetDateTime;
 

@@ -4,8 +4,8 @@
 
 use clap::Args;
 use rmpv::Value;
-use shanshui_pipeline::fields::{FieldError, Fields};
 use shanshui_pipeline::Job;
+use shanshui_pipeline::fields::{FieldError, Fields};
 
 /// What both kinds of job carry.
 #[derive(Debug, Clone, Args)]
