@@ -105,7 +105,7 @@ impl Queue {
         let info = self.info(&subject, ErrorCode::CONSUMER_NOT_FOUND).await?.unwrap_or_default();
         let delivered = info["delivered"]["stream_seq"].as_u64().unwrap_or(0);
         let pending = info["num_pending"].as_u64().unwrap_or(0);
-        Ok(sequence.saturating_sub(delivered.max(1)).min(pending))
+        Ok(sequence.saturating_sub(delivered + 1).min(pending.saturating_sub(1)))
     }
 
     /// Median of the seconds that the last jobs of a stage took.

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use crate::bench::{Bench, Told};
 
 /// Events that a stalled reader does not read.
-const EVENTS: u64 = 100_000;
+const EVENTS: u64 = 50_000;
 /// What such a reader may cost this process in bytes, the events themselves in the server aside.
 const MEMORY: i64 = 256 << 20;
 
