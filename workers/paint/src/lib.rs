@@ -1,6 +1,7 @@
 //! Text to picture: Stable Diffusion as a stage of the pipeline.
 
 pub mod diffusers;
+pub mod error;
 pub mod layers;
 pub mod limits;
 pub mod model;

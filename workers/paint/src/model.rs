@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
+use shanshui_common::fields::FieldError;
 
 use crate::{
     diffusers::{
@@ -13,8 +14,9 @@ use crate::{
         scheduler::SchedulerConfig,
         weights::{WeightFiles, Weights},
     },
+    error::PaintError,
     text_encoder::TextEncoder,
-    tokenizer::Tokenizer,
+    tokenizer::{Chunks, Tokenizer},
     unet::Unet,
     vae::Vae,
 };
@@ -34,6 +36,14 @@ pub struct Model {
     device: Device,
 }
 
+/// Texts as the UNet is told them.
+pub struct Encoded {
+    /// (prompts, tokens, width).
+    pub states: Tensor,
+    /// Whether the end of a prompt was left out.
+    pub truncated: bool,
+}
+
 impl Model {
     /// Loads a folder in the diffusers layout; weights are cast to `dtype`.
     ///
@@ -42,6 +52,12 @@ impl Model {
     pub fn load(folder: &Path, device: &Device, dtype: DType) -> Result<Self> {
         let configs = Configs::read(folder)?;
         let recommended = Recommended::read(folder, &configs)?;
+        if let Some(class) = &configs.wanted.instead_of {
+            tracing::warn!(
+                sampler = recommended.sampler,
+                "the scheduler {class} is not here: this sampler stands in for it"
+            );
+        }
         let tokenizer = Tokenizer::read(folder, &configs.text)?;
         let text = WeightFiles::open(folder, "text_encoder", "model")?;
         let unet = WeightFiles::open(folder, "unet", "diffusion_pytorch_model")?;
@@ -61,24 +77,24 @@ impl Model {
         })
     }
 
-    /// Prompts to states (prompts, tokens, width), all of the same number of tokens: longer prompts are
-    /// read in chunks of the text encoder's length, whose states are joined.
+    /// Prompts to states, all of the same number of tokens: longer prompts are read in chunks of the text
+    /// encoder's length, whose states are joined.
     ///
     /// # Errors
-    /// When a prompt is too long or the device fails.
-    pub fn encode(&self, prompts: &[&str]) -> Result<Tensor> {
-        let chunks = self.tokenizer.chunks(prompts)?;
-        let states = self.text.forward(&chunks.concat())?;
+    /// When a prompt has no tokens to speak of, or the device fails.
+    pub fn encode(&self, prompts: &[&str]) -> Result<Encoded, PaintError> {
+        let Chunks { ids, truncated } = self.tokenizer.chunks(prompts)?;
+        let states = self.text.forward(&ids.concat())?;
         let width = states.dim(2)?;
-        Ok(states.reshape((prompts.len(), (), width))?)
+        Ok(Encoded { states: states.reshape((prompts.len(), (), width))?, truncated })
     }
 
     /// States as the UNet uses them at every step; the rows of [`Model::predict`] are the rows of `states`.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn prepare(&self, states: &Tensor) -> Result<Context> {
-        Ok(self.unet.prepare(states)?)
+    pub fn prepare(&self, states: &Tensor) -> candle_core::Result<Context> {
+        self.unet.prepare(states)
     }
 
     /// What the UNet sees in latents (batch, channels, height, width) at a timestep (batch) for each row,
@@ -86,37 +102,39 @@ impl Model {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn predict(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> Result<Tensor> {
+    pub fn predict(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> candle_core::Result<Tensor> {
         let prediction = self.unet.forward(&self.to_own(latents)?, &timesteps.to_device(&self.device)?, context)?;
-        Ok(prediction.to_dtype(DType::F32)?)
+        prediction.to_dtype(DType::F32)
     }
 
     /// Latents to pictures (batch, 3, height, width) in [0, 1], in f32.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
+    pub fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
         let pictures = self.vae.decode(&self.to_own(latents)?)?.to_dtype(DType::F32)?;
-        Ok(pictures.affine(0.5, 0.5)?.clamp(0.0, 1.0)?)
+        pictures.affine(0.5, 0.5)?.clamp(0.0, 1.0)
     }
 
     /// Pictures (batch, 3, height, width) in [0, 1] to latents, in f32.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn encode_pictures(&self, pictures: &Tensor) -> Result<Tensor> {
+    pub fn encode_pictures(&self, pictures: &Tensor) -> candle_core::Result<Tensor> {
         let pixels = self.to_own(&pictures.affine(2.0, -1.0)?)?;
-        Ok(self.vae.encode(&pixels)?.to_dtype(DType::F32)?)
+        self.vae.encode(&pixels)?.to_dtype(DType::F32)
     }
 
     /// Channels, height and width of the latents of a picture.
     ///
     /// # Errors
     /// When a side is not a multiple of [`Model::scale`].
-    pub fn latent_shape(&self, width: usize, height: usize) -> Result<[usize; 3]> {
+    pub fn latent_shape(&self, width: usize, height: usize) -> Result<[usize; 3], FieldError> {
         let scale = self.scale();
-        for (name, side) in [("width", width), ("height", height)] {
-            ensure!(side > 0 && side % scale == 0, "{name}: {side}, allowed are multiples of {scale}");
+        for (field, side) in [("picture.width", width), ("picture.height", height)] {
+            if side == 0 || !side.is_multiple_of(scale) {
+                return Err(FieldError::new(field, side, format!("multiples of {scale} for this model")));
+            }
         }
         Ok([self.configs.vae.latent_channels, height / scale, width / scale])
     }
@@ -141,7 +159,7 @@ impl Model {
         &self.hashes
     }
 
-    fn to_own(&self, tensor: &Tensor) -> Result<Tensor> {
-        Ok(tensor.to_device(&self.device)?.to_dtype(self.dtype)?)
+    fn to_own(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        tensor.to_device(&self.device)?.to_dtype(self.dtype)
     }
 }

@@ -10,7 +10,7 @@ use candle_core::DType;
 use sha2::{Digest, Sha256};
 use shanshui_common::context::Context;
 use shanshui_common::event::Event;
-use shanshui_common::failure::{Failure, Verdict};
+use shanshui_common::failure::Failure;
 use shanshui_common::fields::FieldError;
 use shanshui_common::job::{JobId, TextJob};
 use shanshui_common::message::Nothing;
@@ -20,10 +20,11 @@ use shanshui_common::store::{ObjectKey, Stored};
 use shanshui_common::telemetry::Metrics;
 
 use crate::diffusers::recommended::Recommended;
+use crate::error::{JobError, PaintError};
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::options::PaintOptions;
-use crate::paint::{NotFinite, Request, Stopped, paint};
+use crate::paint::{Painted, Request, paint};
 use crate::picture::{Format, Metadata, Picture};
 use crate::prompt::Prompt;
 use crate::receipt::{About, Receipt};
@@ -115,28 +116,23 @@ impl Paint {
         Ok(Wish { request, format, truncated: prompt.truncated || negative.truncated })
     }
 
-    async fn paint(&self, request: &Request, context: &Context) -> Result<Vec<Picture>, Failure> {
-        let painted = match self.paint_in_batches(request, self.max_batch, context).await? {
-            Err(error) if out_of_memory(&error) && self.max_batch.min(request.count) > 1 => {
-                tracing::warn!(error = format!("{error:#}"), "the pictures did not fit: now one by one");
-                self.paint_in_batches(request, 1, context).await?
+    async fn paint(&self, request: &Request, context: &Context) -> Result<Painted, Failure> {
+        match self.paint_in_batches(request, self.max_batch, context).await? {
+            Err(PaintError::Worker(error)) if error.is_out_of_memory() && self.max_batch.min(request.count) > 1 => {
+                tracing::warn!(%error, "the pictures did not fit: now one by one");
+                Ok(self.paint_in_batches(request, 1, context).await??)
             }
-            painted => painted,
-        };
-        painted.map_err(|error| match error {
-            stopped if stopped.is::<Stopped>() => Failure::Interrupted,
-            overflow if overflow.is::<NotFinite>() => Failure::Reject(overflow),
-            error => Failure::Retry(error),
-        })
+            painted => Ok(painted?),
+        }
     }
 
-    /// The outer error is that of the worker, the inner one that of the painting.
+    /// The outer error is that of the model's thread, the inner one that of the painting.
     async fn paint_in_batches(
         &self,
         request: &Request,
         max_batch: usize,
         context: &Context,
-    ) -> Result<anyhow::Result<Vec<Picture>>, Failure> {
+    ) -> Result<Result<Painted, PaintError>, Failure> {
         let (request, progress, stop) = (request.clone(), Arc::clone(&context.progress), context.stop.clone());
         let painted = self.model.call_in_turn(&context.progress, move |model| {
             paint(model, &request, max_batch, &mut |at| {
@@ -151,7 +147,8 @@ impl Paint {
         let parameters = self.about.parameters(&wish.request).to_string();
         let receipt = self.about.recipe(&wish.request, Some(index)).to_string();
         let metadata = Metadata { parameters: &parameters, receipt: &receipt };
-        let bytes = picture.encode(wish.format, metadata).or_retry()?;
+        let bytes = picture.encode(wish.format, metadata);
+        let bytes = bytes.map_err(|error| JobError::File(format!("{error:#}")))?;
         let key = ObjectKey::Picture { job: &context.job, index, extension: wish.format.extension() };
         let stored = context.store.put(&key, bytes.into()).await?;
         let event = Event::Picture {
@@ -195,7 +192,8 @@ impl Stage for Paint {
             Some(receipt) => receipt,
             None => {
                 let wish = self.wish(&context.job, &job)?;
-                let pictures = self.paint(&wish.request, context).await?;
+                let Painted { pictures, text_truncated } = self.paint(&wish.request, context).await?;
+                let truncated = wish.truncated || text_truncated;
                 let mut stored = Vec::with_capacity(pictures.len());
                 for (index, picture) in (0..).zip(&pictures) {
                     stored.push(self.keep(&wish, picture, index, context).await?);
@@ -203,7 +201,7 @@ impl Stage for Paint {
                 }
                 let seconds = began.elapsed().as_secs_f64();
                 let receipt = Receipt { job: &job, id: &context.job, pictures: &stored, seconds };
-                let receipt = receipt.to_json(&self.about, &wish.request, wish.truncated);
+                let receipt = receipt.to_json(&self.about, &wish.request, truncated);
                 context.store.put(&key, receipt.to_string().into()).await?
             }
         };
@@ -212,31 +210,8 @@ impl Stage for Paint {
     }
 }
 
-/// Whether a device has no room left. CUDA's drivers say it only in words.
-fn out_of_memory(error: &anyhow::Error) -> bool {
-    let text = format!("{error:#}").to_ascii_lowercase().replace('_', " ");
-    ["out of memory", "memory allocation"].iter().any(|words| text.contains(words))
-}
-
 /// A seed that looks random, and is the same at every redelivery. 32 bits, as A1111 writes them.
 fn seed_of(job: &JobId) -> u64 {
     let digest = Sha256::digest(job.as_str());
     u64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cuda_and_cublas_say_of_a_full_device_is_understood() {
-        for text in [
-            "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
-            "CUBLAS_STATUS_ALLOC_FAILED: memory allocation failed",
-        ] {
-            let error = anyhow!("{text}").context("denoising step 3");
-            assert!(out_of_memory(&error), "{text}");
-        }
-        assert!(!out_of_memory(&anyhow!("shape mismatch in conv2d")));
-    }
 }

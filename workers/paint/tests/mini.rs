@@ -34,7 +34,7 @@ fn the_mini_model_paints_what_diffusers_paints_with_it() {
             seed: 42,
             count: 1,
         };
-        let ours = paint(&model, &request, 1, &mut |_| ControlFlow::Continue(())).unwrap().remove(0);
+        let ours = paint(&model, &request, 1, &mut |_| ControlFlow::Continue(())).unwrap().pictures.remove(0);
         let theirs = image::open(project(&format!("tests/data/diffusers/mini-{number}.png"))).unwrap().into_rgb8();
         assert_eq!((ours.width, ours.height), theirs.dimensions());
         let off: u32 = ours.rgb.iter().zip(theirs.as_raw()).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::supported::check_supported;
+use super::without_nulls;
 
 /// `AutoencoderKL`; defaults are diffusers' own.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,6 +55,7 @@ impl VaeConfig {
     /// # Errors
     /// Names the field, its value and what is allowed.
     pub fn parse(json: Value) -> Result<Self> {
+        let json = without_nulls(json, &[]);
         check_supported(&json, READ, FIXED)?;
         let config: Self = serde_path_to_error::deserialize(&json)?;
         let count = config.block_out_channels.len();

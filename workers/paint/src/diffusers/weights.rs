@@ -1,20 +1,15 @@
 //! Weights from safetensors files, mapped rather than read: only tensors that are asked for cost memory.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Display,
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Display, fs::File, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 use safetensors::{SafeTensors, tensor::Metadata};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::read_json;
+use super::instead::{START, instead};
+use super::names::file_names;
 
 /// Published headers stay below 1 MB; the JSON parser must not be fed what a hostile length says.
 const MAX_HEADER_BYTES: u64 = 10 << 20;
@@ -116,9 +111,13 @@ impl WeightFile {
         let file = File::open(folder.join(name))?;
         #[expect(unsafe_code, reason = "mapping; a model's files are not rewritten while a worker runs")]
         let map = unsafe { Mmap::map(&file) }?;
+        if let Some(what) = instead(&map[..map.len().min(START)]) {
+            bail!("{what}");
+        }
         let length = map.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).context("shorter than its header")?;
         ensure!(length <= MAX_HEADER_BYTES, "header of {length} bytes, allowed are {MAX_HEADER_BYTES}");
-        let (header_bytes, header) = SafeTensors::read_metadata(&map).context("not a whole safetensors file")?;
+        let read = SafeTensors::read_metadata(&map).with_context(|| broken(&map, length));
+        let (header_bytes, header) = read?;
         Ok(Self { name: name.to_owned(), data_start: size_of::<u64>() + header_bytes, header, map })
     }
 
@@ -127,7 +126,8 @@ impl WeightFile {
         let shape = info.shape.as_slice();
         ensure!(shapes.contains(&shape), "shape {shape:?}, the config asks for {:?}", shapes[0]);
         let stored = DType::try_from(info.dtype).ok().filter(DType::is_float);
-        let stored = stored.with_context(|| format!("stored as {:?}, allowed are F16, BF16, F32, F64", info.dtype))?;
+        let stored =
+            stored.with_context(|| format!("stored as {:?}, allowed are F8_E4M3, F16, BF16, F32, F64", info.dtype))?;
         let (start, end) = info.data_offsets;
         let bytes = &self.map[self.data_start + start..self.data_start + end];
         // Cast before the copy to the device: the card never holds a tensor twice.
@@ -136,37 +136,16 @@ impl WeightFile {
     }
 }
 
-fn file_names(folder: &Path, stem: &str) -> Result<Vec<String>> {
-    for variant in ["", ".fp16"] {
-        let single = format!("{stem}{variant}.safetensors");
-        if folder.join(&single).is_file() {
-            return Ok(vec![single]);
-        }
-        let index = folder.join(format!("{stem}.safetensors.index{variant}.json"));
-        if index.is_file() {
-            return shard_names(&index);
-        }
+/// What is wrong with a file whose header is `length` bytes long.
+fn broken(map: &[u8], length: u64) -> String {
+    let (data_start, there) = (size_of::<u64>() as u64 + length, map.len() as u64);
+    let header = map.get(size_of::<u64>()..data_start as usize);
+    let header = header.and_then(|header| serde_json::from_slice::<serde_json::Value>(header).ok());
+    let ends = header.as_ref().and_then(|header| header.as_object()).into_iter().flatten();
+    let end = ends.filter_map(|(_, tensor)| tensor["data_offsets"][1].as_u64()).max();
+    let needed = end.and_then(|end| end.checked_add(data_start)).unwrap_or(data_start);
+    if there < needed {
+        return format!("not a whole safetensors file: {there} of {needed} bytes are there, its download broke off");
     }
-    if let Some(pickle) = find_pickle(folder) {
-        bail!("{} is a pickle, which can run code when it is read; only safetensors are", pickle.display());
-    }
-    bail!("neither {stem}.safetensors nor its fp16 variant nor a sharded index is there")
-}
-
-fn shard_names(index: &Path) -> Result<Vec<String>> {
-    let json: Value = read_json(index)?;
-    let map = json["weight_map"].as_object().with_context(|| format!("{}: no weight_map", index.display()))?;
-    let names: BTreeSet<_> = map.values().filter_map(Value::as_str).map(str::to_owned).collect();
-    let inside = |name: &String| name.ends_with(".safetensors") && !name.contains(['/', '\\']);
-    if let Some(name) = names.iter().find(|name| !inside(name)) {
-        bail!("weight_map: {name:?}, allowed are safetensors files of the same folder");
-    }
-    Ok(names.into_iter().collect())
-}
-
-fn find_pickle(folder: &Path) -> Option<PathBuf> {
-    let paths = folder.read_dir().ok()?.flatten().map(|entry| entry.path());
-    let pickle =
-        |path: &PathBuf| path.extension().is_some_and(|end| ["bin", "ckpt", "pt", "pth"].iter().any(|e| end == *e));
-    paths.into_iter().find(pickle)
+    "not a whole safetensors file".to_owned()
 }
