@@ -20,6 +20,7 @@ pub mod text_config;
 pub mod unet_config;
 pub mod vae_config;
 pub mod wanted;
+pub mod weight_file;
 pub mod weights;
 
 /// Indexes of sharded weights are the largest files of this kind, well below a megabyte.
@@ -41,8 +42,6 @@ pub struct Configs {
     /// Whether the model was distilled to a few steps.
     pub distilled: bool,
 }
-
-const SCHEDULER: &str = "scheduler/scheduler_config.json";
 
 /// All that the scheduler's file says.
 struct Walk {
@@ -66,12 +65,19 @@ impl Configs {
     /// Names the file and the field of anything missing, malformed or not supported.
     pub fn read(root: &Path) -> Result<Self> {
         check_index(&read_json(&root.join("model_index.json"))?).context("model_index.json")?;
-        let scheduler: Value = read_json(&root.join(SCHEDULER))?;
-        let walk = Walk::parse(scheduler).context(SCHEDULER)?;
+        Self::assemble(&|name| read_json(&root.join(name)))
+    }
+
+    /// Interprets the configs that `get` finds by the names they have in a folder.
+    ///
+    /// # Errors
+    /// As [`Configs::read`].
+    pub fn assemble(get: &dyn Fn(&str) -> Result<Value>) -> Result<Self> {
+        let walk = read_config(get, "scheduler/scheduler_config.json", Walk::parse)?;
         let configs = Self {
-            text: read_config(root, "text_encoder/config.json", TextConfig::parse)?,
-            unet: read_config(root, "unet/config.json", UnetConfig::parse)?,
-            vae: read_config(root, "vae/config.json", VaeConfig::parse)?,
+            text: read_config(get, "text_encoder/config.json", TextConfig::parse)?,
+            unet: read_config(get, "unet/config.json", UnetConfig::parse)?,
+            vae: read_config(get, "vae/config.json", VaeConfig::parse)?,
             scheduler: walk.scheduler,
             wanted: walk.wanted,
             distilled: walk.distilled,
@@ -140,8 +146,8 @@ fn finite(text: &str) -> String {
     out
 }
 
-fn read_config<T>(root: &Path, name: &str, parse: fn(Value) -> Result<T>) -> Result<T> {
-    parse(read_json(&root.join(name))?).with_context(|| name.to_owned())
+fn read_config<T>(get: &dyn Fn(&str) -> Result<Value>, name: &str, parse: fn(Value) -> Result<T>) -> Result<T> {
+    get(name).and_then(parse).with_context(|| name.to_owned())
 }
 
 fn check_index(index: &Value) -> Result<()> {

@@ -9,6 +9,7 @@ use crate::error::{JobError, PaintError, WorkerError};
 use crate::model::{Context, Encoded, Model};
 use crate::noise::NoiseKey;
 use crate::picture::Picture;
+use crate::prompt::syntax::Syntax;
 use crate::sampler::{Sampler, SamplerKind, Schedule};
 
 /// What to paint, already cleaned and within the limits.
@@ -32,6 +33,10 @@ pub struct Request {
     pub seed: u64,
     /// Number of pictures; picture `i` is the same whatever the number.
     pub count: usize,
+    /// What the texts may hold beside words.
+    pub syntax: Syntax,
+    /// Adaptations by name and weight; [`Model::adapt`] brings them in.
+    pub loras: Vec<(String, f64)>,
 }
 
 /// How far a request is. One denoising step of one batch, and one decoded picture, count one each.
@@ -124,23 +129,30 @@ struct Text {
     states: Tensor,
     /// `None`: the model is asked about the prompt alone.
     guidance: Option<f64>,
+    /// The scale of guidance, where the model is told it.
+    told: Option<f64>,
     truncated: bool,
 }
 
 impl Text {
     fn encode(model: &Model, request: &Request) -> Result<Self, PaintError> {
-        let guidance = (request.guidance > 1.0).then_some(request.guidance);
+        let told = model.is_told_guidance().then_some(request.guidance);
+        let guidance = (request.guidance > 1.0 && told.is_none()).then_some(request.guidance);
         let prompts = [request.negative.as_str(), request.prompt.as_str()];
         let prompts = if guidance.is_some() { &prompts[..] } else { &prompts[1..] };
-        let Encoded { states, truncated } = model.encode(prompts)?;
-        Ok(Self { states, guidance, truncated })
+        let Encoded { states, truncated } = model.encode_as(prompts, request.syntax)?;
+        Ok(Self { states, guidance, told, truncated })
     }
 
     /// For a batch in which the rows without the prompt come first.
     fn context(&self, model: &Model, pictures: usize) -> candle_core::Result<Context> {
         let (prompts, tokens, width) = self.states.dims3()?;
         let rows = self.states.unsqueeze(1)?.broadcast_as((prompts, pictures, tokens, width))?;
-        model.prepare(&rows.reshape((prompts * pictures, tokens, width))?)
+        let rows = rows.reshape((prompts * pictures, tokens, width))?;
+        match self.told {
+            Some(guidance) => model.prepare_guided(&rows, guidance),
+            None => model.prepare(&rows),
+        }
     }
 }
 

@@ -1,7 +1,12 @@
 //! Text from outside, made fit for a tokenizer, a log line and a picture's metadata.
 
+pub mod syntax;
+pub mod tags;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+
+use self::syntax::Syntax;
 
 /// Marks kept on one letter: Vietnamese and polytonic Greek need three, stacked "zalgo" has dozens.
 const MAX_MARKS: usize = 4;
@@ -13,6 +18,40 @@ pub struct Prompt {
     pub text: String,
     /// Whether the end was cut off to keep to the limit.
     pub truncated: bool,
+}
+
+/// A job's texts, as they are painted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Texts {
+    /// What the pictures show.
+    pub prompt: String,
+    /// What they should not show.
+    pub negative: String,
+    /// Adaptations that the texts name, by name and weight.
+    pub loras: Vec<(String, f64)>,
+    /// Whether an end was cut off to keep to the limit.
+    pub truncated: bool,
+    /// Markup that is read as plain text.
+    pub markup: Vec<String>,
+}
+
+impl Texts {
+    /// Cleans prompt and negative prompt, and takes out what `syntax` has for adaptations.
+    #[must_use]
+    pub fn clean(raw: [&str; 2], syntax: Syntax, max_chars: usize) -> Self {
+        let cleaned = raw.map(|raw| Prompt::clean(raw, max_chars));
+        let truncated = cleaned.iter().any(|prompt| prompt.truncated);
+        let texts = cleaned.map(|prompt| prompt.text);
+        if syntax == Syntax::Plain {
+            let markup = texts.iter().flat_map(|text| tags::plain_markup(text)).collect();
+            let [prompt, negative] = texts;
+            return Self { prompt, negative, loras: Vec::new(), truncated, markup };
+        }
+        let [(prompt, mut loras), (negative, more)] = texts.map(|text| tags::take_loras(&text));
+        loras.extend(more);
+        let markup = [&prompt, &negative].into_iter().flat_map(|text| tags::unread_markup(text)).collect();
+        Self { prompt, negative, loras, truncated, markup }
+    }
 }
 
 impl Prompt {

@@ -6,6 +6,7 @@ use shanshui_common::store::Stored;
 
 use crate::paint::Request;
 use crate::picture::Parameters;
+use crate::prompt::syntax::Syntax;
 
 /// The noise generator, as [`crate::noise`] specifies it.
 const NOISE: &str = "philox4x32-10";
@@ -13,7 +14,7 @@ const NOISE: &str = "philox4x32-10";
 /// The model that paints, and on what.
 #[derive(Debug)]
 pub struct About {
-    /// Name of its folder.
+    /// Name of its repository, folder or file.
     pub name: String,
     /// Path and SHA-256 of each weight file, the UNet's first.
     pub hashes: Vec<(String, String)>,
@@ -32,6 +33,8 @@ pub struct Receipt<'a> {
     pub id: &'a JobId,
     /// The pictures in the bucket, in order.
     pub pictures: &'a [Stored],
+    /// Markup in the texts that was read as plain text.
+    pub markup: &'a [String],
     /// Seconds that the stage took.
     pub seconds: f64,
 }
@@ -77,6 +80,14 @@ impl About {
             "device": self.device,
             "dtype": self.dtype,
         });
+        // Only where it is not the usual, so that the same wish goes on to give the same file.
+        if request.syntax != Syntax::Plain {
+            recipe["syntax"] = request.syntax.id().into();
+        }
+        if !request.loras.is_empty() {
+            let loras = request.loras.iter().map(|(name, weight)| json!({ "name": name, "weight": weight }));
+            recipe["loras"] = loras.collect();
+        }
         if let Some(index) = index {
             recipe["index"] = index.into();
         }
@@ -92,7 +103,7 @@ impl Receipt<'_> {
         let object = |kind: &str, stored: &Stored| json!({ "kind": kind, "key": stored.key, "sha256": stored.sha256, "bytes": stored.bytes });
         let mut objects: Vec<Value> = self.pictures.iter().map(|stored| object("picture", stored)).collect();
         objects.extend(source.get("objects").and_then(Value::as_array).into_iter().flatten().cloned());
-        json!({
+        let mut receipt = json!({
             "version": 1,
             "job": self.id.as_str(),
             "text": self.job.text,
@@ -102,6 +113,10 @@ impl Receipt<'_> {
             "objects": objects,
             "source": source,
             "seconds": self.seconds,
-        })
+        });
+        if !self.markup.is_empty() {
+            receipt["markup_as_text"] = self.markup.into();
+        }
+        receipt
     }
 }

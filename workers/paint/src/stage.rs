@@ -1,7 +1,7 @@
 //! The stage: a text job in, pictures and a receipt in the bucket.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,9 +26,11 @@ use crate::model::Model;
 use crate::options::PaintOptions;
 use crate::paint::{Painted, Request, paint};
 use crate::picture::{Format, Metadata, Picture};
-use crate::prompt::Prompt;
+use crate::prompt::Texts;
 use crate::receipt::{About, Receipt};
 use crate::sampler::SamplerKind;
+use crate::source::Source;
+use crate::wishes::Wishes;
 
 /// Pictures of a job that does not say how many.
 const COUNT: usize = 2;
@@ -56,6 +58,7 @@ struct Wish {
     request: Request,
     format: Format,
     truncated: bool,
+    markup: Vec<String>,
 }
 
 impl Paint {
@@ -67,17 +70,17 @@ impl Paint {
         let device = options.paint_device.open()?;
         // Half precision overflows in some VAEs, and CPUs compute it slower than f32.
         let dtype = DType::F32;
-        let path: PathBuf = folder.to_owned();
+        let (path, extras) = (folder.to_owned(), options.extras());
         let model = ModelThread::spawn("paint-model", move || {
-            Model::load(&path, &device, dtype).with_context(|| format!("cannot load {}", path.display()))
+            let loaded = Source::find(&path).and_then(|source| Model::open(&source, &extras, &device, dtype));
+            loaded.with_context(|| format!("cannot load {}", path.display()))
         });
         let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
         let known = model.call(|model| {
             let bounds = Bounds { side_unit: model.scale(), steps: model.scheduler().num_train_timesteps };
-            (model.hashes().to_vec(), model.recommended().clone(), bounds)
+            (model.name().to_owned(), model.hashes().to_vec(), model.recommended().clone(), bounds)
         });
-        let (hashes, recommended, bounds) = known.await?;
-        let name = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
+        let (name, hashes, recommended, bounds) = known.await?;
         let device = options.paint_device.name();
         let about = Arc::new(About { name, hashes, device, dtype: "f32" });
         tracing::info!(model = about.name, hash = about.short_hash(), device, "picture model loaded");
@@ -91,16 +94,17 @@ impl Paint {
         if let Some(model) = spec.model.as_deref().filter(|name| !["default", &self.about.name].contains(name)) {
             return Err(FieldError::new("picture.model", model, format!("default or {}", self.about.name)));
         }
-        let prompt = Prompt::clean(&job.text, self.limits.max_prompt_chars);
-        let negative = Prompt::clean(&spec.negative, self.limits.max_prompt_chars);
+        let Wishes { syntax, loras } = Wishes::read(spec)?;
+        let mut texts = Texts::clean([&job.text, &spec.negative], syntax, self.limits.max_prompt_chars);
+        texts.loras.splice(0..0, loras);
         let sampler = spec.sampler.as_deref().unwrap_or(&best.sampler);
         let refused = |_| {
             let known: Vec<_> = SamplerKind::all().map(SamplerKind::id).collect();
             FieldError::new("picture.sampler", sampler, known.join(", "))
         };
         let request = Request {
-            prompt: prompt.text,
-            negative: negative.text,
+            prompt: texts.prompt,
+            negative: texts.negative,
             width: spec.width.map_or(best.width, |side| side as usize),
             height: spec.height.map_or(best.height, |side| side as usize),
             steps: spec.steps.map_or(best.steps, |steps| steps as usize),
@@ -108,12 +112,14 @@ impl Paint {
             sampler: sampler.parse().map_err(refused)?,
             seed: spec.seed.unwrap_or_else(|| seed_of(id)),
             count: spec.count.map_or(COUNT.min(self.limits.max_count), |count| count as usize),
+            syntax,
+            loras: texts.loras,
         };
         self.limits.check(&request)?;
         self.bounds.check(&request)?;
         let format = spec.format.as_deref().unwrap_or("png");
         let format = format.parse().map_err(|_| FieldError::new("picture.format", format, "png, jpeg or webp"))?;
-        Ok(Wish { request, format, truncated: prompt.truncated || negative.truncated })
+        Ok(Wish { request, format, truncated: texts.truncated, markup: texts.markup })
     }
 
     async fn paint(&self, request: &Request, context: &Context) -> Result<Painted, Failure> {
@@ -135,6 +141,7 @@ impl Paint {
     ) -> Result<Result<Painted, PaintError>, Failure> {
         let (request, progress, stop) = (request.clone(), Arc::clone(&context.progress), context.stop.clone());
         let painted = self.model.call_in_turn(&context.progress, move |model| {
+            model.adapt(&request.loras)?;
             paint(model, &request, max_batch, &mut |at| {
                 progress.report(at.done as f64, at.total as f64);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -200,7 +207,8 @@ impl Stage for Paint {
                     context.progress.touch();
                 }
                 let seconds = began.elapsed().as_secs_f64();
-                let receipt = Receipt { job: &job, id: &context.job, pictures: &stored, seconds };
+                let markup = &wish.markup;
+                let receipt = Receipt { job: &job, id: &context.job, pictures: &stored, markup, seconds };
                 let receipt = receipt.to_json(&self.about, &wish.request, truncated);
                 context.store.put(&key, receipt.to_string().into()).await?
             }

@@ -1,6 +1,7 @@
 //! Text to the chunks of token ids that a CLIP text encoder reads.
 
 mod files;
+mod weighted;
 
 use std::path::Path;
 
@@ -15,16 +16,19 @@ pub struct Tokenizer {
     start: u32,
     end: u32,
     pad: u32,
+    comma: Option<u32>,
     positions: usize,
     /// Tokens that stand for more than one row of the embedding, with all of them.
     series: Vec<(String, String)>,
 }
 
 /// Token ids of some prompts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Chunks {
     /// By prompt, chunk and position.
     pub ids: Vec<Vec<Vec<u32>>>,
+    /// Factors of the states, in the same order, where one is not 1.
+    pub weights: Option<Vec<Vec<Vec<f32>>>>,
     /// Whether the end of a prompt was left out.
     pub truncated: bool,
 }
@@ -40,18 +44,39 @@ impl Tokenizer {
     /// When files are missing or malformed, or do not fit the text encoder.
     pub fn read(root: &Path, text: &TextConfig) -> Result<Self> {
         let folder = root.join("tokenizer");
-        let bytes = serde_json::to_vec(&files::layout(&folder)?)?;
+        let role = |role: &str| files::special_token(&folder, role);
+        let specials = [role("bos_token")?, role("eos_token")?, role("pad_token")?];
+        Self::new(&files::layout(&folder)?, &specials, text)
+    }
+
+    /// CLIP's own tokenizer, for models that bring none.
+    ///
+    /// # Errors
+    /// When the text encoder has another vocabulary.
+    pub fn clip(pad: &str, text: &TextConfig) -> Result<Self> {
+        let found = text.vocab_size;
+        ensure!(
+            found >= files::CLIP_VOCABULARY,
+            "tokenizer: the model brings none, and its vocabulary of {found} tokens is not CLIP's of {}; put its \
+             tokenizer beside it, as NAME.config/tokenizer",
+            files::CLIP_VOCABULARY
+        );
+        let [start, end] = files::CLIP_SPECIALS;
+        Self::new(&files::whole_clip()?, &[start, end, pad].map(str::to_owned), text)
+    }
+
+    fn new(layout: &serde_json::Value, specials: &[String; 3], text: &TextConfig) -> Result<Self> {
+        let bytes = serde_json::to_vec(layout)?;
         let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| anyhow::anyhow!("tokenizer: {error}"))?;
-        let special = |role: &str| -> Result<u32> {
-            let name = files::special_token(&folder, role)?;
-            inner.token_to_id(&name).with_context(|| format!("tokenizer: {role}: {name:?} is not in the vocabulary"))
+        let id = |name: &String| {
+            inner.token_to_id(name).with_context(|| format!("tokenizer: {name:?} is not in the vocabulary"))
         };
-        let (start, end, pad) = (special("bos_token")?, special("eos_token")?, special("pad_token")?);
+        let (start, end, pad) = (id(&specials[0])?, id(&specials[1])?, id(&specials[2])?);
         let rows = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
         let allowed = text.vocab_size;
         ensure!(rows <= allowed, "tokenizer: ids up to {rows}, text_encoder/config.json: vocab_size: {allowed}");
-        let series = series(&inner);
-        Ok(Self { inner, start, end, pad, positions: text.max_position_embeddings, series })
+        let (series, comma) = (series(&inner), inner.token_to_id(",</w>"));
+        Ok(Self { inner, start, end, pad, comma, positions: text.max_position_embeddings, series })
     }
 
     /// Splits prompts into chunks of the encoder's length, start and end token in each, padded; every
@@ -69,7 +94,7 @@ impl Tokenizer {
         let count = rows.iter().map(|(ids, _)| ids.len().div_ceil(size)).max().unwrap_or(0).max(1);
         let chunk = |ids: &[u32], index: usize| self.wrap(ids.chunks(size).nth(index).unwrap_or(&[]));
         let ids = rows.iter().map(|(ids, _)| (0..count).map(|index| chunk(ids, index)).collect()).collect();
-        Ok(Chunks { ids, truncated: rows.iter().any(|(_, truncated)| *truncated) })
+        Ok(Chunks { ids, weights: None, truncated: rows.iter().any(|(_, truncated)| *truncated) })
     }
 
     /// At most `most` tokens, and whether there were more.

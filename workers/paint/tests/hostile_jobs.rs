@@ -10,6 +10,7 @@ use candle_core::{DType, Device};
 use shanshui_paint::error::PaintError;
 use shanshui_paint::model::Model;
 use shanshui_paint::paint::{Request, paint};
+use shanshui_paint::prompt::syntax::Syntax;
 use shanshui_paint::sampler::SamplerKind;
 
 /// Training steps of the model: few, so that the sampler's bounds are met by small numbers.
@@ -40,6 +41,8 @@ fn plain(sampler: SamplerKind) -> Request {
         sampler,
         seed: 42,
         count: 1,
+        syntax: Syntax::Plain,
+        loras: Vec::new(),
     }
 }
 

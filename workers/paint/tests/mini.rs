@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use shanshui_paint::model::Model;
 use shanshui_paint::paint::{Request, paint};
+use shanshui_paint::prompt::syntax::Syntax;
 
 /// In 255ths: a pixel may be rounded to the other side, and few of them by more.
 const MEAN: f64 = 0.5;
@@ -33,6 +34,8 @@ fn the_mini_model_paints_what_diffusers_paints_with_it() {
             sampler,
             seed: 42,
             count: 1,
+            syntax: Syntax::Plain,
+            loras: Vec::new(),
         };
         let ours = paint(&model, &request, 1, &mut |_| ControlFlow::Continue(())).unwrap().pictures.remove(0);
         let theirs = image::open(project(&format!("tests/data/diffusers/mini-{number}.png"))).unwrap().into_rgb8();

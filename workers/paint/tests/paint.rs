@@ -10,6 +10,7 @@ use shanshui_paint::error::{JobError, PaintError};
 use shanshui_paint::model::Model;
 use shanshui_paint::paint::{Progress, Request, Stopped, paint};
 use shanshui_paint::picture::{Format, Metadata, Picture};
+use shanshui_paint::prompt::syntax::Syntax;
 use shanshui_paint::sampler::SamplerKind;
 
 fn folder(name: &str) -> PathBuf {
@@ -32,6 +33,8 @@ fn request(model: &Model) -> Request {
         sampler: SamplerKind::EulerAncestral,
         seed: 42,
         count: 1,
+        syntax: Syntax::Plain,
+        loras: Vec::new(),
     }
 }
 

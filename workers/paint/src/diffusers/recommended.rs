@@ -30,6 +30,9 @@ const USUAL: (usize, f64) = (20, 7.5);
 /// Steps and guidance of models that were: they know no guidance, and more steps burn the picture.
 const DISTILLED: (usize, f64) = (4, 0.0);
 
+/// Guidance of models that are told its scale, as diffusers' latent consistency pipeline has it.
+const TOLD: f64 = 8.5;
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct File {
@@ -56,7 +59,9 @@ impl Recommended {
             // What diffusers' pipeline falls back to.
             None => (64, 64),
         };
+        let told = configs.unet.time_cond_proj_dim.is_some();
         let (steps, guidance) = if configs.distilled { DISTILLED } else { USUAL };
+        let guidance = if told { TOLD } else { guidance };
         let recommended = Self {
             width: file.width.unwrap_or(width * scale),
             height: file.height.unwrap_or(height * scale),

@@ -40,6 +40,8 @@ pub struct UnetConfig {
     num_attention_heads: Option<PerBlock>,
     /// Whether attention scores are computed in f32 whatever the dtype.
     pub upcast_attention: bool,
+    /// Width of the embedding of the guidance's scale, in models that are told it.
+    pub time_cond_proj_dim: Option<usize>,
 }
 
 /// Square by one number, or height and width.
@@ -118,6 +120,7 @@ const READ: &[&str] = &[
     "attention_head_dim",
     "num_attention_heads",
     "upcast_attention",
+    "time_cond_proj_dim",
 ];
 
 /// The last line is what the training's moving average leaves in the file.
@@ -153,6 +156,9 @@ impl UnetConfig {
             *side = (*side).max(OLD_SAMPLE_SIZE);
         }
         config.levels()?;
+        let told = config.time_cond_proj_dim;
+        let fits = told.is_none_or(|width| (4..=4096).contains(&width) && width.is_multiple_of(2));
+        ensure!(fits, "time_cond_proj_dim: {}, allowed are even numbers from 4 to 4096", told.unwrap_or_default());
         Ok(config)
     }
 
@@ -241,6 +247,7 @@ impl Default for UnetConfig {
             attention_head_dim: PerBlock::One(8),
             num_attention_heads: None,
             upcast_attention: false,
+            time_cond_proj_dim: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::diffusers::read_json;
@@ -47,8 +47,40 @@ pub(super) fn special_token(folder: &Path, role: &str) -> Result<String> {
     Ok(own.to_owned())
 }
 
-/// The layout of CLIP's byte-pair tokenizer with this vocabulary.
-pub(super) fn clip(vocab: Value, merges: &[String], unknown: &str, specials: &[&str]) -> Value {
+/// CLIP's vocabulary: 256 bytes, the same at a word's end, the merges and two special tokens.
+pub(super) const CLIP_VOCABULARY: usize = 49_408;
+/// CLIP's tokens for start and end.
+pub(super) const CLIP_SPECIALS: [&str; 2] = ["<|startoftext|>", "<|endoftext|>"];
+
+/// The layout of CLIP's own tokenizer, from the merges that the program holds.
+///
+/// # Errors
+/// When the program was built from a damaged file.
+pub(super) fn whole_clip() -> Result<Value> {
+    let packed = &include_bytes!("../../data/clip-merges.txt.gz")[..];
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed).take(MAX_MERGES_BYTES).read_to_string(&mut text).context("CLIP's merges")?;
+    let merges: Vec<String> = text.lines().map(str::to_owned).collect();
+    let letters = byte_letters();
+    let ends = letters.iter().map(|letter| format!("{letter}</w>"));
+    let words =
+        letters.iter().map(char::to_string).chain(ends).chain(merges.iter().map(|merge| merge.replace(' ', "")));
+    let words = words.chain(CLIP_SPECIALS.map(str::to_owned)).enumerate();
+    let vocab: Map<String, Value> = words.map(|(id, word)| (word, id.into())).collect();
+    ensure!(vocab.len() == CLIP_VOCABULARY, "CLIP's merges make {} tokens", vocab.len());
+    Ok(clip(vocab.into(), &merges, CLIP_SPECIALS[1], &CLIP_SPECIALS))
+}
+
+/// The letters that stand for the 256 bytes, in CLIP's order: the printable ones for themselves first.
+fn byte_letters() -> Vec<char> {
+    let kept = ('!'..='~').chain('\u{a1}'..='\u{ac}').chain('\u{ae}'..='\u{ff}');
+    let kept: Vec<char> = kept.collect();
+    let others = (0..256 - kept.len()).filter_map(|index| char::from_u32(256 + index as u32));
+    kept.iter().copied().chain(others).collect()
+}
+
+/// The layout of a CLIP tokenizer with this vocabulary.
+fn clip(vocab: Value, merges: &[String], unknown: &str, specials: &[&str]) -> Value {
     let special = |name: &&str| token(vocab[*name].clone(), name, false);
     let specials: Vec<_> = specials.iter().map(special).collect();
     json!({

@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
 
+mod extras;
 mod models;
 mod painted;
 mod refused;
+mod single;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -13,6 +15,7 @@ use std::path::Path;
 use candle_core::{DType, Device};
 use shanshui_paint::model::Model;
 use shanshui_paint::paint::{Painted, Request, paint};
+use shanshui_paint::prompt::syntax::Syntax;
 
 use models::project;
 
@@ -24,16 +27,24 @@ fn load(folder: &Path) -> Model {
 }
 
 /// What a job asks for that names only these.
+#[derive(Clone, Copy)]
 struct Asked<'a> {
     text: &'a str,
     sampler: Option<&'a str>,
     steps: Option<usize>,
     guidance: Option<f64>,
     size: (usize, usize),
+    syntax: Syntax,
 }
 
-const USUAL: Asked<'_> =
-    Asked { text: "a red cat, the moon", sampler: None, steps: Some(8), guidance: Some(4.0), size: (16, 16) };
+const USUAL: Asked<'_> = Asked {
+    text: "a red cat, the moon",
+    sampler: None,
+    steps: Some(8),
+    guidance: Some(4.0),
+    size: (16, 16),
+    syntax: Syntax::Plain,
+};
 
 impl Asked<'_> {
     fn of(&self, model: &Model) -> Request {
@@ -48,6 +59,8 @@ impl Asked<'_> {
             sampler: self.sampler.unwrap_or(&best.sampler).parse().unwrap(),
             seed: 42,
             count: 1,
+            syntax: self.syntax,
+            loras: Vec::new(),
         }
     }
 
@@ -57,7 +70,11 @@ impl Asked<'_> {
 
     /// Compares with a picture that diffusers painted.
     fn expect(&self, folder: &Path, picture: &str) {
-        let painted = self.paint(&load(folder));
+        self.expect_of(&load(folder), picture);
+    }
+
+    fn expect_of(&self, model: &Model, picture: &str) {
+        let painted = self.paint(model);
         assert!(!painted.text_truncated);
         let path = project(&format!("tests/data/paint-cases/expected/{picture}.png"));
         let theirs = image::open(path).unwrap().into_rgb8();

@@ -77,15 +77,20 @@ pub(crate) struct Folder(TempDir);
 
 impl Folder {
     pub(crate) fn new(scheduler: &Value) -> Self {
-        let folder = TempDir::new().unwrap();
-        copy(&project("tests/data/diffusers/sd1"), folder.path());
-        let folder = Self(folder);
+        let folder = Self::of("sd1");
         folder.edit("tokenizer/tokenizer_config.json", &json!({ "pad_token": "<|endoftext|>" }));
         // Latents of a network that was never trained are large: so the pictures are not only black and white.
         folder.edit("vae/config.json", &json!({ "scaling_factor": 3.0 }));
         folder.write("scheduler/scheduler_config.json", scheduler.to_string());
         folder.edit("model_index.json", &json!({ "scheduler": ["diffusers", scheduler["_class_name"]] }));
         folder
+    }
+
+    /// A tiny model as it is.
+    pub(crate) fn of(name: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        copy(&project(&format!("tests/data/diffusers/{name}")), folder.path());
+        Self(folder)
     }
 
     pub(crate) fn path(&self) -> &Path {
