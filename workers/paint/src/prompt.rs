@@ -152,6 +152,18 @@ mod tests {
     }
 
     #[test]
+    fn an_adaptation_in_a_text_is_read_or_named_and_never_spelt_out_in_silence() {
+        let raw = ["a cat <lora:detail:0.8>", "[a|b] <lora:blur:-1>"];
+        let plain = Texts::clean(raw, Syntax::Plain, 2000);
+        assert_eq!((plain.prompt.as_str(), plain.loras.len()), (raw[0], 0));
+        assert_eq!(plain.markup, ["<lora:detail:0.8>", "<lora:blur:-1>"]);
+        let read = Texts::clean(raw, Syntax::A1111, 2000);
+        assert_eq!((read.prompt.as_str(), read.negative.as_str()), ("a cat", "[a|b]"));
+        assert_eq!(read.loras, [("detail".to_owned(), 0.8), ("blur".to_owned(), -1.0)]);
+        assert_eq!(read.markup, ["[a|b]"]);
+    }
+
+    #[test]
     fn nothing_visible_leaves_nothing() {
         assert_eq!(Prompt::clean(" \u{200B}\n\0", 10), Prompt { text: String::new(), truncated: false });
     }

@@ -73,7 +73,7 @@ fn a_text_of_more_tokens_than_the_encoder_reads_is_cut_between_characters_and_to
 fn only_the_prompt_that_is_too_long_is_cut() {
     let tokenizer = tokenizer();
     let long = "mountain ".repeat(4000);
-    let Chunks { ids, truncated } = tokenizer.chunks(&["a cat", &long]).unwrap();
+    let Chunks { ids, truncated, .. } = tokenizer.chunks(&["a cat", &long]).unwrap();
     assert!(truncated);
     assert_eq!([ids[0].len(), ids[1].len()], [MAX_CHUNKS; 2]);
     assert_eq!(ids[0][0], tokenizer.chunks(&["a cat"]).unwrap().ids[0][0]);

@@ -188,3 +188,21 @@ fn a_unet_without_a_middle_is_painted_with() {
     folder.take("tests/data/paint-cases/no-middle", "unet");
     Asked { sampler: Some("ddim"), ..USUAL }.expect(folder.path(), "no-middle");
 }
+
+#[test]
+fn a_repository_in_the_hubs_cache_is_painted_with_by_its_folder() {
+    let folder = Folder::new(&sd15());
+    let cache = tempfile::tempdir().unwrap();
+    let root = cache.path().join("models--some-owner--tiny");
+    let snapshot = root.join("snapshots/0123abcd");
+    std::fs::create_dir_all(&snapshot).unwrap();
+    std::fs::create_dir(root.join("refs")).unwrap();
+    std::fs::write(root.join("refs/main"), "0123abcd").unwrap();
+    for entry in folder.path().read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        std::os::unix::fs::symlink(&path, snapshot.join(path.file_name().unwrap())).unwrap();
+    }
+    Asked { sampler: Some("ddim"), ..USUAL }.expect(&root, "sd15-ddim");
+    assert_eq!(load(&root).name(), "some-owner/tiny");
+    assert_eq!(load(&snapshot).name(), "some-owner/tiny");
+}
