@@ -42,7 +42,7 @@ pub struct Model {
 
 /// What makes pictures of latents.
 enum Decoder {
-    Whole(Vae),
+    Whole(Box<Vae>),
     Tiny(TinyDecoder),
 }
 

@@ -83,7 +83,8 @@ impl Paint {
         let (name, hashes, recommended, bounds) = known.await?;
         let device = options.paint_device.name();
         let about = Arc::new(About { name, hashes, device, dtype: "f32" });
-        tracing::info!(model = about.name, hash = about.short_hash(), device, "picture model loaded");
+        let (sampler, steps) = (recommended.sampler.as_str(), recommended.steps);
+        tracing::info!(model = about.name, hash = about.short_hash(), device, sampler, steps, "picture model loaded");
         let (limits, max_batch) = (options.limits(), usize::from(options.max_batch));
         Ok(Self { model, about, recommended, bounds, limits, max_batch })
     }

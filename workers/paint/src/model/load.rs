@@ -111,7 +111,7 @@ impl Model {
                 hashes.push(hash);
                 Decoder::Tiny(tiny)
             }
-            None => Decoder::Whole(Vae::load(&parts.vae_weights(dtype, device), &configs.vae)?),
+            None => Decoder::Whole(Vae::load(&parts.vae_weights(dtype, device), &configs.vae)?.into()),
         };
         hashes.extend(loras.hashes());
         let (name, device) = (source.name.clone(), device.clone());

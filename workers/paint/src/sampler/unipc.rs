@@ -118,14 +118,10 @@ impl Stretch {
 fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
     let count = rows.len();
     for pivot in 0..count {
-        for row in 0..count {
-            if row != pivot {
-                let factor = rows[row][pivot] / rows[pivot][pivot];
-                for column in pivot..=count {
-                    let above = rows[pivot][column];
-                    rows[row][column] -= factor * above;
-                }
-            }
+        let reference = rows[pivot].clone();
+        for (_, row) in rows.iter_mut().enumerate().filter(|(index, _)| *index != pivot) {
+            let factor = row[pivot] / reference[pivot];
+            row.iter_mut().zip(&reference).for_each(|(value, above)| *value -= factor * above);
         }
     }
     rows.iter().enumerate().map(|(index, row)| row[count] / row[index]).collect()

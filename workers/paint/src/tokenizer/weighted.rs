@@ -7,12 +7,15 @@ use crate::prompt::syntax::Piece;
 /// A chunk that is full within so many tokens of a comma ends at the comma.
 const COMMA_BACKTRACK: usize = 20;
 
-/// The chunks of one prompt in the making: token ids with their weights.
+/// Token ids with their weights.
+type Weighted = Vec<(u32, f32)>;
+
+/// The chunks of one prompt in the making.
 struct Layout {
     size: usize,
     comma: Option<u32>,
-    chunks: Vec<Vec<(u32, f32)>>,
-    open: Vec<(u32, f32)>,
+    chunks: Vec<Weighted>,
+    open: Weighted,
     /// Tokens up to the last comma in the open chunk, without it.
     last_comma: Option<usize>,
 }
@@ -37,7 +40,7 @@ impl Tokenizer {
         Ok(Chunks { ids, weights: weighted.then_some(weights), truncated })
     }
 
-    fn lay_out(&self, pieces: &[Piece]) -> Result<(Vec<Vec<(u32, f32)>>, bool), JobError> {
+    fn lay_out(&self, pieces: &[Piece]) -> Result<(Vec<Weighted>, bool), JobError> {
         let size = self.positions - 2;
         let mut layout = Layout { size, comma: self.comma, chunks: Vec::new(), open: Vec::new(), last_comma: None };
         let mut truncated = false;

@@ -6,6 +6,7 @@
 mod extras;
 mod models;
 mod painted;
+mod published;
 mod refused;
 mod single;
 

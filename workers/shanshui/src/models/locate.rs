@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::Args;
+use shanshui_paint::source::Source;
 
 use super::manifest::{self, Kind};
 use crate::data::DataDir;
@@ -54,10 +55,16 @@ impl ModelFolders {
             Kind::Picture => ("picture-model", "model_index.json"),
         };
         if path.components().count() != 1 || wanted.contains('/') || wanted.starts_with('.') {
+            if kind == Kind::Picture {
+                // It knows the name of a repository, half a download and the other layouts.
+                return Source::find(path).map(|source| source.path).context(flag);
+            }
             return Err(anyhow!("{flag}: {wanted} is not allowed; allowed: a folder with {file}, or a model's name"));
         }
         let searched = self.all(data);
-        let found = searched.iter().map(|folder| folder.join(wanted)).find(|path| is_model(path, kind));
+        let names = [wanted.to_owned(), format!("{wanted}.safetensors")];
+        let places = searched.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+        let found = places.into_iter().find(|path| is_model(path, kind));
         found.ok_or_else(|| {
             let places: Vec<String> = searched.iter().map(|path| format!("  {}", path.display())).collect();
             let known = manifest::model(wanted).is_ok();
@@ -68,10 +75,10 @@ impl ModelFolders {
     }
 }
 
-/// Whether `folder` holds a model of this kind.
+/// Whether `folder` holds a model of this kind, or is one in a single file.
 pub(crate) fn is_model(folder: &Path, kind: Kind) -> bool {
     match kind {
-        Kind::Picture => folder.join("model_index.json").is_file(),
+        Kind::Picture => Source::find(folder).is_ok(),
         Kind::Whisper => {
             let weights = ["model.bin", "model.safetensors", "model.safetensors.index.json"];
             folder.join("config.json").is_file() && weights.iter().any(|name| folder.join(name).is_file())
@@ -92,6 +99,20 @@ mod tests {
         let error = folders.locate("whisper-large-v3", Kind::Whisper, &data).unwrap_err().to_string();
         assert!(error.contains("/nowhere/at/all"), "{error}");
         assert!(error.contains("shanshui models pull whisper-large-v3"), "{error}");
+    }
+
+    #[test]
+    fn a_picture_model_may_be_one_file_and_a_repositorys_name_is_called_that() {
+        let place = tempfile::tempdir().unwrap();
+        let data = DataDir::at(Some(place.path())).unwrap();
+        let file = place.path().join("dream.safetensors");
+        std::fs::write(&file, [0; 16]).unwrap();
+        let folders = ModelFolders { folders: vec![place.path().to_owned()] };
+        let locate = |wanted: &str| folders.locate(wanted, Kind::Picture, &data);
+        assert_eq!(locate(file.to_str().unwrap()).unwrap(), file);
+        assert_eq!(locate("dream").unwrap(), file);
+        let error = format!("{:#}", locate("stabilityai/sd-turbo").unwrap_err());
+        assert!(error.contains("picture-model: stabilityai/sd-turbo is the name of a repository"), "{error}");
     }
 
     #[test]
