@@ -12,7 +12,7 @@ use self::{
 };
 
 mod instead;
-mod names;
+pub(crate) mod names;
 pub mod recommended;
 pub mod scheduler;
 mod supported;
@@ -158,11 +158,13 @@ fn check_index(index: &Value) -> Result<()> {
         );
     }
     ensure!(class == "StableDiffusionPipeline", "_class_name: {class:?}, allowed is \"StableDiffusionPipeline\"");
-    for (part, allowed) in
-        [("unet", "UNet2DConditionModel"), ("vae", "AutoencoderKL"), ("text_encoder", "CLIPTextModel")]
-    {
+    for (part, allowed) in [
+        ("unet", &["UNet2DConditionModel"][..]),
+        ("vae", &["AutoencoderKL", "AutoencoderTiny"]),
+        ("text_encoder", &["CLIPTextModel"]),
+    ] {
         let found = index[part][1].as_str().unwrap_or_default();
-        ensure!(found == allowed, "{part}: {found:?}, allowed is {allowed:?}");
+        ensure!(allowed.contains(&found), "{part}: {found:?}, allowed is {}", allowed.join(" or "));
     }
     Ok(())
 }

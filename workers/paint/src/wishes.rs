@@ -37,7 +37,10 @@ impl Wishes {
 }
 
 fn syntax(value: &Value) -> Result<Syntax, FieldError> {
-    let wrong = || FieldError::new("picture.syntax", value, "plain or a1111");
+    let wrong = || {
+        let found = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        FieldError::new("picture.syntax", found, "plain or a1111")
+    };
     match value {
         Value::Null => Ok(Syntax::Plain),
         value => value.as_str().and_then(|name| name.parse().ok()).ok_or_else(wrong),
@@ -79,6 +82,6 @@ mod tests {
         assert_eq!(syntax(&"A1111".into()).unwrap(), Syntax::A1111);
         assert_eq!(syntax(&Value::Null).unwrap(), Syntax::Plain);
         let error = syntax(&"compel".into()).unwrap_err().to_string();
-        assert_eq!(error, "picture.syntax: \"compel\" is not allowed; allowed: plain or a1111");
+        assert_eq!(error, "picture.syntax: compel is not allowed; allowed: plain or a1111");
     }
 }

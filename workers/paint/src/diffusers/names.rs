@@ -12,7 +12,7 @@ use super::read_json;
 ///
 /// # Errors
 /// When there is none, and what is there instead.
-pub(super) fn file_names(folder: &Path, stem: &str) -> Result<Vec<String>> {
+pub(crate) fn file_names(folder: &Path, stem: &str) -> Result<Vec<String>> {
     for variant in ["", ".fp16"] {
         let single = format!("{stem}{variant}.safetensors");
         if folder.join(&single).is_file() {

@@ -104,11 +104,13 @@ impl Model {
             );
         }
         let mut hashes = parts.hashes();
-        let decoder = match &extras.tiny_decoder {
+        // Some models of few steps have such a decoder for their own.
+        let own = (configs.vae.tiny && !source.single).then(|| source.path.join("vae"));
+        let decoder = match extras.tiny_decoder.as_ref().or(own.as_ref()) {
             Some(path) => {
                 let (tiny, hash) = TinyDecoder::open(path, dtype, device)?;
                 check_tiny(&tiny, &configs)?;
-                hashes.push(hash);
+                hashes.extend(extras.tiny_decoder.is_some().then_some(hash));
                 Decoder::Tiny(tiny)
             }
             None => Decoder::Whole(Vae::load(&parts.vae_weights(dtype, device), &configs.vae)?.into()),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 
+use crate::diffusers::names::file_names;
 use crate::diffusers::weight_file::{Place, WeightFile};
 use crate::diffusers::weights::{WeightFiles, Weights};
 use crate::layers::conv::Conv;
@@ -36,7 +37,12 @@ impl TinyDecoder {
     /// # Errors
     /// Names the file, and the tensor that does not fit.
     pub fn open(path: &Path, dtype: DType, device: &Device) -> Result<(Self, (String, String))> {
-        let path = if path.is_dir() { path.join("diffusion_pytorch_model.safetensors") } else { path.to_owned() };
+        let path = if path.is_dir() {
+            let names = file_names(path, "diffusion_pytorch_model").with_context(|| path.display().to_string())?;
+            path.join(names.first().context("the index names no file")?)
+        } else {
+            path.to_owned()
+        };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = WeightFile::open(&path, format!("tiny-decoder/{name}")).map(Arc::new)?;
         let hash = (file.label().to_owned(), file.sha256());

@@ -164,6 +164,21 @@ fn the_tiny_decoder_paints_what_diffusers_paints_with_it() {
 }
 
 #[test]
+fn a_model_may_have_the_tiny_decoder_for_its_own() {
+    let folder = Folder::new(&sd15());
+    folder.take("tests/data/paint-cases/tiny-decoder", "vae");
+    folder.edit("model_index.json", &json!({ "vae": ["diffusers", "AutoencoderTiny"] }));
+    let model = load_model(folder.path());
+    DDIM.expect_of(&model, "tiny-decoder");
+    assert_eq!(model.scale(), 2);
+    let labels: Vec<_> = model.hashes().iter().map(|(label, _)| label.as_str()).collect();
+    assert!(labels.contains(&"vae/diffusion_pytorch_model.safetensors") && labels.len() == 3, "{labels:?}");
+    let pixels = Tensor::zeros((1, 3, 16, 16), DType::F32, &Device::Cpu).unwrap();
+    let error = format!("{:#}", model.encode_pictures(&pixels).unwrap_err());
+    assert!(error.contains("is missing"), "{error}");
+}
+
+#[test]
 fn a_model_that_is_told_the_guidance_is_told_it() {
     let folder = Folder::new(&lcm());
     folder.edit("unet/config.json", &json!({ "time_cond_proj_dim": 8 }));
