@@ -110,7 +110,8 @@ impl Lora {
         };
         let (down, up) = (read(&layer.down, "lora_down")?, read(&layer.up, "lora_up")?);
         let rank = down.dim(0)?;
-        ensure!(up.dims().len() >= 2 && up.dim(1)? == rank, "lora {}: {module}: ranks differ", self.name);
+        let fits = rank > 0 && up.dims().len() >= 2 && up.dim(1)? == rank;
+        ensure!(fits, "lora {}: {module}: ranks differ, or are zero", self.name);
         let scale = match &layer.alpha {
             Some(_) => f64::from(read(&layer.alpha, "alpha")?.flatten_all()?.get(0)?.to_scalar::<f32>()?) / rank as f64,
             None => self.scale.unwrap_or(1.0),
