@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -16,8 +16,8 @@ pub struct Layout {
     pub flag: &'static str,
     /// A file that every such folder has.
     pub file: &'static str,
-    /// Whether a folder holds such a model.
-    pub is_model: fn(&Path) -> bool,
+    /// The model at a place, or why there is none.
+    pub find: fn(&Path) -> anyhow::Result<PathBuf>,
 }
 
 /// A stage that the program can serve. The name of the stage is the name of its command.

@@ -6,14 +6,21 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use self::{scheduler::SchedulerConfig, text_config::TextConfig, unet_config::UnetConfig, vae_config::VaeConfig};
+use self::{
+    instead::instead_at, scheduler::SchedulerConfig, text_config::TextConfig, unet_config::UnetConfig,
+    vae_config::VaeConfig, wanted::Wanted,
+};
 
+mod instead;
+pub(crate) mod names;
 pub mod recommended;
 pub mod scheduler;
 mod supported;
 pub mod text_config;
 pub mod unet_config;
 pub mod vae_config;
+pub mod wanted;
+pub mod weight_file;
 pub mod weights;
 
 /// Indexes of sharded weights are the largest files of this kind, well below a megabyte.
@@ -30,6 +37,25 @@ pub struct Configs {
     pub vae: VaeConfig,
     /// The training schedule.
     pub scheduler: SchedulerConfig,
+    /// The sampler that the authors want.
+    pub wanted: Wanted,
+    /// Whether the model was distilled to a few steps.
+    pub distilled: bool,
+}
+
+/// All that the scheduler's file says.
+struct Walk {
+    scheduler: SchedulerConfig,
+    wanted: Wanted,
+    distilled: bool,
+}
+
+impl Walk {
+    fn parse(file: Value) -> Result<Self> {
+        let scheduler = SchedulerConfig::parse(file.clone())?;
+        let wanted = Wanted::of(&file, &scheduler)?;
+        Ok(Self { scheduler, distilled: wanted.is_distilled(&file), wanted })
+    }
 }
 
 impl Configs {
@@ -39,11 +65,22 @@ impl Configs {
     /// Names the file and the field of anything missing, malformed or not supported.
     pub fn read(root: &Path) -> Result<Self> {
         check_index(&read_json(&root.join("model_index.json"))?).context("model_index.json")?;
+        Self::assemble(&|name| read_json(&root.join(name)))
+    }
+
+    /// Interprets the configs that `get` finds by the names they have in a folder.
+    ///
+    /// # Errors
+    /// As [`Configs::read`].
+    pub fn assemble(get: &dyn Fn(&str) -> Result<Value>) -> Result<Self> {
+        let walk = read_config(get, "scheduler/scheduler_config.json", Walk::parse)?;
         let configs = Self {
-            text: read_config(root, "text_encoder/config.json", TextConfig::parse)?,
-            unet: read_config(root, "unet/config.json", UnetConfig::parse)?,
-            vae: read_config(root, "vae/config.json", VaeConfig::parse)?,
-            scheduler: read_config(root, "scheduler/scheduler_config.json", SchedulerConfig::parse)?,
+            text: read_config(get, "text_encoder/config.json", TextConfig::parse)?,
+            unet: read_config(get, "unet/config.json", UnetConfig::parse)?,
+            vae: read_config(get, "vae/config.json", VaeConfig::parse)?,
+            scheduler: walk.scheduler,
+            wanted: walk.wanted,
+            distilled: walk.distilled,
         };
         configs.check()?;
         Ok(configs)
@@ -74,19 +111,43 @@ impl Configs {
 /// Parses a JSON file of bounded size.
 ///
 /// # Errors
-/// Names the file.
+/// Names the file, and what it is instead where it is something known.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let read = || {
         let mut text = String::new();
         File::open(path)?.take(MAX_JSON_BYTES + 1).read_to_string(&mut text)?;
         ensure!(text.len() as u64 <= MAX_JSON_BYTES, "more than {MAX_JSON_BYTES} bytes");
-        Ok(serde_json::from_str(&text)?)
+        // Python writes infinities and "not a number" into JSON: `"lambda_min_clipped": -Infinity`.
+        Ok(serde_json::from_str(&text).or_else(|error| serde_json::from_str(&finite(&text)).map_err(|_| error))?)
     };
-    read().with_context(|| path.display().to_string())
+    let what = || match instead_at(path).filter(|what| !what.starts_with("it is a text")) {
+        Some(what) => format!("{}: {what}", path.display()),
+        None => path.display().to_string(),
+    };
+    read().with_context(what)
 }
 
-fn read_config<T>(root: &Path, name: &str, parse: fn(Value) -> Result<T>) -> Result<T> {
-    parse(read_json(&root.join(name))?).with_context(|| name.to_owned())
+/// The text with null in place of what is no JSON number.
+fn finite(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut rest, mut quoted) = (text, false);
+    while let Some(c) = rest.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !quoted && rest.starts_with(word));
+        let escaped = quoted && c == '\\';
+        let len = match word {
+            Some(word) => word.len(),
+            None if escaped => c.len_utf8() + rest[1..].chars().next().map_or(0, char::len_utf8),
+            None => c.len_utf8(),
+        };
+        quoted ^= c == '"';
+        out.push_str(word.map_or(&rest[..len], |_| "null"));
+        rest = &rest[len..];
+    }
+    out
+}
+
+fn read_config<T>(get: &dyn Fn(&str) -> Result<Value>, name: &str, parse: fn(Value) -> Result<T>) -> Result<T> {
+    get(name).and_then(parse).with_context(|| name.to_owned())
 }
 
 fn check_index(index: &Value) -> Result<()> {
@@ -97,11 +158,38 @@ fn check_index(index: &Value) -> Result<()> {
         );
     }
     ensure!(class == "StableDiffusionPipeline", "_class_name: {class:?}, allowed is \"StableDiffusionPipeline\"");
-    for (part, allowed) in
-        [("unet", "UNet2DConditionModel"), ("vae", "AutoencoderKL"), ("text_encoder", "CLIPTextModel")]
-    {
+    for (part, allowed) in [
+        ("unet", &["UNet2DConditionModel"][..]),
+        ("vae", &["AutoencoderKL", "AutoencoderTiny"]),
+        ("text_encoder", &["CLIPTextModel"]),
+    ] {
         let found = index[part][1].as_str().unwrap_or_default();
-        ensure!(found == allowed, "{part}: {found:?}, allowed is {allowed:?}");
+        ensure!(allowed.contains(&found), "{part}: {found:?}, allowed is {}", allowed.join(" or "));
     }
     Ok(())
+}
+
+/// A config without the fields that are null, which in these formats means the default; but for those
+/// of `meant`, where null is a value.
+fn without_nulls(mut config: Value, meant: &[&str]) -> Value {
+    if let Some(fields) = config.as_object_mut() {
+        fields.retain(|name, value| !value.is_null() || meant.contains(&name.as_str()));
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_only_python_writes_count_as_null() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        std::fs::write(&path, r#"{"a": -Infinity, "b": [NaN, 1], "c": "-Infinity \" NaN", "d": Infinity}"#).unwrap();
+        let json: Value = read_json(&path).unwrap();
+        assert_eq!(json, serde_json::json!({"a": null, "b": [null, 1], "c": "-Infinity \" NaN", "d": null}));
+        std::fs::write(&path, r#"{"a": Infinit}"#).unwrap();
+        assert!(read_json::<Value>(&path).is_err());
+    }
 }

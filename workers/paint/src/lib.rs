@@ -1,8 +1,10 @@
 //! Text to picture: Stable Diffusion as a stage of the pipeline.
 
 pub mod diffusers;
+pub mod error;
 pub mod layers;
 pub mod limits;
+pub mod lora;
 pub mod model;
 pub mod noise;
 pub mod options;
@@ -11,8 +13,11 @@ pub mod picture;
 pub mod prompt;
 pub mod receipt;
 pub mod sampler;
+pub mod single_file;
+pub mod source;
 pub mod stage;
 pub mod text_encoder;
 pub mod tokenizer;
 pub mod unet;
 pub mod vae;
+pub mod wishes;

@@ -1,84 +1,117 @@
 //! A loaded Stable Diffusion pipeline: text to states, latents to predictions, latents to pictures.
 
+mod load;
+mod loras;
+
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
+use shanshui_pipeline::fields::FieldError;
 
-use crate::{
-    diffusers::{
-        Configs,
-        recommended::Recommended,
-        scheduler::SchedulerConfig,
-        weights::{WeightFiles, Weights},
-    },
-    text_encoder::TextEncoder,
-    tokenizer::Tokenizer,
-    unet::Unet,
-    vae::Vae,
-};
+use crate::diffusers::{Configs, recommended::Recommended, scheduler::SchedulerConfig};
+use crate::error::PaintError;
+use crate::prompt::syntax::{Piece, Syntax};
+use crate::source::Source;
+use crate::text_encoder::TextEncoder;
+use crate::tokenizer::{Chunks, Tokenizer};
+use crate::unet::Unet;
+use crate::vae::tiny::TinyDecoder;
+use crate::vae::{Vae, VaeEncoder};
 
+pub use self::load::Extras;
+use self::load::Parts;
+use self::loras::Loras;
 pub use crate::unet::Context;
 
-/// The networks of one model folder, on one device.
+/// The networks of one model, on one device.
 pub struct Model {
+    name: String,
     tokenizer: Tokenizer,
     text: TextEncoder,
     unet: Unet,
-    vae: Vae,
+    decoder: Decoder,
+    parts: Parts,
     configs: Configs,
     recommended: Recommended,
+    loras: Loras,
     hashes: Vec<(String, String)>,
     dtype: DType,
     device: Device,
 }
 
+/// What makes pictures of latents.
+enum Decoder {
+    Whole(Box<Vae>),
+    Tiny(TinyDecoder),
+}
+
+/// Texts as the UNet is told them.
+pub struct Encoded {
+    /// (prompts, tokens, width).
+    pub states: Tensor,
+    /// Whether the end of a prompt was left out.
+    pub truncated: bool,
+}
+
 impl Model {
-    /// Loads a folder in the diffusers layout; weights are cast to `dtype`.
+    /// Loads the model at a path that [`Source::find`] understands; weights are cast to `dtype`.
     ///
     /// # Errors
     /// Names the file, and the field or tensor, that is missing, malformed or not supported.
-    pub fn load(folder: &Path, device: &Device, dtype: DType) -> Result<Self> {
-        let configs = Configs::read(folder)?;
-        let recommended = Recommended::read(folder, &configs)?;
-        let tokenizer = Tokenizer::read(folder, &configs.text)?;
-        let text = WeightFiles::open(folder, "text_encoder", "model")?;
-        let unet = WeightFiles::open(folder, "unet", "diffusion_pytorch_model")?;
-        let vae = WeightFiles::open(folder, "vae", "diffusion_pytorch_model")?;
-        // The unet's first: A1111's `Model hash` in the pictures is its.
-        let hashes = [&unet, &vae, &text].into_par_iter().flat_map(WeightFiles::hashes).collect();
-        Ok(Self {
-            tokenizer,
-            text: TextEncoder::load(&Weights::new(&text, dtype, device), &configs.text)?,
-            unet: Unet::load(&Weights::new(&unet, dtype, device), &configs.unet, device)?,
-            vae: Vae::load(&Weights::new(&vae, dtype, device), &configs.vae)?,
-            configs,
-            recommended,
-            hashes,
-            dtype,
-            device: device.clone(),
-        })
+    pub fn load(path: &Path, device: &Device, dtype: DType) -> Result<Self> {
+        Self::open(&Source::find(path)?, &Extras::default(), device, dtype)
     }
 
-    /// Prompts to states (prompts, tokens, width), all of the same number of tokens: longer prompts are
-    /// read in chunks of the text encoder's length, whose states are joined.
+    /// Prompts to states, all of the same number of tokens: longer prompts are read in chunks of the text
+    /// encoder's length, whose states are joined.
     ///
     /// # Errors
-    /// When a prompt is too long or the device fails.
-    pub fn encode(&self, prompts: &[&str]) -> Result<Tensor> {
-        let chunks = self.tokenizer.chunks(prompts)?;
-        let states = self.text.forward(&chunks.concat())?;
+    /// When the tokenizer has no answer to a prompt, or the device fails.
+    pub fn encode(&self, prompts: &[&str]) -> Result<Encoded, PaintError> {
+        self.encode_as(prompts, Syntax::Plain)
+    }
+
+    /// The same with the markup that `syntax` knows.
+    ///
+    /// # Errors
+    /// As [`Model::encode`].
+    pub fn encode_as(&self, prompts: &[&str], syntax: Syntax) -> Result<Encoded, PaintError> {
+        let Chunks { ids, weights, truncated } = match syntax {
+            Syntax::Plain => self.tokenizer.chunks(prompts)?,
+            Syntax::A1111 => {
+                let pieces: Vec<Vec<Piece>> = prompts.iter().map(|prompt| Piece::parse(prompt)).collect();
+                self.tokenizer.weighted_chunks(&pieces)?
+            }
+        };
+        let mut states = self.text.forward(&ids.concat())?;
+        if let Some(weights) = weights {
+            states = weigh(&states, weights.concat())?;
+        }
         let width = states.dim(2)?;
-        Ok(states.reshape((prompts.len(), (), width))?)
+        Ok(Encoded { states: states.reshape((prompts.len(), (), width))?, truncated })
     }
 
     /// States as the UNet uses them at every step; the rows of [`Model::predict`] are the rows of `states`.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn prepare(&self, states: &Tensor) -> Result<Context> {
-        Ok(self.unet.prepare(states)?)
+    pub fn prepare(&self, states: &Tensor) -> candle_core::Result<Context> {
+        self.unet.prepare(states)
+    }
+
+    /// The same for a model that is told the scale of guidance instead of being asked twice.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn prepare_guided(&self, states: &Tensor, guidance: f64) -> candle_core::Result<Context> {
+        self.unet.prepare(states)?.with_guidance(guidance, self.configs.unet.time_cond_proj_dim, &self.device)
+    }
+
+    /// Whether the model is told the scale of guidance.
+    #[must_use]
+    pub fn is_told_guidance(&self) -> bool {
+        self.configs.unet.time_cond_proj_dim.is_some()
     }
 
     /// What the UNet sees in latents (batch, channels, height, width) at a timestep (batch) for each row,
@@ -86,37 +119,46 @@ impl Model {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn predict(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> Result<Tensor> {
+    pub fn predict(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> candle_core::Result<Tensor> {
         let prediction = self.unet.forward(&self.to_own(latents)?, &timesteps.to_device(&self.device)?, context)?;
-        Ok(prediction.to_dtype(DType::F32)?)
+        prediction.to_dtype(DType::F32)
     }
 
     /// Latents to pictures (batch, 3, height, width) in [0, 1], in f32.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
-        let pictures = self.vae.decode(&self.to_own(latents)?)?.to_dtype(DType::F32)?;
-        Ok(pictures.affine(0.5, 0.5)?.clamp(0.0, 1.0)?)
+    pub fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
+        let latents = self.to_own(latents)?;
+        let pictures = match &self.decoder {
+            Decoder::Whole(vae) => vae.decode(&latents)?.to_dtype(DType::F32)?.affine(0.5, 0.5)?,
+            Decoder::Tiny(tiny) => tiny.decode(&latents)?.to_dtype(DType::F32)?,
+        };
+        pictures.clamp(0.0, 1.0)
     }
 
-    /// Pictures (batch, 3, height, width) in [0, 1] to latents, in f32.
+    /// Pictures (batch, 3, height, width) in [0, 1] to latents, in f32. Loads the encoder for this call: to
+    /// paint from text nothing needs it.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the encoder's weights do not fit, or the device fails.
     pub fn encode_pictures(&self, pictures: &Tensor) -> Result<Tensor> {
+        let weights = self.parts.vae_weights(self.dtype, &self.device);
+        let encoder = VaeEncoder::load(&weights, &self.configs.vae)?;
         let pixels = self.to_own(&pictures.affine(2.0, -1.0)?)?;
-        Ok(self.vae.encode(&pixels)?.to_dtype(DType::F32)?)
+        Ok(encoder.encode(&pixels)?.to_dtype(DType::F32)?)
     }
 
     /// Channels, height and width of the latents of a picture.
     ///
     /// # Errors
     /// When a side is not a multiple of [`Model::scale`].
-    pub fn latent_shape(&self, width: usize, height: usize) -> Result<[usize; 3]> {
+    pub fn latent_shape(&self, width: usize, height: usize) -> Result<[usize; 3], FieldError> {
         let scale = self.scale();
-        for (name, side) in [("width", width), ("height", height)] {
-            ensure!(side > 0 && side % scale == 0, "{name}: {side}, allowed are multiples of {scale}");
+        for (field, side) in [("picture.width", width), ("picture.height", height)] {
+            if side == 0 || !side.is_multiple_of(scale) {
+                return Err(FieldError::new(field, side, format!("multiples of {scale} for this model")));
+            }
         }
         Ok([self.configs.vae.latent_channels, height / scale, width / scale])
     }
@@ -136,12 +178,29 @@ impl Model {
         &self.recommended
     }
 
-    /// Path below the folder and sha256 in hex, of each weight file, the UNet's first.
+    /// The model's name in receipts.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Path below the model's folder and sha256 in hex, of each weight file, the UNet's first; then the
+    /// tiny decoder's and the adaptations'.
     pub fn hashes(&self) -> &[(String, String)] {
         &self.hashes
     }
 
-    fn to_own(&self, tensor: &Tensor) -> Result<Tensor> {
-        Ok(tensor.to_device(&self.device)?.to_dtype(self.dtype)?)
+    fn to_own(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        tensor.to_device(&self.device)?.to_dtype(self.dtype)
     }
+}
+
+/// Multiplies the states of every token (chunks, tokens, width) by its weight, and each chunk by what keeps
+/// its mean: A1111's "original" emphasis.
+fn weigh(states: &Tensor, weights: Vec<Vec<f32>>) -> candle_core::Result<Tensor> {
+    let (chunks, tokens, _) = states.dims3()?;
+    let weights = Tensor::from_vec(weights.concat(), (chunks, tokens, 1), states.device())?;
+    let full = states.to_dtype(DType::F32)?;
+    let weighted = full.broadcast_mul(&weights)?;
+    let mean = |states: &Tensor| states.mean_keepdim((1, 2));
+    weighted.broadcast_mul(&mean(&full)?.broadcast_div(&mean(&weighted)?)?)?.to_dtype(states.dtype())
 }

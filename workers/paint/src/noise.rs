@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | key 0, key 1 | the seed's low and high 32 bits |
 //! | counter 0 | element index divided by 4 |
-//! | counter 1 | step: 0 for the noise a picture starts from, `k` for what is added after step `k`, from 1 |
+//! | counter 1 | step: 0 for the noise a picture starts from, `k` for what is added after call `k` of the model, from 1 |
 //! | counter 2 | picture: its index among the pictures of its job, from 0 |
 //! | counter 3 | 0 |
 //!
@@ -26,7 +26,7 @@ pub struct NoiseKey {
     pub seed: u64,
     /// Index of the picture in its job.
     pub picture: u32,
-    /// 0 for the initial noise, else the number of steps already taken.
+    /// 0 for the initial noise, else the number of the model's answers so far.
     pub step: u32,
 }
 

@@ -1,17 +1,28 @@
 //! Settings of a paint worker.
 
+use std::path::PathBuf;
+
 use candle_core::Device;
 use clap::{Args, ValueEnum};
 
 use crate::limits::Limits;
+use crate::model::Extras;
 
 /// What a paint worker is told at start.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Paint")]
 pub struct PaintOptions {
-    /// Picture model: a folder in the diffusers layout, or the name of one among the models
+    /// Picture model: a folder in the diffusers layout, a folder of the hub's cache, a .safetensors file, or
+    /// the name of one among the models
     #[arg(long, env = "SHANSHUI_PICTURE_MODEL", default_value = "mini")]
     pub picture_model: String,
+    /// Decoder to take instead of the model's own: TAESD, a .safetensors file or its folder
+    #[arg(long, env = "SHANSHUI_TINY_DECODER", value_name = "PATH")]
+    pub tiny_decoder: Option<PathBuf>,
+    /// LoRA to merge into the model, and how strongly (1 where it is not said; 0: only where a job asks);
+    /// again for more
+    #[arg(long = "lora", env = "SHANSHUI_LORAS", value_name = "PATH[=WEIGHT]", value_delimiter = ';', value_parser = lora)]
+    pub loras: Vec<(PathBuf, f64)>,
     /// Where to compute; cuda needs a build with that feature and never falls back
     #[arg(long = "paint-device", env = "SHANSHUI_PAINT_DEVICE", value_enum, default_value_t = DeviceKind::Cpu)]
     pub paint_device: DeviceKind,
@@ -62,7 +73,23 @@ impl DeviceKind {
     }
 }
 
+/// `PATH` or `PATH=WEIGHT`.
+fn lora(text: &str) -> Result<(PathBuf, f64), String> {
+    match text.rsplit_once('=') {
+        Some((path, weight)) if !path.is_empty() => {
+            let number = weight.parse().ok().filter(|number: &f64| number.is_finite());
+            Ok((path.into(), number.ok_or_else(|| format!("{weight:?} is not a weight"))?))
+        }
+        _ => Ok((text.into(), 1.0)),
+    }
+}
+
 impl PaintOptions {
+    /// What is loaded beside the model.
+    pub fn extras(&self) -> Extras {
+        Extras { tiny_decoder: self.tiny_decoder.clone(), loras: self.loras.clone() }
+    }
+
     /// The limits among the settings.
     pub fn limits(&self) -> Limits {
         Limits {

@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
 use candle_core::{Device, Tensor};
 
-use crate::model::{Context, Model};
+use crate::error::{JobError, PaintError, WorkerError};
+use crate::model::{Context, Encoded, Model};
 use crate::noise::NoiseKey;
 use crate::picture::Picture;
+use crate::prompt::syntax::Syntax;
 use crate::sampler::{Sampler, SamplerKind, Schedule};
 
 /// What to paint, already cleaned and within the limits.
@@ -32,6 +33,10 @@ pub struct Request {
     pub seed: u64,
     /// Number of pictures; picture `i` is the same whatever the number.
     pub count: usize,
+    /// What the texts may hold beside words.
+    pub syntax: Syntax,
+    /// Adaptations by name and weight; [`Model::adapt`] brings them in.
+    pub loras: Vec<(String, f64)>,
 }
 
 /// How far a request is. One denoising step of one batch, and one decoded picture, count one each.
@@ -48,14 +53,13 @@ pub struct Progress {
 #[error("stopped after {} of {} steps", .0.done, .0.total)]
 pub struct Stopped(pub Progress);
 
-/// The error when the model's numbers overflow: painting again with the same precision cannot help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("picture {picture}: {what} are not finite numbers; a wider number format (f32) may help")]
-pub struct NotFinite {
-    /// Index of the picture in its request.
-    pub picture: u32,
-    /// What was looked at.
-    pub what: &'static str,
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Painted {
+    /// In the order of their indexes.
+    pub pictures: Vec<Picture>,
+    /// Whether the text encoder reads fewer tokens than the texts have: the rest is not in the pictures.
+    pub text_truncated: bool,
 }
 
 /// Paints the pictures of a request, at most `max_batch` at a time.
@@ -67,18 +71,18 @@ pub struct NotFinite {
 /// `report` hears of every step, first of none done; its `Break` stops the work there.
 ///
 /// # Errors
-/// [`Stopped`], [`NotFinite`], a size or number of steps that the model cannot do, or a device that
-/// failed.
+/// [`JobError`] for a size or number of steps that the model cannot do and for numbers that overflow,
+/// [`Stopped`], or [`WorkerError`] when the device fails.
 pub fn paint(
     model: &Model,
     request: &Request,
     max_batch: usize,
     report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Vec<Picture>> {
+) -> Result<Painted, PaintError> {
     let shape = model.latent_shape(request.width, request.height)?;
     let schedule = Arc::new(Schedule::new(request.sampler, model.scheduler(), request.steps)?);
     let max_batch = max_batch.clamp(1, request.count.max(1));
-    let total = request.steps * request.count.div_ceil(max_batch) + request.count;
+    let total = schedule.len() * request.count.div_ceil(max_batch) + request.count;
     let mut work = Work { report, progress: Progress { done: 0, total } };
     work.check()?;
     let text = Text::encode(model, request)?;
@@ -97,7 +101,7 @@ pub fn paint(
             work.advance()?;
         }
     }
-    Ok(pictures)
+    Ok(Painted { pictures, text_truncated: text.truncated })
 }
 
 struct Work<'a> {
@@ -125,22 +129,30 @@ struct Text {
     states: Tensor,
     /// `None`: the model is asked about the prompt alone.
     guidance: Option<f64>,
+    /// The scale of guidance, where the model is told it.
+    told: Option<f64>,
+    truncated: bool,
 }
 
 impl Text {
-    fn encode(model: &Model, request: &Request) -> Result<Self> {
-        let guidance = (request.guidance > 1.0).then_some(request.guidance);
+    fn encode(model: &Model, request: &Request) -> Result<Self, PaintError> {
+        let told = model.is_told_guidance().then_some(request.guidance);
+        let guidance = (request.guidance > 1.0 && told.is_none()).then_some(request.guidance);
         let prompts = [request.negative.as_str(), request.prompt.as_str()];
         let prompts = if guidance.is_some() { &prompts[..] } else { &prompts[1..] };
-        let states = model.encode(prompts).context("cannot encode the prompt")?;
-        Ok(Self { states, guidance })
+        let Encoded { states, truncated } = model.encode_as(prompts, request.syntax)?;
+        Ok(Self { states, guidance, told, truncated })
     }
 
     /// For a batch in which the rows without the prompt come first.
-    fn context(&self, model: &Model, pictures: usize) -> Result<Context> {
+    fn context(&self, model: &Model, pictures: usize) -> candle_core::Result<Context> {
         let (prompts, tokens, width) = self.states.dims3()?;
         let rows = self.states.unsqueeze(1)?.broadcast_as((prompts, pictures, tokens, width))?;
-        model.prepare(&rows.reshape((prompts * pictures, tokens, width))?)
+        let rows = rows.reshape((prompts * pictures, tokens, width))?;
+        match self.told {
+            Some(guidance) => model.prepare_guided(&rows, guidance),
+            None => model.prepare(&rows),
+        }
     }
 }
 
@@ -161,15 +173,15 @@ impl Canvas {
         Self { sampler, latents, shape, noise }
     }
 
-    fn step(&mut self, output: &[f32]) -> Result<()> {
+    fn step(&mut self, output: &[f32]) -> Result<(), PaintError> {
         self.noise.step += 1;
         let noise = if self.sampler.needs_noise() { self.noise.normals(self.latents.len()) } else { Vec::new() };
-        self.sampler.step(output, &mut self.latents, &noise)?;
-        self.ensure_finite(&self.latents, "latents")
+        self.sampler.step(output, &mut self.latents, &noise).map_err(WorkerError::of)?;
+        Ok(self.ensure_finite(&self.latents, "latents")?)
     }
 
     /// Alone, for the decoder needs more memory for one picture than the UNet for a batch.
-    fn decode(&self, model: &Model) -> Result<Picture> {
+    fn decode(&self, model: &Model) -> Result<Picture, PaintError> {
         let [channels, height, width] = self.shape;
         let latents = Tensor::from_slice(&self.latents, (1, channels, height, width), &Device::Cpu)?;
         let pixels = model.decode(&latents)?.squeeze(0)?;
@@ -180,14 +192,14 @@ impl Canvas {
         Ok(Picture { width: width as u32, height: height as u32, rgb })
     }
 
-    fn ensure_finite(&self, values: &[f32], what: &'static str) -> Result<()> {
+    fn ensure_finite(&self, values: &[f32], what: &'static str) -> Result<(), JobError> {
         let finite = values.iter().all(|value| value.is_finite());
-        if finite { Ok(()) } else { Err(NotFinite { picture: self.noise.picture, what }.into()) }
+        if finite { Ok(()) } else { Err(JobError::NotFinite { picture: self.noise.picture, what }) }
     }
 }
 
 /// One step of every canvas, by one call of the model.
-fn step(model: &Model, canvases: &mut [Canvas], context: &Context, guidance: Option<f64>) -> Result<()> {
+fn step(model: &Model, canvases: &mut [Canvas], context: &Context, guidance: Option<f64>) -> Result<(), PaintError> {
     let [channels, height, width] = canvases[0].shape;
     let copies = if guidance.is_some() { 2 } else { 1 };
     let rows = copies * canvases.len();

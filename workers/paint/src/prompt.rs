@@ -1,7 +1,12 @@
 //! Text from outside, made fit for a tokenizer, a log line and a picture's metadata.
 
+pub mod syntax;
+pub mod tags;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+
+use self::syntax::Syntax;
 
 /// Marks kept on one letter: Vietnamese and polytonic Greek need three, stacked "zalgo" has dozens.
 const MAX_MARKS: usize = 4;
@@ -13,6 +18,40 @@ pub struct Prompt {
     pub text: String,
     /// Whether the end was cut off to keep to the limit.
     pub truncated: bool,
+}
+
+/// A job's texts, as they are painted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Texts {
+    /// What the pictures show.
+    pub prompt: String,
+    /// What they should not show.
+    pub negative: String,
+    /// Adaptations that the texts name, by name and weight.
+    pub loras: Vec<(String, f64)>,
+    /// Whether an end was cut off to keep to the limit.
+    pub truncated: bool,
+    /// Markup that is read as plain text.
+    pub markup: Vec<String>,
+}
+
+impl Texts {
+    /// Cleans prompt and negative prompt, and takes out what `syntax` has for adaptations.
+    #[must_use]
+    pub fn clean(raw: [&str; 2], syntax: Syntax, max_chars: usize) -> Self {
+        let cleaned = raw.map(|raw| Prompt::clean(raw, max_chars));
+        let truncated = cleaned.iter().any(|prompt| prompt.truncated);
+        let texts = cleaned.map(|prompt| prompt.text);
+        if syntax == Syntax::Plain {
+            let markup = texts.iter().flat_map(|text| tags::plain_markup(text)).collect();
+            let [prompt, negative] = texts;
+            return Self { prompt, negative, loras: Vec::new(), truncated, markup };
+        }
+        let [(prompt, mut loras), (negative, more)] = texts.map(|text| tags::take_loras(&text));
+        loras.extend(more);
+        let markup = [&prompt, &negative].into_iter().flat_map(|text| tags::unread_markup(text)).collect();
+        Self { prompt, negative, loras, truncated, markup }
+    }
 }
 
 impl Prompt {
@@ -110,6 +149,18 @@ mod tests {
         assert!((1999..=2000).contains(&long.text.chars().count()));
         let exact = Prompt::clean(&format!("{}  ", "x".repeat(2000)), 2000);
         assert_eq!((exact.text.len(), exact.truncated), (2000, false));
+    }
+
+    #[test]
+    fn an_adaptation_in_a_text_is_read_or_named_and_never_spelt_out_in_silence() {
+        let raw = ["a cat <lora:detail:0.8>", "[a|b] <lora:blur:-1>"];
+        let plain = Texts::clean(raw, Syntax::Plain, 2000);
+        assert_eq!((plain.prompt.as_str(), plain.loras.len()), (raw[0], 0));
+        assert_eq!(plain.markup, ["<lora:detail:0.8>", "<lora:blur:-1>"]);
+        let read = Texts::clean(raw, Syntax::A1111, 2000);
+        assert_eq!((read.prompt.as_str(), read.negative.as_str()), ("a cat", "[a|b]"));
+        assert_eq!(read.loras, [("detail".to_owned(), 0.8), ("blur".to_owned(), -1.0)]);
+        assert_eq!(read.markup, ["[a|b]"]);
     }
 
     #[test]

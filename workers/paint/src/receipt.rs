@@ -8,6 +8,7 @@ use shanshui_pipeline::{Context, Stage};
 
 use crate::paint::Request;
 use crate::picture::Parameters;
+use crate::prompt::syntax::Syntax;
 use crate::stage::Paint;
 
 /// The noise generator, as [`crate::noise`] specifies it.
@@ -16,7 +17,7 @@ const NOISE: &str = "philox4x32-10";
 /// The model that paints, and on what.
 #[derive(Debug)]
 pub struct About {
-    /// Name of its folder.
+    /// Name of its repository, folder or file.
     pub name: String,
     /// Path and SHA-256 of each weight file, the UNet's first.
     pub hashes: Vec<(String, String)>,
@@ -36,6 +37,8 @@ pub struct Receipt<'a> {
     pub text: &'a str,
     /// Whether only its beginning was painted.
     pub text_truncated: bool,
+    /// Markup in the texts that was read as plain text.
+    pub markup: &'a [String],
     /// How the pictures were painted.
     pub recipe: Value,
 }
@@ -81,6 +84,14 @@ impl About {
             "device": self.device,
             "dtype": self.dtype,
         });
+        // Only where it is not the usual, so that the same wish goes on to give the same file.
+        if request.syntax != Syntax::Plain {
+            recipe["syntax"] = request.syntax.id().into();
+        }
+        if !request.loras.is_empty() {
+            let loras = request.loras.iter().map(|(name, weight)| json!({ "name": name, "weight": weight }));
+            recipe["loras"] = loras.collect();
+        }
         if let Some(index) = index {
             recipe["index"] = index.into();
         }
@@ -95,8 +106,12 @@ impl Receipt<'_> {
     /// # Errors
     /// The store does not answer.
     pub async fn record(self, pictures: Vec<MadeObject>, context: &Context) -> Result<Made, Failure> {
-        let Self { text, text_truncated, recipe } = self;
-        let made = Made::new(pictures, json!({ "text": text, "text_truncated": text_truncated, "recipe": recipe }));
+        let Self { text, text_truncated, markup, recipe } = self;
+        let mut facts = json!({ "text": text, "text_truncated": text_truncated, "recipe": recipe });
+        if !markup.is_empty() {
+            facts["markup_as_text"] = markup.into();
+        }
+        let made = Made::new(pictures, facts);
         let key = ObjectKey::Record { job: &context.job, stage: Paint::NAME };
         let body = serde_json::to_vec(&made).or_retry()?;
         let stored = context.store.put(&key, body.into()).await?;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -10,7 +10,7 @@ use candle_core::DType;
 use sha2::{Digest, Sha256};
 use shanshui_pipeline::context::Context;
 use shanshui_pipeline::event::Event;
-use shanshui_pipeline::failure::{Failure, OrFailure};
+use shanshui_pipeline::failure::Failure;
 use shanshui_pipeline::fields::FieldError;
 use shanshui_pipeline::job::{JobId, TextJob};
 use shanshui_pipeline::model_thread::ModelThread;
@@ -20,14 +20,17 @@ use shanshui_pipeline::store::{ObjectKey, Stored};
 use shanshui_pipeline::telemetry::Metrics;
 
 use crate::diffusers::recommended::Recommended;
+use crate::error::{JobError, PaintError};
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::options::PaintOptions;
-use crate::paint::{NotFinite, Request, Stopped, paint};
+use crate::paint::{Painted, Request, paint};
 use crate::picture::{Format, Metadata, Picture};
-use crate::prompt::Prompt;
+use crate::prompt::Texts;
 use crate::receipt::{self, About, Receipt};
 use crate::sampler::SamplerKind;
+use crate::source::Source;
+use crate::wishes::Wishes;
 
 /// Pictures of a job that does not say how many.
 const COUNT: usize = 2;
@@ -55,6 +58,7 @@ struct Wish {
     request: Request,
     format: Format,
     truncated: bool,
+    markup: Vec<String>,
 }
 
 impl Paint {
@@ -66,20 +70,21 @@ impl Paint {
         let device = options.paint_device.open()?;
         // Half precision overflows in some VAEs, and CPUs compute it slower than f32.
         let dtype = DType::F32;
-        let path: PathBuf = folder.to_owned();
+        let (path, extras) = (folder.to_owned(), options.extras());
         let model = ModelThread::spawn("paint-model", move || {
-            Model::load(&path, &device, dtype).with_context(|| format!("cannot load {}", path.display()))
+            let loaded = Source::find(&path).and_then(|source| Model::open(&source, &extras, &device, dtype));
+            loaded.with_context(|| format!("cannot load {}", path.display()))
         });
         let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
         let known = model.call(|model| {
             let bounds = Bounds { side_unit: model.scale(), steps: model.scheduler().num_train_timesteps };
-            (model.hashes().to_vec(), model.recommended().clone(), bounds)
+            (model.name().to_owned(), model.hashes().to_vec(), model.recommended().clone(), bounds)
         });
-        let (hashes, recommended, bounds) = known.await?;
-        let name = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
+        let (name, hashes, recommended, bounds) = known.await?;
         let device = options.paint_device.name();
         let about = Arc::new(About { name, hashes, device, dtype: "f32" });
-        tracing::info!(model = about.name, hash = about.short_hash(), device, "picture model loaded");
+        let (sampler, steps) = (recommended.sampler.as_str(), recommended.steps);
+        tracing::info!(model = about.name, hash = about.short_hash(), device, sampler, steps, "picture model loaded");
         let (limits, max_batch) = (options.limits(), usize::from(options.max_batch));
         Ok(Self { model, about, recommended, bounds, limits, max_batch })
     }
@@ -87,16 +92,17 @@ impl Paint {
     /// What the job asks for, with the model's recommendations where it does not say.
     fn wish(&self, id: &JobId, job: &TextJob) -> Result<Wish, FieldError> {
         let (spec, best) = (&job.meta.picture, &self.recommended);
-        let prompt = Prompt::clean(&job.text, self.limits.max_prompt_chars);
-        let negative = Prompt::clean(&spec.negative, self.limits.max_prompt_chars);
+        let Wishes { syntax, loras } = Wishes::read(spec)?;
+        let mut texts = Texts::clean([&job.text, &spec.negative], syntax, self.limits.max_prompt_chars);
+        texts.loras.splice(0..0, loras);
         let sampler = spec.sampler.as_deref().unwrap_or(&best.sampler);
         let refused = |_| {
             let known: Vec<_> = SamplerKind::all().map(SamplerKind::id).collect();
             FieldError::new("picture.sampler", sampler, known.join(", "))
         };
         let request = Request {
-            prompt: prompt.text,
-            negative: negative.text,
+            prompt: texts.prompt,
+            negative: texts.negative,
             width: spec.width.map_or(best.width, |side| side as usize),
             height: spec.height.map_or(best.height, |side| side as usize),
             steps: spec.steps.map_or(best.steps, |steps| steps as usize),
@@ -104,38 +110,36 @@ impl Paint {
             sampler: sampler.parse().map_err(refused)?,
             seed: spec.seed.unwrap_or_else(|| seed_of(id)),
             count: spec.count.map_or(COUNT.min(self.limits.max_count), |count| count as usize),
+            syntax,
+            loras: texts.loras,
         };
         self.limits.check(&request)?;
         self.bounds.check(&request)?;
         let format = spec.format.as_deref().unwrap_or("png");
         let format = format.parse().map_err(|_| FieldError::new("picture.format", format, "png, jpeg or webp"))?;
-        Ok(Wish { request, format, truncated: prompt.truncated || negative.truncated })
+        Ok(Wish { request, format, truncated: texts.truncated, markup: texts.markup })
     }
 
-    async fn paint(&self, request: &Request, context: &Context) -> Result<Vec<Picture>, Failure> {
-        let painted = match self.paint_in_batches(request, self.max_batch, context).await? {
-            Err(error) if out_of_memory(&error) && self.max_batch.min(request.count) > 1 => {
-                tracing::warn!(error = format!("{error:#}"), "the pictures did not fit: now one by one");
-                self.paint_in_batches(request, 1, context).await?
+    async fn paint(&self, request: &Request, context: &Context) -> Result<Painted, Failure> {
+        match self.paint_in_batches(request, self.max_batch, context).await? {
+            Err(PaintError::Worker(error)) if error.is_out_of_memory() && self.max_batch.min(request.count) > 1 => {
+                tracing::warn!(%error, "the pictures did not fit: now one by one");
+                Ok(self.paint_in_batches(request, 1, context).await??)
             }
-            painted => painted,
-        };
-        painted.map_err(|error| match error {
-            stopped if stopped.is::<Stopped>() => Failure::Interrupted,
-            overflow if overflow.is::<NotFinite>() => Failure::Reject(overflow),
-            error => Failure::Retry(error),
-        })
+            painted => Ok(painted?),
+        }
     }
 
-    /// The outer error is that of the worker, the inner one that of the painting.
+    /// The outer error is that of the model's thread, the inner one that of the painting.
     async fn paint_in_batches(
         &self,
         request: &Request,
         max_batch: usize,
         context: &Context,
-    ) -> Result<anyhow::Result<Vec<Picture>>, Failure> {
+    ) -> Result<Result<Painted, PaintError>, Failure> {
         let (request, progress, stop) = (request.clone(), Arc::clone(&context.progress), context.stop.clone());
         let painted = self.model.call_in_turn(&context.progress, move |model| {
+            model.adapt(&request.loras)?;
             paint(model, &request, max_batch, &mut |at| {
                 progress.report(at.done as f64, at.total as f64);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -148,7 +152,8 @@ impl Paint {
         let parameters = self.about.parameters(&wish.request).to_string();
         let receipt = self.about.recipe(&wish.request, Some(index)).to_string();
         let metadata = Metadata { parameters: &parameters, receipt: &receipt };
-        let bytes = picture.encode(wish.format, metadata).or_retry()?;
+        let bytes = picture.encode(wish.format, metadata);
+        let bytes = bytes.map_err(|error| JobError::File(format!("{error:#}")))?;
         let key = ObjectKey::Picture { job: &context.job, index, extension: wish.format.extension() };
         let stored = context.store.put(&key, bytes.into()).await?;
         let event = Event::Picture {
@@ -192,14 +197,18 @@ impl Stage for Paint {
             return Ok(Outcome::Done(made));
         }
         let wish = self.wish(&context.job, &job)?;
-        let pictures = self.paint(&wish.request, context).await?;
+        let Painted { pictures, text_truncated } = self.paint(&wish.request, context).await?;
         let mut objects = Vec::with_capacity(pictures.len());
         for (index, picture) in (0..).zip(&pictures) {
             objects.push(self.keep(&wish, picture, index, context).await?.object("picture"));
             context.progress.touch();
         }
-        let receipt =
-            Receipt { text: &job.text, text_truncated: wish.truncated, recipe: self.about.recipe(&wish.request, None) };
+        let receipt = Receipt {
+            text: &job.text,
+            text_truncated: wish.truncated || text_truncated,
+            markup: &wish.markup,
+            recipe: self.about.recipe(&wish.request, None),
+        };
         receipt.record(objects, context).await.map(Outcome::Done)
     }
 
@@ -214,7 +223,7 @@ impl Serve for Paint {
     const LAYOUT: Option<Layout> = Some(Layout {
         flag: "picture-model",
         file: "model_index.json",
-        is_model: |folder| folder.join("model_index.json").is_file(),
+        find: |place| Source::find(place).map(|source| source.path),
     });
 
     fn wanted(options: &PaintOptions) -> &str {
@@ -226,31 +235,8 @@ impl Serve for Paint {
     }
 }
 
-/// Whether a device has no room left. CUDA's drivers say it only in words.
-fn out_of_memory(error: &anyhow::Error) -> bool {
-    let text = format!("{error:#}").to_ascii_lowercase().replace('_', " ");
-    ["out of memory", "memory allocation"].iter().any(|words| text.contains(words))
-}
-
 /// A seed that looks random, and is the same at every redelivery. 32 bits, as A1111 writes them.
 fn seed_of(job: &JobId) -> u64 {
     let digest = Sha256::digest(job.as_str());
     u64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cuda_and_cublas_say_of_a_full_device_is_understood() {
-        for text in [
-            "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
-            "CUBLAS_STATUS_ALLOC_FAILED: memory allocation failed",
-        ] {
-            let error = anyhow!("{text}").context("denoising step 3");
-            assert!(out_of_memory(&error), "{text}");
-        }
-        assert!(!out_of_memory(&anyhow!("shape mismatch in conv2d")));
-    }
 }

@@ -59,7 +59,7 @@ impl TextEncoder {
     ///
     /// # Errors
     /// When an id is not in the vocabulary or the device fails.
-    pub fn forward(&self, chunks: &[Vec<u32>]) -> Result<Tensor> {
+    pub fn forward(&self, chunks: &[Vec<u32>]) -> candle_core::Result<Tensor> {
         let (length, width) = self.positions.dims2()?;
         let ids = Tensor::from_vec(chunks.concat(), chunks.len() * length, self.tokens.device())?;
         let embedded = self.tokens.index_select(&ids, 0)?.reshape((chunks.len(), length, width))?;
@@ -67,7 +67,7 @@ impl TextEncoder {
         for layer in &self.layers {
             states = layer.forward(&states, &self.mask)?;
         }
-        Ok(self.last_norm.forward(&states)?)
+        self.last_norm.forward(&states)
     }
 }
 

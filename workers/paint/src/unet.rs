@@ -41,6 +41,21 @@ pub struct Unet {
 #[derive(Clone)]
 pub struct Context {
     layers: Vec<KeysValues>,
+    /// The embedded scale of guidance, for models that are told it.
+    guidance: Option<Tensor>,
+}
+
+impl Context {
+    /// The same for a model that is told the scale of guidance in an embedding of some width.
+    pub(crate) fn with_guidance(
+        self,
+        guidance: f64,
+        width: Option<usize>,
+        device: &Device,
+    ) -> candle_core::Result<Self> {
+        let guidance = width.map(|width| time::embed_guidance(guidance, width, device)).transpose()?;
+        Ok(Self { guidance, ..self })
+    }
 }
 
 impl Unet {
@@ -70,7 +85,7 @@ impl Unet {
     /// When the device fails.
     pub fn prepare(&self, states: &Tensor) -> candle_core::Result<Context> {
         let layers = self.blocks().map(|block| block.text.prepare(states)).collect::<candle_core::Result<_>>()?;
-        Ok(Context { layers })
+        Ok(Context { layers, guidance: None })
     }
 
     /// Latents (batch, channels, height, width), a timestep for each row, and the text of each row, to
@@ -80,7 +95,7 @@ impl Unet {
     /// When the batches differ or the device fails.
     pub fn forward(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> candle_core::Result<Tensor> {
         let latents = if self.centred { ((latents * 2.0)? - 1.0)? } else { latents.clone() };
-        let time = self.time.forward(timesteps, latents.dtype())?;
+        let time = self.time.forward(timesteps, context.guidance.as_ref(), latents.dtype())?;
         let mut step = Step { time: &time, context: context.layers.iter() };
         let mut x = self.enter.forward(&latents)?;
         let mut skips = vec![x.clone()];

@@ -1,20 +1,26 @@
 //! Texts that are meant to do harm, through cleaning and the tokenizer of a real model.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
+
 use std::path::Path;
 
 use shanshui_paint::diffusers::Configs;
 use shanshui_paint::prompt::Prompt;
-use shanshui_paint::tokenizer::Tokenizer;
+use shanshui_paint::tokenizer::{Chunks, MAX_CHUNKS, Tokenizer};
 
 /// As many characters as a worker reads by default.
 const CHARS: usize = 2000;
 /// Positions of CLIP's text encoder.
 const POSITIONS: usize = 77;
 
+fn tokenizer() -> Tokenizer {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/mini");
+    Tokenizer::read(&folder, &Configs::read(&folder).unwrap().text).unwrap()
+}
+
 #[test]
 fn s09_no_text_breaks_a_line_the_limit_or_the_tokenizer() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/mini");
-    let tokenizer = Tokenizer::read(&folder, &Configs::read(&folder).unwrap().text).unwrap();
+    let tokenizer = tokenizer();
     let controls: String = (0..=0x9f).filter_map(char::from_u32).collect();
     let table = [
         ("100,000 characters", "mountain ".repeat(11_112), true),
@@ -37,9 +43,38 @@ fn s09_no_text_breaks_a_line_the_limit_or_the_tokenizer() {
             |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}' | '\u{2066}' | '\u{200b}');
         assert!(!prompt.text.contains(odd), "{what}: {:?}", prompt.text);
         assert_eq!(Prompt::clean(&prompt.text, CHARS).text, prompt.text, "{what}: cleaned twice");
-        match tokenizer.chunks(&[&prompt.text]) {
-            Ok(chunks) => assert!(chunks[0].iter().all(|chunk| chunk.len() <= POSITIONS), "{what}"),
-            Err(error) => assert!(error.to_string().contains("tokens, allowed are"), "{what}: {error}"),
-        }
+        let chunks = tokenizer.chunks(&[&prompt.text]).unwrap().ids;
+        assert!(chunks[0].len() <= MAX_CHUNKS, "{what}");
+        assert!(chunks[0].iter().all(|chunk| chunk.len() <= POSITIONS), "{what}");
     }
+}
+
+/// With this model a Chinese character is three tokens and a dragon four.
+#[test]
+fn a_text_of_more_tokens_than_the_encoder_reads_is_cut_between_characters_and_told() {
+    let tokenizer = tokenizer();
+    for (letter, tokens, fit) in [('\u{1f432}', 4, 304), ('\u{5c71}', 3, 405)] {
+        let text = |count: usize| letter.to_string().repeat(count);
+        let read = |count| tokenizer.chunks(&[&text(count)]).unwrap();
+        assert!(!read(fit).truncated, "{fit} of {letter}");
+        let longest = read(CHARS);
+        for count in [fit + 1, 420] {
+            assert_eq!(read(count), longest, "{count} of {letter}");
+        }
+        assert!(longest.truncated, "{letter}");
+        // Start and end of each chunk, and what the chunks are filled up with, are no letters.
+        let special = [0, 1].map(|place| tokenizer.chunks(&[""]).unwrap().ids[0][0][place]);
+        let letters = longest.ids[0].iter().flatten().filter(|id| !special.contains(id)).count();
+        assert_eq!(letters, fit * tokens, "{letter}: whole characters only");
+    }
+}
+
+#[test]
+fn only_the_prompt_that_is_too_long_is_cut() {
+    let tokenizer = tokenizer();
+    let long = "mountain ".repeat(4000);
+    let Chunks { ids, truncated, .. } = tokenizer.chunks(&["a cat", &long]).unwrap();
+    assert!(truncated);
+    assert_eq!([ids[0].len(), ids[1].len()], [MAX_CHUNKS; 2]);
+    assert_eq!(ids[0][0], tokenizer.chunks(&["a cat"]).unwrap().ids[0][0]);
 }

@@ -2,6 +2,7 @@
 
 use shanshui_paint::limits::Limits;
 use shanshui_paint::paint::Request;
+use shanshui_paint::prompt::syntax::Syntax;
 use shanshui_paint::sampler::SamplerKind;
 
 #[test]
@@ -16,6 +17,8 @@ fn s12_requests_beyond_the_limits_are_refused_by_field_value_and_what_is_allowed
         sampler: SamplerKind::EulerAncestral,
         seed: 42,
         count: 1,
+        syntax: Syntax::Plain,
+        loras: Vec::new(),
     };
     let limits = Limits::default();
     limits.check(&good).unwrap();

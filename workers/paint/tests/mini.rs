@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use shanshui_paint::model::Model;
 use shanshui_paint::paint::{Request, paint};
+use shanshui_paint::prompt::syntax::Syntax;
 
 /// In 255ths: a pixel may be rounded to the other side, and few of them by more.
 const MEAN: f64 = 0.5;
@@ -33,8 +34,10 @@ fn the_mini_model_paints_what_diffusers_paints_with_it() {
             sampler,
             seed: 42,
             count: 1,
+            syntax: Syntax::Plain,
+            loras: Vec::new(),
         };
-        let ours = paint(&model, &request, 1, &mut |_| ControlFlow::Continue(())).unwrap().remove(0);
+        let ours = paint(&model, &request, 1, &mut |_| ControlFlow::Continue(())).unwrap().pictures.remove(0);
         let theirs = image::open(project(&format!("tests/data/diffusers/mini-{number}.png"))).unwrap().into_rgb8();
         assert_eq!((ours.width, ours.height), theirs.dimensions());
         let off: u32 = ours.rgb.iter().zip(theirs.as_raw()).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();

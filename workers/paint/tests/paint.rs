@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use shanshui_paint::error::{JobError, PaintError};
 use shanshui_paint::model::Model;
-use shanshui_paint::paint::{NotFinite, Progress, Request, Stopped, paint};
+use shanshui_paint::paint::{Progress, Request, Stopped, paint};
 use shanshui_paint::picture::{Format, Metadata, Picture};
+use shanshui_paint::prompt::syntax::Syntax;
 use shanshui_paint::sampler::SamplerKind;
 
 fn folder(name: &str) -> PathBuf {
@@ -31,11 +33,13 @@ fn request(model: &Model) -> Request {
         sampler: SamplerKind::EulerAncestral,
         seed: 42,
         count: 1,
+        syntax: Syntax::Plain,
+        loras: Vec::new(),
     }
 }
 
 fn pictures(model: &Model, request: &Request, max_batch: usize) -> Vec<Picture> {
-    paint(model, request, max_batch, &mut |_| ControlFlow::Continue(())).unwrap()
+    paint(model, request, max_batch, &mut |_| ControlFlow::Continue(())).unwrap().pictures
 }
 
 fn furthest(a: &Picture, b: &Picture) -> u8 {
@@ -136,7 +140,8 @@ fn a_stop_is_obeyed_at_the_step_where_it_comes() {
             if progress.done == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .unwrap_err();
-        assert_eq!(error.downcast_ref::<Stopped>(), Some(&Stopped(Progress { done: stop_at, total: 5 })));
+        let PaintError::Stopped(stopped) = error else { panic!("{error}") };
+        assert_eq!(stopped, Stopped(Progress { done: stop_at, total: 5 }));
         assert_eq!(heard, stop_at + 1);
     }
 }
@@ -160,5 +165,6 @@ fn numbers_that_overflow_end_as_a_typed_error_and_not_as_a_black_picture() {
     let model = model_that_overflows(folder.path());
     let request = Request { sampler: SamplerKind::Ddim, ..request(&model) };
     let error = paint(&model, &request, 1, &mut |_| ControlFlow::Continue(())).unwrap_err();
-    assert_eq!(error.downcast_ref::<NotFinite>(), Some(&NotFinite { picture: 0, what: "latents" }));
+    let PaintError::Job(error) = error else { panic!("{error}") };
+    assert_eq!(error, JobError::NotFinite { picture: 0, what: "latents" });
 }

@@ -18,8 +18,8 @@ const TOLERANCE_EULER_COSINE: f32 = 3e-4;
 struct Recording(Vec<u8>);
 
 impl Recording {
-    fn open() -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/diffusers/samplers.safetensors");
+    fn open(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/diffusers").join(name);
         Self(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
     }
 
@@ -80,27 +80,52 @@ fn assert_close(what: &str, ours: &[f32], reference: &[f32]) {
 
 #[test]
 fn every_trajectory_of_diffusers_is_followed_at_every_step() {
-    let recording = Recording::open();
-    let (start, noises) = (recording.floats("noise/start"), recording.floats("noise/steps"));
+    let recording = Recording::open("samplers.safetensors");
     let cases = recording.cases();
     assert!(cases.len() > 60, "only {} cases recorded", cases.len());
     for case in cases {
-        let schedule = schedule_of(&case);
+        recording.follow(&case, schedule_of(&case), "noise/steps");
+    }
+}
+
+#[test]
+fn every_trajectory_of_the_other_schedulers_is_followed_at_every_call() {
+    let recording = Recording::open("more_samplers.safetensors");
+    let cases = recording.about();
+    assert!(cases.len() > 100, "only {} cases recorded", cases.len());
+    for (case, about) in cases {
+        let config = SchedulerConfig::parse(about["file"].clone()).unwrap();
+        let kind: SamplerKind = about["sampler"].as_str().unwrap().parse().unwrap();
+        let schedule = Schedule::new(kind, &config, about["steps"].as_u64().unwrap() as usize).unwrap();
+        recording.follow(&format!("{case} {about}"), schedule, "noise/calls");
+    }
+}
+
+impl Recording {
+    /// `what` is the case's name and, behind a space, more about it.
+    fn follow(&self, what: &str, schedule: Schedule, noises: &str) {
+        let case = what.split(' ').next().unwrap();
+        let (start, noises) = (self.floats("noise/start"), self.floats(noises));
         let timesteps: Vec<f32> = schedule.timesteps().map(|t| t as f32).collect();
-        assert_close(&format!("{case} timesteps"), &timesteps, &recording.floats(&format!("{case}/timesteps")));
-        let trajectory = recording.floats(&format!("{case}/trajectory"));
+        assert_close(&format!("{what} timesteps"), &timesteps, &self.floats(&format!("{case}/timesteps")));
+        let trajectory = self.floats(&format!("{case}/trajectory"));
         let mut reference = trajectory.chunks(start.len());
         let mut sampler = Sampler::new(Arc::new(schedule));
         let mut latents = start.clone();
         sampler.start(&mut latents);
-        assert_close(&format!("{case} start"), &latents, reference.next().unwrap());
+        assert_close(&format!("{what} start"), &latents, reference.next().unwrap());
         while let Some(timestep) = sampler.timestep() {
             let output: Vec<f32> = sampler.model_input(&latents).map(|value| network(value, timestep)).collect();
             let noise = noises.chunks(start.len()).nth(sampler.done()).unwrap();
             sampler.step(&output, &mut latents, noise).unwrap();
-            assert_close(&format!("{case} step {}", sampler.done()), &latents, reference.next().unwrap());
+            assert_close(&format!("{what} call {}", sampler.done()), &latents, reference.next().unwrap());
         }
-        assert_eq!(reference.count(), 0, "{case} has more steps than we took");
+        assert_eq!(reference.count(), 0, "{what} has more calls than we made");
+    }
+
+    fn about(&self) -> serde_json::Map<String, serde_json::Value> {
+        let (_, header) = SafeTensors::read_metadata(&self.0).unwrap();
+        serde_json::from_str(&header.metadata().as_ref().unwrap()["cases"]).unwrap()
     }
 }
 
@@ -118,12 +143,17 @@ fn every_step_finds_the_clean_sample_that_a_network_tells_in_any_terms() {
             for kind in SamplerKind::all() {
                 let mut config = stable_diffusion();
                 config.prediction_type = prediction;
-                config.set_alpha_to_one = true;
-                config.timestep_spacing = serde_json::from_value(spacing.into()).unwrap();
+                config.set_alpha_to_one = Some(true);
+                config.timestep_spacing = Some(serde_json::from_value(spacing.into()).unwrap());
                 let off = walk_with_oracle(kind, &config);
                 // diffusers tells the one whole timesteps for noise levels that lie between, and has the
                 // other step by 50 where the timesteps are 52.6 apart.
-                let exact = kind != SamplerKind::DpmPp2mKarras && (kind != SamplerKind::Ddim || spacing != "linspace");
+                // Heun, DPM++ SDE and PLMS look beside their path, TCD ends beside it, and LCM skips a little.
+                let exact = match kind {
+                    SamplerKind::Ddim => spacing != "linspace",
+                    SamplerKind::Tcd | SamplerKind::Plms => false,
+                    kind => !kind.id().starts_with("dpm++-2m") && kind != SamplerKind::UniPcKarras || !kind.is_karras(),
+                };
                 assert!(off < if exact { 1e-3 } else { 0.1 }, "{kind} {prediction:?} {spacing}: off by {off}");
             }
         }
@@ -167,17 +197,22 @@ fn signal_and_noise(timestep: f64) -> (f64, f64) {
 fn step_counts_that_do_not_divide_the_training_have_exactly_as_many_steps() {
     for spacing in ["leading", "linspace", "trailing"] {
         let mut config = stable_diffusion();
-        config.timestep_spacing = serde_json::from_value(spacing.into()).unwrap();
+        config.timestep_spacing = Some(serde_json::from_value(spacing.into()).unwrap());
         for kind in SamplerKind::all() {
             for steps in 1..=150 {
+                if steps > 50 && matches!(kind, SamplerKind::Lcm | SamplerKind::Tcd) {
+                    continue;
+                }
                 let schedule = Schedule::new(kind, &config, steps).unwrap();
-                assert_eq!(schedule.len(), steps);
+                let two_calls = ["heun", "dpm++-sde"].iter().any(|id| kind.id().starts_with(id));
+                let once_more = usize::from(kind == SamplerKind::Plms && steps > 1);
+                assert_eq!(schedule.len(), if two_calls { 2 * steps - 1 } else { steps + once_more });
                 assert!(schedule.timesteps().all(|t| (0.0..1000.0).contains(&t)), "{kind} {spacing} {steps}");
             }
         }
     }
     let mut config = stable_diffusion();
-    config.timestep_spacing = serde_json::from_value("trailing".into()).unwrap();
+    config.timestep_spacing = Some(serde_json::from_value("trailing".into()).unwrap());
     // numpy.round(numpy.arange(1000, 0, -1000 / 48)) - 1, whose fourth value is just below a half.
     let schedule = Schedule::new(SamplerKind::Ddim, &config, 48).unwrap();
     assert_eq!(schedule.timesteps().take(5).collect::<Vec<_>>(), [999.0, 978.0, 957.0, 936.0, 916.0]);
@@ -187,13 +222,19 @@ fn step_counts_that_do_not_divide_the_training_have_exactly_as_many_steps() {
 fn impossible_step_counts_are_refused_by_name() {
     let mut config = stable_diffusion();
     config.num_train_timesteps = 10;
-    for (kind, steps, most) in [(SamplerKind::Ddim, 0, 10), (SamplerKind::Euler, 11, 10), (SamplerKind::DpmPp2m, 10, 9)]
-    {
+    for (kind, steps, most) in [
+        (SamplerKind::Ddim, 0, 10),
+        (SamplerKind::Euler, 11, 10),
+        (SamplerKind::DpmPp2m, 10, 9),
+        (SamplerKind::UniPc, 10, 9),
+        (SamplerKind::Lcm, 11, 10),
+    ] {
         let error = Schedule::new(kind, &config, steps).unwrap_err().to_string();
-        assert_eq!(error, format!("picture.steps: {steps} is not allowed; allowed: 1 to {most}"));
+        let wanted = format!("picture.steps: {steps} is not allowed; allowed: 1 to {most} for this model and sampler");
+        assert_eq!(error, wanted);
     }
     let error = Schedule::new(SamplerKind::Ddim, &config, 10).unwrap_err().to_string();
-    assert!(error.contains("steps_offset 1 leads beyond timestep 9"), "{error}");
+    assert!(error.starts_with("picture.steps: 10 is not allowed") && error.contains("steps_offset of 1"), "{error}");
 }
 
 #[test]

@@ -196,7 +196,7 @@ impl Stage for Transcribe {
 impl Serve for Transcribe {
     type Options = TranscribeOptions;
     const ABOUT: &'static str = "Run one worker that turns speech into text";
-    const LAYOUT: Option<Layout> = Some(Layout { flag: "whisper", file: "config.json", is_model });
+    const LAYOUT: Option<Layout> = Some(Layout { flag: "whisper", file: "config.json", find });
 
     fn wanted(options: &TranscribeOptions) -> &str {
         &options.whisper
@@ -207,7 +207,10 @@ impl Serve for Transcribe {
     }
 }
 
-fn is_model(folder: &Path) -> bool {
+fn find(place: &Path) -> anyhow::Result<PathBuf> {
     let weights = ["model.bin", "model.safetensors", "model.safetensors.index.json"];
-    folder.join("config.json").is_file() && weights.iter().any(|name| folder.join(name).is_file())
+    let whole = place.join("config.json").is_file() && weights.iter().any(|name| place.join(name).is_file());
+    let refused =
+        || anyhow!("{} is not allowed; allowed: a folder with config.json, or a model's name", place.display());
+    whole.then(|| place.to_owned()).ok_or_else(refused)
 }

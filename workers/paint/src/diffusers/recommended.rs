@@ -25,6 +25,14 @@ pub struct Recommended {
     pub languages: Vec<String>,
 }
 
+/// Steps and guidance of models that were not distilled.
+const USUAL: (usize, f64) = (20, 7.5);
+/// Steps and guidance of models that were: they know no guidance, and more steps burn the picture.
+const DISTILLED: (usize, f64) = (4, 0.0);
+
+/// Guidance of models that are told its scale, as diffusers' latent consistency pipeline has it.
+const TOLD: f64 = 8.5;
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct File {
@@ -51,12 +59,15 @@ impl Recommended {
             // What diffusers' pipeline falls back to.
             None => (64, 64),
         };
+        let told = configs.unet.time_cond_proj_dim.is_some();
+        let (steps, guidance) = if configs.distilled { DISTILLED } else { USUAL };
+        let guidance = if told { TOLD } else { guidance };
         let recommended = Self {
             width: file.width.unwrap_or(width * scale),
             height: file.height.unwrap_or(height * scale),
-            steps: file.steps.unwrap_or(20),
-            guidance: file.guidance.unwrap_or(7.5),
-            sampler: file.sampler.unwrap_or_else(|| "euler-a".to_owned()),
+            steps: file.steps.unwrap_or(steps),
+            guidance: file.guidance.unwrap_or(guidance),
+            sampler: file.sampler.unwrap_or_else(|| configs.wanted.kind.id().to_owned()),
             languages: file.languages.unwrap_or_else(|| vec!["en".to_owned()]),
         };
         recommended.check(scale).with_context(|| path.display().to_string())?;

@@ -4,6 +4,8 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::without_nulls;
+
 /// `CLIPTextModel`; defaults are those of transformers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
@@ -42,6 +44,7 @@ impl TextConfig {
     /// # Errors
     /// Names the field, its value and what is allowed.
     pub fn parse(json: Value) -> Result<Self> {
+        let json = without_nulls(json, &[]);
         let kind = json["model_type"].as_str().unwrap_or("clip_text_model");
         ensure!(kind == "clip_text_model", "model_type: {kind:?} is not supported, allowed is \"clip_text_model\"");
         let masked = json["use_attention_mask"].as_bool().unwrap_or(false);

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::supported::check_supported;
+use super::without_nulls;
 
 /// `UNet2DConditionModel` as Stable Diffusion 1.x and 2.x configure it; defaults are diffusers' own.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +40,8 @@ pub struct UnetConfig {
     num_attention_heads: Option<PerBlock>,
     /// Whether attention scores are computed in f32 whatever the dtype.
     pub upcast_attention: bool,
+    /// Width of the embedding of the guidance's scale, in models that are told it.
+    pub time_cond_proj_dim: Option<usize>,
 }
 
 /// Square by one number, or height and width.
@@ -117,14 +120,18 @@ const READ: &[&str] = &[
     "attention_head_dim",
     "num_attention_heads",
     "upcast_attention",
+    "time_cond_proj_dim",
 ];
 
+/// The last line is what the training's moving average leaves in the file.
 const FIXED: &str = r#"{
     "act_fn": ["silu", "swish"], "addition_embed_type_num_heads": "any", "attention_type": ["default"],
     "conv_in_kernel": [3], "conv_out_kernel": [3], "downsample_padding": [1], "dropout": "any",
     "mid_block_scale_factor": [1, 1.0], "resnet_out_scale_factor": [1, 1.0],
     "resnet_time_scale_shift": ["default"], "time_embedding_type": ["positional"],
-    "use_linear_projection": [true, false]
+    "use_linear_projection": [true, false],
+    "decay": "any", "inv_gamma": "any", "min_decay": "any", "optimization_step": "any", "power": "any",
+    "update_after_step": "any", "use_ema_warmup": "any"
 }"#;
 
 impl UnetConfig {
@@ -133,6 +140,8 @@ impl UnetConfig {
     /// # Errors
     /// Names the field, its value and what is allowed.
     pub fn parse(json: Value) -> Result<Self> {
+        // No middle is something else than the usual one.
+        let json = without_nulls(json, &["mid_block_type"]);
         // Diffusers writes `only_cross_attention` also as a list, one for each block.
         let mut checked = json.clone();
         let each = checked.get("only_cross_attention").and_then(Value::as_array);
@@ -140,8 +149,16 @@ impl UnetConfig {
             checked["only_cross_attention"] = Value::Bool(false);
         }
         check_supported(&checked, READ, FIXED)?;
-        let config: Self = serde_path_to_error::deserialize(json)?;
+        let old = is_before_0_9(&json);
+        let mut config: Self = serde_path_to_error::deserialize(json)?;
+        // Files of Stable Diffusion 1 say 32 and mean the 64 that it was trained with.
+        if let Some(Size::Square(side)) = config.sample_size.as_mut().filter(|_| old) {
+            *side = (*side).max(OLD_SAMPLE_SIZE);
+        }
         config.levels()?;
+        let told = config.time_cond_proj_dim;
+        let fits = told.is_none_or(|width| (4..=4096).contains(&width) && width.is_multiple_of(2));
+        ensure!(fits, "time_cond_proj_dim: {}, allowed are even numbers from 4 to 4096", told.unwrap_or_default());
         Ok(config)
     }
 
@@ -189,6 +206,15 @@ impl UnetConfig {
     }
 }
 
+/// Latents of 512 pixels.
+const OLD_SAMPLE_SIZE: usize = 64;
+
+/// Whether diffusers wrote the file before its version 0.9.
+fn is_before_0_9(json: &Value) -> bool {
+    let mut parts = json["_diffusers_version"].as_str().unwrap_or_default().split('.').map(str::parse::<u32>);
+    matches!((parts.next(), parts.next()), (Some(Ok(0)), Some(Ok(minor))) if minor < 9)
+}
+
 impl PerBlock {
     fn each(&self, count: usize, field: &str) -> Result<Vec<usize>> {
         match self {
@@ -221,6 +247,7 @@ impl Default for UnetConfig {
             attention_head_dim: PerBlock::One(8),
             num_attention_heads: None,
             upcast_attention: false,
+            time_cond_proj_dim: None,
         }
     }
 }

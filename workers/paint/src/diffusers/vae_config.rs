@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::supported::check_supported;
+use super::without_nulls;
 
 /// `AutoencoderKL`; defaults are diffusers' own.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +29,9 @@ pub struct VaeConfig {
     pub use_post_quant_conv: bool,
     /// Whether the middle blocks have attention.
     pub mid_block_add_attention: bool,
+    /// Whether it is `AutoencoderTiny`, of which only the sizes above are read.
+    #[serde(skip)]
+    pub tiny: bool,
 }
 
 const READ: &[&str] = &[
@@ -54,6 +58,10 @@ impl VaeConfig {
     /// # Errors
     /// Names the field, its value and what is allowed.
     pub fn parse(json: Value) -> Result<Self> {
+        let json = without_nulls(json, &[]);
+        if json["_class_name"] == "AutoencoderTiny" {
+            return Self::parse_tiny(&json);
+        }
         check_supported(&json, READ, FIXED)?;
         let config: Self = serde_path_to_error::deserialize(&json)?;
         let count = config.block_out_channels.len();
@@ -72,6 +80,21 @@ impl VaeConfig {
         }
         config.check()?;
         Ok(config)
+    }
+
+    /// What the model's sizes depend on; the layers are read from the weights.
+    fn parse_tiny(json: &Value) -> Result<Self> {
+        let levels = json["decoder_block_out_channels"].as_array().map_or(4, Vec::len);
+        ensure!((1..=8).contains(&levels), "decoder_block_out_channels: {levels} values, allowed are 1 to 8");
+        let act = json["act_fn"].as_str().unwrap_or("relu");
+        ensure!(act == "relu", "act_fn: {act:?} is not supported, allowed is \"relu\"");
+        let channels = json["latent_channels"].as_u64().unwrap_or(4);
+        ensure!((1..=64).contains(&channels), "latent_channels: {channels}, allowed are 1 to 64");
+        let scaling = json["scaling_factor"].as_f64().unwrap_or(1.0);
+        ensure!(scaling == 1.0, "scaling_factor: {scaling} is not supported, allowed is 1");
+        let sizes =
+            Self { block_out_channels: vec![64; levels], latent_channels: channels as usize, ..Self::default() };
+        Ok(Self { tiny: true, ..sizes })
     }
 
     /// Pixels for each latent, on a side.
@@ -105,6 +128,7 @@ impl Default for VaeConfig {
             use_quant_conv: true,
             use_post_quant_conv: true,
             mid_block_add_attention: true,
+            tiny: false,
         }
     }
 }

@@ -1,36 +1,24 @@
 //! Weights from safetensors files, mapped rather than read: only tensors that are asked for cost memory.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Display,
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Display, path::Path, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
-use memmap2::Mmap;
-use safetensors::{SafeTensors, tensor::Metadata};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::read_json;
-
-/// Published headers stay below 1 MB; the JSON parser must not be fed what a hostile length says.
-const MAX_HEADER_BYTES: u64 = 10 << 20;
+use super::names::file_names;
+use super::weight_file::{Place, WeightFile};
+use crate::lora::Merge;
 
 /// The weight files of one part of a model (`unet`, `vae`, `text_encoder`), mapped into memory.
 pub struct WeightFiles {
-    part: String,
-    files: Vec<WeightFile>,
+    part: &'static str,
+    files: Vec<Arc<WeightFile>>,
+    /// From the names of diffusers to those of the files, where they differ.
+    naming: Option<Naming>,
 }
 
-struct WeightFile {
-    name: String,
-    map: Mmap,
-    data_start: usize,
-    header: Metadata,
-}
+/// Where a tensor that diffusers names so lies in a file of another layout.
+pub type Naming = Box<dyn Fn(&str) -> Place + Send + Sync>;
 
 /// A view of some [`WeightFiles`] under a prefix, which hands out tensors of checked shape.
 #[derive(Clone)]
@@ -39,12 +27,18 @@ pub struct Weights<'a> {
     prefix: String,
     dtype: DType,
     device: &'a Device,
+    loras: &'a [Merge],
 }
 
 impl<'a> Weights<'a> {
     /// Views `files` from their root; tensors are cast to `dtype` and moved to `device`.
     pub fn new(files: &'a WeightFiles, dtype: DType, device: &'a Device) -> Self {
-        Self { files, prefix: String::new(), dtype, device }
+        Self { files, prefix: String::new(), dtype, device, loras: &[] }
+    }
+
+    /// The same with `loras` added to every tensor that they are for.
+    pub fn merged_with(self, loras: &'a [Merge]) -> Self {
+        Self { loras, ..self }
     }
 
     /// The same files below `name`.
@@ -54,7 +48,7 @@ impl<'a> Weights<'a> {
 
     /// Whether a tensor of this name exists.
     pub fn has(&self, name: impl Display) -> bool {
-        self.files.find(&self.path(name)).is_some()
+        self.files.find(&self.files.place(&self.path(name))).is_some()
     }
 
     /// The tensor `name`.
@@ -76,10 +70,20 @@ impl<'a> Weights<'a> {
 
     fn one_of(&self, name: impl Display, shapes: &[&[usize]]) -> Result<Tensor> {
         let path = self.path(name);
-        let part = &self.files.part;
-        let Some(file) = self.files.find(&path) else { bail!("{part}: tensor {path} is missing") };
-        file.load(&path, shapes, self.dtype, self.device)
-            .with_context(|| format!("{part}/{}: tensor {path}", file.name))
+        let (part, place) = (self.files.part, self.files.place(&path));
+        let Some(file) = self.files.find(&place) else {
+            let named = if place.name == path { path } else { format!("{path} (here {})", place.name) };
+            bail!("{part}: tensor {named} is missing")
+        };
+        let load = || {
+            let mut tensor = file.load(&place, shapes)?;
+            for lora in self.loras {
+                tensor = lora.add_to(tensor, part, &path)?;
+            }
+            // Cast before the copy to the device: the card never holds a tensor twice.
+            anyhow::Ok(tensor.to_dtype(self.dtype)?.to_device(self.device)?)
+        };
+        load().with_context(|| format!("{}: tensor {}", file.label(), place.name))
     }
 
     fn path(&self, name: impl Display) -> String {
@@ -92,81 +96,28 @@ impl WeightFiles {
     ///
     /// # Errors
     /// When there is none, when there are only pickles, or when a file is truncated or malformed.
-    pub fn open(root: &Path, part: &str, stem: &str) -> Result<Self> {
+    pub fn open(root: &Path, part: &'static str, stem: &str) -> Result<Self> {
         let folder = root.join(part);
         let names = file_names(&folder, stem).with_context(|| part.to_owned())?;
-        let open = |name: String| WeightFile::open(&folder, &name).with_context(|| format!("{part}/{name}"));
-        let files = names.into_iter().map(open).collect::<Result<_>>()?;
-        Ok(Self { part: part.to_owned(), files })
+        let open = |name: String| WeightFile::open(&folder.join(&name), format!("{part}/{name}")).map(Arc::new);
+        Ok(Self { part, files: names.into_iter().map(open).collect::<Result<_>>()?, naming: None })
     }
 
-    /// Path below the model's folder and sha256 in hex, of every file.
-    pub fn hashes(&self) -> Vec<(String, String)> {
-        let hash = |file: &WeightFile| Sha256::digest(&file.map).iter().map(|byte| format!("{byte:02x}")).collect();
-        self.files.iter().map(|file| (format!("{}/{}", self.part, file.name), hash(file))).collect()
+    /// A part of a file in which the tensors have other names.
+    pub fn within(file: Arc<WeightFile>, part: &'static str, naming: Naming) -> Self {
+        Self { part, files: vec![file], naming: Some(naming) }
     }
 
-    fn find(&self, path: &str) -> Option<&WeightFile> {
-        self.files.iter().find(|file| file.header.info(path).is_some())
-    }
-}
-
-impl WeightFile {
-    fn open(folder: &Path, name: &str) -> Result<Self> {
-        let file = File::open(folder.join(name))?;
-        #[expect(unsafe_code, reason = "mapping; a model's files are not rewritten while a worker runs")]
-        let map = unsafe { Mmap::map(&file) }?;
-        let length = map.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).context("shorter than its header")?;
-        ensure!(length <= MAX_HEADER_BYTES, "header of {length} bytes, allowed are {MAX_HEADER_BYTES}");
-        let (header_bytes, header) = SafeTensors::read_metadata(&map).context("not a whole safetensors file")?;
-        Ok(Self { name: name.to_owned(), data_start: size_of::<u64>() + header_bytes, header, map })
+    /// The files.
+    pub fn files(&self) -> &[Arc<WeightFile>] {
+        &self.files
     }
 
-    fn load(&self, path: &str, shapes: &[&[usize]], dtype: DType, device: &Device) -> Result<Tensor> {
-        let info = self.header.info(path).context("missing")?;
-        let shape = info.shape.as_slice();
-        ensure!(shapes.contains(&shape), "shape {shape:?}, the config asks for {:?}", shapes[0]);
-        let stored = DType::try_from(info.dtype).ok().filter(DType::is_float);
-        let stored = stored.with_context(|| format!("stored as {:?}, allowed are F16, BF16, F32, F64", info.dtype))?;
-        let (start, end) = info.data_offsets;
-        let bytes = &self.map[self.data_start + start..self.data_start + end];
-        // Cast before the copy to the device: the card never holds a tensor twice.
-        let tensor = Tensor::from_raw_buffer(bytes, stored, shape, &Device::Cpu)?.to_dtype(dtype)?;
-        Ok(tensor.to_device(device)?)
+    fn place(&self, path: &str) -> Place {
+        self.naming.as_ref().map_or_else(|| Place::whole(path), |naming| naming(path))
     }
-}
 
-fn file_names(folder: &Path, stem: &str) -> Result<Vec<String>> {
-    for variant in ["", ".fp16"] {
-        let single = format!("{stem}{variant}.safetensors");
-        if folder.join(&single).is_file() {
-            return Ok(vec![single]);
-        }
-        let index = folder.join(format!("{stem}.safetensors.index{variant}.json"));
-        if index.is_file() {
-            return shard_names(&index);
-        }
+    fn find(&self, place: &Place) -> Option<&WeightFile> {
+        self.files.iter().map(AsRef::as_ref).find(|file| file.shape(&place.name).is_some())
     }
-    if let Some(pickle) = find_pickle(folder) {
-        bail!("{} is a pickle, which can run code when it is read; only safetensors are", pickle.display());
-    }
-    bail!("neither {stem}.safetensors nor its fp16 variant nor a sharded index is there")
-}
-
-fn shard_names(index: &Path) -> Result<Vec<String>> {
-    let json: Value = read_json(index)?;
-    let map = json["weight_map"].as_object().with_context(|| format!("{}: no weight_map", index.display()))?;
-    let names: BTreeSet<_> = map.values().filter_map(Value::as_str).map(str::to_owned).collect();
-    let inside = |name: &String| name.ends_with(".safetensors") && !name.contains(['/', '\\']);
-    if let Some(name) = names.iter().find(|name| !inside(name)) {
-        bail!("weight_map: {name:?}, allowed are safetensors files of the same folder");
-    }
-    Ok(names.into_iter().collect())
-}
-
-fn find_pickle(folder: &Path) -> Option<PathBuf> {
-    let paths = folder.read_dir().ok()?.flatten().map(|entry| entry.path());
-    let pickle =
-        |path: &PathBuf| path.extension().is_some_and(|end| ["bin", "ckpt", "pt", "pth"].iter().any(|e| end == *e));
-    paths.into_iter().find(pickle)
 }

@@ -31,6 +31,20 @@ impl Conv {
         Self::with_window(weights, inputs, outputs, Window { kernel: 3, stride: 1, before: 1, after: 1 })
     }
 
+    /// The same where files leave a bias of zero out.
+    ///
+    /// # Errors
+    /// As [`Conv::load`].
+    pub fn load_with_or_without_bias(weights: &Weights<'_>, inputs: usize, outputs: usize) -> Result<Self> {
+        let window = Window { kernel: 3, stride: 1, before: 1, after: 1 };
+        let weight = weights.tensor("weight", &[outputs, inputs, 3, 3])?;
+        let bias = match weights.has("bias") {
+            true => weights.tensor("bias", &[outputs])?,
+            false => Tensor::zeros(outputs, weight.dtype(), weight.device())?,
+        };
+        Ok(Self { weight, bias, window })
+    }
+
     /// Loads a convolution of any window.
     ///
     /// # Errors

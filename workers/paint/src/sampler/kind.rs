@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
+pub(super) use super::solver::Solver;
+
 /// A sampler, with the spacing of its noise levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SamplerKind {
@@ -22,20 +24,38 @@ pub enum SamplerKind {
     DpmPp2m,
     /// DPM-Solver++ (2M) over the noise levels of Karras et al.
     DpmPp2mKarras,
-}
-
-/// The three solvers; the spacing of the noise levels is apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Solver {
-    Ddim,
-    Euler { ancestral: bool },
-    DpmPp2m,
+    /// DPM-Solver++ (2M) of the stochastic equation: fresh noise every step.
+    DpmPp2mSde,
+    /// The same over the noise levels of Karras et al.
+    DpmPp2mSdeKarras,
+    /// DPM-Solver++ of the stochastic equation with two model calls a step, as in k-diffusion.
+    DpmPpSde,
+    /// The same over the noise levels of Karras et al.
+    DpmPpSdeKarras,
+    /// PNDM without Runge-Kutta start, Liu et al., arXiv:2202.09778: one more model call than steps.
+    Plms,
+    /// Linear multistep of fourth order, as in k-diffusion.
+    Lms,
+    /// The same over the noise levels of Karras et al.
+    LmsKarras,
+    /// Heun's method, Karras et al., arXiv:2206.00364: two model calls a step.
+    Heun,
+    /// The same over the noise levels of Karras et al.
+    HeunKarras,
+    /// UniPC, Zhao et al., arXiv:2302.04867: predictor and corrector with one model call a step.
+    UniPc,
+    /// The same over the noise levels of Karras et al.
+    UniPcKarras,
+    /// Latent consistency, Luo et al., arXiv:2310.04378, for models distilled to it.
+    Lcm,
+    /// Trajectory consistency, Zheng et al., arXiv:2402.19159, for models distilled to it.
+    Tcd,
 }
 
 /// Id, display name, and other spellings; compared by letters, digits and plus signs only.
 type Names = (SamplerKind, &'static str, &'static str, &'static [&'static str]);
 
-const NAMES: [Names; 7] = [
+const NAMES: [Names; 20] = [
     (SamplerKind::Ddim, "ddim", "DDIM", &["DDIMScheduler"]),
     (SamplerKind::Euler, "euler", "Euler", &["EulerDiscreteScheduler", "k_euler", "euler_discrete"]),
     (SamplerKind::EulerKarras, "euler-karras", "Euler Karras", &["k_euler_karras"]),
@@ -53,6 +73,24 @@ const NAMES: [Names; 7] = [
         &["DPMSolverMultistepScheduler", "dpmpp_2m", "k_dpmpp_2m", "dpmsolver++", "dpm_multistep"],
     ),
     (SamplerKind::DpmPp2mKarras, "dpm++-2m-karras", "DPM++ 2M Karras", &["dpmpp_2m_karras", "k_dpmpp_2m_karras"]),
+    (SamplerKind::DpmPp2mSde, "dpm++-2m-sde", "DPM++ 2M SDE", &["dpmpp_2m_sde", "k_dpmpp_2m_sde", "sde-dpmsolver++"]),
+    (
+        SamplerKind::DpmPp2mSdeKarras,
+        "dpm++-2m-sde-karras",
+        "DPM++ 2M SDE Karras",
+        &["dpmpp_2m_sde_karras", "k_dpmpp_2m_sde_karras"],
+    ),
+    (SamplerKind::DpmPpSde, "dpm++-sde", "DPM++ SDE", &["DPMSolverSDEScheduler", "dpmpp_sde", "k_dpmpp_sde"]),
+    (SamplerKind::DpmPpSdeKarras, "dpm++-sde-karras", "DPM++ SDE Karras", &["dpmpp_sde_karras", "k_dpmpp_sde_karras"]),
+    (SamplerKind::Plms, "plms", "PLMS", &["PNDMScheduler", "pndm"]),
+    (SamplerKind::Lms, "lms", "LMS", &["LMSDiscreteScheduler", "k_lms", "lms_discrete"]),
+    (SamplerKind::LmsKarras, "lms-karras", "LMS Karras", &["k_lms_karras"]),
+    (SamplerKind::Heun, "heun", "Heun", &["HeunDiscreteScheduler", "k_heun", "heun_discrete"]),
+    (SamplerKind::HeunKarras, "heun-karras", "Heun Karras", &["k_heun_karras"]),
+    (SamplerKind::UniPc, "unipc", "UniPC", &["UniPCMultistepScheduler", "uni_pc", "uni_pc_bh2"]),
+    (SamplerKind::UniPcKarras, "unipc-karras", "UniPC Karras", &["uni_pc_karras"]),
+    (SamplerKind::Lcm, "lcm", "LCM", &["LCMScheduler"]),
+    (SamplerKind::Tcd, "tcd", "TCD", &["TCDScheduler"]),
 ];
 
 impl SamplerKind {
@@ -73,17 +111,39 @@ impl SamplerKind {
         self.names().2
     }
 
+    /// The same sampler over the noise levels of Karras et al., where there is one.
+    #[must_use]
+    pub fn over_karras(self) -> Self {
+        let karras = |kind: &Self| kind.solver() == self.solver() && kind.is_karras();
+        Self::all().find(karras).unwrap_or(self)
+    }
+
+    /// The class of diffusers that walks so.
+    pub(crate) fn class(self) -> &'static str {
+        self.solver().class()
+    }
+
     pub(super) fn solver(self) -> Solver {
         match self {
             Self::Ddim => Solver::Ddim,
             Self::Euler | Self::EulerKarras => Solver::Euler { ancestral: false },
             Self::EulerAncestral | Self::EulerAncestralKarras => Solver::Euler { ancestral: true },
-            Self::DpmPp2m | Self::DpmPp2mKarras => Solver::DpmPp2m,
+            Self::DpmPp2m | Self::DpmPp2mKarras => Solver::DpmPp2m { sde: false },
+            Self::DpmPp2mSde | Self::DpmPp2mSdeKarras => Solver::DpmPp2m { sde: true },
+            Self::DpmPpSde | Self::DpmPpSdeKarras => Solver::DpmPpSde,
+            Self::Plms => Solver::Plms,
+            Self::Lms | Self::LmsKarras => Solver::Lms,
+            Self::Heun | Self::HeunKarras => Solver::Heun,
+            Self::UniPc | Self::UniPcKarras => Solver::UniPc,
+            Self::Lcm => Solver::Lcm,
+            Self::Tcd => Solver::Tcd,
         }
     }
 
-    pub(super) fn is_karras(self) -> bool {
-        matches!(self, Self::EulerKarras | Self::EulerAncestralKarras | Self::DpmPp2mKarras)
+    /// Whether its noise levels are those of Karras et al.
+    #[must_use]
+    pub fn is_karras(self) -> bool {
+        self.id().ends_with("-karras")
     }
 
     fn names(self) -> &'static Names {
@@ -144,6 +204,12 @@ mod tests {
             ("DPMSolverMultistepScheduler", SamplerKind::DpmPp2m),
             ("dpmpp_2m_karras", SamplerKind::DpmPp2mKarras),
             ("DDIMScheduler", SamplerKind::Ddim),
+            ("PNDMScheduler", SamplerKind::Plms),
+            ("LMS Karras", SamplerKind::LmsKarras),
+            ("k_heun", SamplerKind::Heun),
+            ("UniPC", SamplerKind::UniPc),
+            ("dpmpp_sde_karras", SamplerKind::DpmPpSdeKarras),
+            ("DPM++ 2M SDE Karras", SamplerKind::DpmPp2mSdeKarras),
         ] {
             assert_eq!(name.parse::<SamplerKind>().unwrap(), kind, "{name}");
         }
@@ -151,7 +217,7 @@ mod tests {
 
     #[test]
     fn an_unknown_sampler_is_refused_with_the_list_of_known_ones() {
-        for name in ["", "plms", "euler b"] {
+        for name in ["", "restart", "euler b"] {
             let error = name.parse::<SamplerKind>().unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("picture.sampler: {name:?} is not allowed; allowed: ddim, euler,")),

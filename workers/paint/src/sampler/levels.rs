@@ -2,20 +2,21 @@
 
 use std::f64::consts::FRAC_PI_2;
 
+use super::kind::Solver;
 use crate::diffusers::scheduler::{BetaSchedule, SchedulerConfig};
 
 /// The cumulative product of `1 - beta` over the training timesteps: the share of signal, squared.
 #[derive(Debug)]
 pub(super) struct Levels {
     signal: Vec<f64>,
-    /// The signal after the last step of DDIM.
+    /// The signal after the last step, for solvers that walk in timesteps.
     pub(super) final_signal: f64,
 }
 
 impl Levels {
-    pub(super) fn new(config: &SchedulerConfig) -> Self {
+    pub(super) fn new(config: &SchedulerConfig, solver: Solver) -> Self {
         let mut product = 1.0;
-        let betas = config.trained_betas.clone().unwrap_or_else(|| betas(config));
+        let betas = config.trained_betas.clone().unwrap_or_else(|| betas(config, solver));
         let mut signal: Vec<f64> = betas
             .iter()
             .map(|beta| {
@@ -23,10 +24,11 @@ impl Levels {
                 product
             })
             .collect();
-        if config.rescale_betas_zero_snr {
+        if config.rescale_betas_zero_snr && solver.rescales() {
             rescale_to_zero_snr(&mut signal);
         }
-        let final_signal = if config.set_alpha_to_one { 1.0 } else { signal[0] };
+        let to_one = config.set_alpha_to_one.unwrap_or(solver != Solver::Plms);
+        let final_signal = if to_one { 1.0 } else { signal[0] };
         Self { signal, final_signal }
     }
 
@@ -40,6 +42,11 @@ impl Levels {
         self.signal.get(timestep).copied()
     }
 
+    /// The share of signal at a timestep, where those below zero stand for the end of the walk.
+    pub(super) fn signal_or_final(&self, timestep: Option<usize>) -> f64 {
+        timestep.and_then(|timestep| self.signal(timestep)).unwrap_or(self.final_signal)
+    }
+
     /// Noise over signal, `sqrt((1 - a) / a)`, rising with the timestep.
     ///
     /// No signal at all (a rescaled schedule's end) counts as 2^-24 of it, as diffusers has it: a
@@ -50,9 +57,11 @@ impl Levels {
     }
 }
 
-fn betas(config: &SchedulerConfig) -> Vec<f64> {
-    let (n, start, end) = (config.num_train_timesteps, config.beta_start, config.beta_end);
-    match config.beta_schedule {
+fn betas(config: &SchedulerConfig, solver: Solver) -> Vec<f64> {
+    let (start, end, curve) = solver.default_betas();
+    let (start, end) = (config.beta_start.unwrap_or(start), config.beta_end.unwrap_or(end));
+    let n = config.num_train_timesteps;
+    match config.beta_schedule.unwrap_or(curve) {
         BetaSchedule::Linear => even(start, end, n),
         BetaSchedule::ScaledLinear => even(start.sqrt(), end.sqrt(), n).into_iter().map(|root| root * root).collect(),
         BetaSchedule::SquaredcosCapV2 => {

@@ -1,17 +1,19 @@
 //! A walk as a table of coefficients.
 
-use anyhow::{Result, ensure};
+use shanshui_pipeline::fields::FieldError;
 
 use super::kind::{SamplerKind, Solver};
-use super::levels::Levels;
-use super::{ddim, dpm, euler};
-use crate::diffusers::scheduler::{PredictionType, SchedulerConfig};
+use super::sum::Sum;
+use super::walk::Walk;
+use super::{consistency, ddim, dpm, euler, heun, lms, plms, sde, unipc};
+use crate::diffusers::scheduler::{PredictionType, SchedulerConfig, Thresholding};
 
-/// All that a sampler does, step by step, for one model, kind and number of steps.
+/// All that a sampler does, call by call of the model, for one model, kind and number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     steps: Vec<Step>,
     init_noise_sigma: f64,
+    thresholding: Option<Thresholding>,
 }
 
 impl Schedule {
@@ -19,22 +21,30 @@ impl Schedule {
     ///
     /// # Errors
     /// When the model's training schedule cannot be walked in so many steps.
-    pub fn new(kind: SamplerKind, config: &SchedulerConfig, steps: usize) -> Result<Self> {
-        let levels = Levels::new(config);
-        let most = levels.len() - usize::from(kind.solver() == Solver::DpmPp2m);
-        ensure!((1..=most).contains(&steps), "picture.steps: {steps} is not allowed; allowed: 1 to {most}");
-        let (init_noise_sigma, steps) = match kind.solver() {
-            Solver::Ddim => (1.0, ddim::steps(config, &levels, steps)),
-            Solver::Euler { .. } => euler::steps(config, &levels, steps, kind),
-            Solver::DpmPp2m => (1.0, dpm::steps(config, &levels, steps, kind)),
+    pub fn new(kind: SamplerKind, config: &SchedulerConfig, steps: usize) -> Result<Self, FieldError> {
+        let walk = Walk::new(kind, config, steps)?;
+        let (init_noise_sigma, table) = match kind.solver() {
+            Solver::Ddim => (1.0, ddim::steps(&walk)),
+            Solver::Euler { ancestral } => euler::steps(&walk, ancestral),
+            Solver::DpmPp2m { sde } => (1.0, dpm::steps(&walk, sde)),
+            Solver::Plms => (1.0, plms::steps(&walk)),
+            Solver::Lms => lms::steps(&walk),
+            Solver::Heun => heun::steps(&walk),
+            Solver::UniPc => (1.0, unipc::steps(&walk)),
+            Solver::DpmPpSde => sde::steps(&walk),
+            Solver::Lcm => (1.0, consistency::lcm(&walk)),
+            Solver::Tcd => (1.0, consistency::tcd(&walk)),
         };
-        let last = (levels.len() - 1) as f64;
-        let fits = steps.iter().all(|step| (0.0..=last).contains(&step.timestep));
-        ensure!(fits, "scheduler: steps_offset {} leads beyond timestep {last}", config.steps_offset);
-        Ok(Self { steps, init_noise_sigma })
+        let last = (walk.levels.len() - 1) as f64;
+        if !table.iter().all(|step| (0.0..=last).contains(&step.timestep)) {
+            let allowed = format!("fewer, for the steps_offset of {} leads beyond timestep {last}", walk.offset);
+            return Err(FieldError::new("picture.steps", steps, allowed));
+        }
+        let thresholding = config.thresholding().filter(|_| kind.solver().thresholds());
+        Ok(Self { steps: table, init_noise_sigma, thresholding })
     }
 
-    /// Number of steps.
+    /// Number of calls of the model: for most samplers the number of steps.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a schedule has at least one step")]
     pub fn len(&self) -> usize {
@@ -47,7 +57,7 @@ impl Schedule {
         self.init_noise_sigma
     }
 
-    /// The timesteps told to the model, in training steps, falling.
+    /// The timesteps told to the model, in training steps, in the order of the calls.
     pub fn timesteps(&self) -> impl Iterator<Item = f64> {
         self.steps.iter().map(|step| step.timestep)
     }
@@ -55,20 +65,37 @@ impl Schedule {
     pub(super) fn step(&self, index: usize) -> Option<&Step> {
         self.steps.get(index)
     }
+
+    pub(super) fn thresholding(&self) -> Option<Thresholding> {
+        self.thresholding
+    }
 }
 
-/// One step, as coefficients of what it reads.
-#[derive(Clone, Debug, PartialEq)]
+/// What one call of the model leads to.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Step {
     pub(super) timestep: f64,
     /// Factor on the latents before the model sees them.
     pub(super) input_scale: f64,
     /// The clean sample, as predicted.
     pub(super) clean: Mix,
-    /// Bound of the clean sample's values.
-    pub(super) clip: Option<f64>,
-    /// The latents of the next timestep.
-    pub(super) next: Next,
+    /// The latents that the next call starts from.
+    pub(super) next: Sum,
+    /// What later steps find first among the past.
+    pub(super) keep: Option<Sum>,
+    /// What later steps find put aside.
+    pub(super) base: Option<Sum>,
+}
+
+impl Step {
+    /// A step after which nothing is kept.
+    pub(super) fn new(timestep: f64, clean: Mix, next: Sum) -> Self {
+        Self { timestep, input_scale: 1.0, clean, next, keep: None, base: None }
+    }
+
+    pub(super) fn needs_noise(&self) -> bool {
+        self.next.noise != 0.0 || self.keep.is_some_and(|keep| keep.noise != 0.0)
+    }
 }
 
 /// A sum of the latents and the model's output.
@@ -78,28 +105,9 @@ pub(super) struct Mix {
     pub(super) output: f64,
 }
 
-/// The latents of the next timestep, as a sum over all that a sampler may know.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Next {
-    pub(super) sample: f64,
-    pub(super) output: f64,
-    pub(super) clean: f64,
-    /// Of the clean sample that the step before predicted.
-    pub(super) previous: f64,
-    pub(super) noise: f64,
-}
-
-impl Step {
-    /// The next latent and the clean sample for one element.
-    pub(super) fn apply(&self, sample: f32, output: f32, previous: f32, noise: f32) -> (f32, f32) {
-        let [sample, output, previous, noise] = [sample, output, previous, noise].map(f64::from);
-        let mut clean = self.clean.sample * sample + self.clean.output * output;
-        if let Some(bound) = self.clip {
-            clean = clean.clamp(-bound, bound);
-        }
-        let w = &self.next;
-        let next = w.sample * sample + w.output * output + w.clean * clean + w.previous * previous + w.noise * noise;
-        (next as f32, clean as f32)
+impl Mix {
+    pub(super) fn sum(self) -> Sum {
+        Sum::SAMPLE.times(self.sample).plus(self.output, Sum::OUTPUT)
     }
 }
 

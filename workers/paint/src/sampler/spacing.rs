@@ -1,25 +1,26 @@
 //! Which noise levels a walk of few steps visits (Lin et al., arXiv:2305.08891, table 2).
 
 use super::levels::even;
-use crate::diffusers::scheduler::{SchedulerConfig, TimestepSpacing};
+use super::walk::Walk;
+use crate::diffusers::scheduler::TimestepSpacing;
 
 /// The exponent of Karras et al., arXiv:2206.00364, equation 5.
 const RHO: f64 = 7.0;
 
 /// `steps` timesteps, falling, where the last one walks to no noise.
-pub(super) fn timesteps(config: &SchedulerConfig, steps: usize) -> Vec<f64> {
-    let total = config.num_train_timesteps;
-    match config.timestep_spacing {
+pub(super) fn timesteps(walk: &Walk<'_>) -> Vec<f64> {
+    let (total, steps) = (walk.levels.len(), walk.steps);
+    match walk.spacing {
         TimestepSpacing::Linspace => even(0.0, (total - 1) as f64, steps).into_iter().rev().collect(),
-        TimestepSpacing::Leading => leading(total / steps, config.steps_offset, steps),
+        TimestepSpacing::Leading => leading(total / steps, walk.offset, steps),
         TimestepSpacing::Trailing => trailing(total as f64, steps),
     }
 }
 
 /// The same for solvers that count the end of the walk as one more timestep of the spacing.
-pub(super) fn timesteps_before_last(config: &SchedulerConfig, steps: usize) -> Vec<f64> {
-    let total = config.num_train_timesteps;
-    match config.timestep_spacing {
+pub(super) fn timesteps_before_last(walk: &Walk<'_>) -> Vec<f64> {
+    let (total, steps) = (walk.levels.len(), walk.steps);
+    match walk.spacing {
         TimestepSpacing::Linspace => {
             let mut all = even(0.0, (total - 1) as f64, steps + 1);
             all.reverse();
@@ -28,7 +29,7 @@ pub(super) fn timesteps_before_last(config: &SchedulerConfig, steps: usize) -> V
         }
         TimestepSpacing::Leading => {
             let ratio = total / (steps + 1);
-            leading(ratio, config.steps_offset + ratio, steps)
+            leading(ratio, walk.offset + ratio, steps)
         }
         TimestepSpacing::Trailing => trailing(total as f64, steps),
     }

@@ -55,15 +55,19 @@ impl ModelFolders {
     /// The folder of the model that is called `wanted`, or that lies at `wanted`.
     pub(crate) fn locate(&self, wanted: &str, layout: Layout, data: &DataDir) -> anyhow::Result<PathBuf> {
         let path = Path::new(wanted);
-        let Layout { flag, file, is_model } = layout;
-        if is_model(path) {
-            return Ok(path.to_owned());
-        }
+        let Layout { flag, file, find } = layout;
+        let refused = match find(path) {
+            Ok(found) => return Ok(found),
+            Err(error) => anyhow!("{flag}: {error:#}"),
+        };
         if path.components().count() != 1 || wanted.contains('/') || wanted.starts_with('.') {
-            return Err(anyhow!("{flag}: {wanted} is not allowed; allowed: a folder with {file}, or a model's name"));
+            // The layout knows half a download, a repository's name and other kinds of files.
+            return Err(refused);
         }
         let searched = self.all(data);
-        let found = searched.iter().map(|folder| folder.join(wanted)).find(|path| is_model(path));
+        let names = [wanted.to_owned(), format!("{wanted}.safetensors")];
+        let places = searched.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+        let found = places.into_iter().find_map(|path| find(&path).ok());
         found.ok_or_else(|| {
             let places: Vec<String> = searched.iter().map(|path| format!("  {}", path.display())).collect();
             let known = manifest::model(wanted).is_ok();
@@ -74,13 +78,13 @@ impl ModelFolders {
     }
 }
 
-/// Whether `folder` holds a model of this kind.
+/// Whether `folder` holds a model of this kind, or is one in a single file.
 pub(crate) fn is_model(folder: &Path, kind: Kind) -> bool {
     let layout = match kind {
         Kind::Whisper => Transcribe::LAYOUT,
         Kind::Picture => Paint::LAYOUT,
     };
-    layout.is_some_and(|layout| (layout.is_model)(folder))
+    layout.is_some_and(|layout| (layout.find)(folder).is_ok())
 }
 
 #[cfg(test)]
@@ -98,6 +102,20 @@ mod tests {
         let error = folders.locate("whisper-large-v3", Transcribe::LAYOUT.unwrap(), &data).unwrap_err().to_string();
         assert!(error.contains("/nowhere/at/all"), "{error}");
         assert!(error.contains("shanshui models pull whisper-large-v3"), "{error}");
+    }
+
+    #[test]
+    fn a_picture_model_may_be_one_file_and_a_repositorys_name_is_called_that() {
+        let place = tempfile::tempdir().unwrap();
+        let data = DataDir::at(Some(place.path())).unwrap();
+        let file = place.path().join("dream.safetensors");
+        std::fs::write(&file, [0; 16]).unwrap();
+        let folders = ModelFolders { folders: vec![place.path().to_owned()] };
+        let locate = |wanted: &str| folders.locate(wanted, Paint::LAYOUT.unwrap(), &data);
+        assert_eq!(locate(file.to_str().unwrap()).unwrap(), file);
+        assert_eq!(locate("dream").unwrap(), file);
+        let error = format!("{:#}", locate("stabilityai/sd-turbo").unwrap_err());
+        assert!(error.contains("picture-model: stabilityai/sd-turbo is the name of a repository"), "{error}");
     }
 
     #[test]

@@ -1,0 +1,139 @@
+//! Where a model lies: a folder in the diffusers layout, a folder of the hub's cache, or one file.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// A model, as it lies on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its name in receipts: that of the repository where the path tells it, else of the folder or file.
+    pub name: String,
+    /// The folder with `model_index.json`, or the file.
+    pub path: PathBuf,
+    /// Whether it is all in one file.
+    pub single: bool,
+}
+
+/// How the hub's cache names the folder of a model's repository.
+const CACHED: &str = "models--";
+
+impl Source {
+    /// Finds the model at `path`.
+    ///
+    /// # Errors
+    /// Says what is there instead, and what to do.
+    pub fn find(path: &Path) -> Result<Self> {
+        if path.is_file() {
+            let name = path.file_stem().and_then(OsStr::to_str).unwrap_or("model");
+            let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+            ensure!(
+                ending == "safetensors",
+                "{}: one file is allowed as .safetensors only; .ckpt and .pt are pickles, which can run code when they \
+                 are read, and .gguf is not supported",
+                path.display()
+            );
+            return Ok(Self { name: name.to_owned(), path: path.to_owned(), single: true });
+        }
+        let folder = if path.join("model_index.json").is_file() { path.to_owned() } else { snapshot(path)? };
+        Ok(Self { name: name_of(&folder), path: folder, single: false })
+    }
+}
+
+/// The snapshot that a repository's folder in the cache means.
+fn snapshot(path: &Path) -> Result<PathBuf> {
+    let snapshots = path.join("snapshots");
+    if !snapshots.is_dir() {
+        bail!("{}", nothing_there(path));
+    }
+    let main = path.join("refs/main");
+    let revision = if main.is_file() {
+        std::fs::read_to_string(&main).with_context(|| main.display().to_string())?.trim().to_owned()
+    } else {
+        let names = snapshots.read_dir()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let names: Vec<_> = names.collect();
+        let [only] = names.as_slice() else {
+            bail!("{}: no refs/main and {} snapshots; name one of them", path.display(), names.len());
+        };
+        only.clone()
+    };
+    let plain = !revision.is_empty() && revision.chars().all(|c| c.is_ascii_alphanumeric());
+    ensure!(plain, "{}: {revision:?} is not a revision", main.display());
+    let folder = snapshots.join(&revision);
+    let whole = folder.join("model_index.json").is_file();
+    ensure!(whole, "{}: no model_index.json: this revision was not downloaded whole", folder.display());
+    Ok(folder)
+}
+
+fn nothing_there(path: &Path) -> String {
+    let text = path.display().to_string();
+    let parts: Vec<&str> = text.split('/').collect();
+    let plain = |part: &&str| !part.is_empty() && !part.starts_with('.');
+    if !path.exists() && parts.len() == 2 && parts.iter().all(plain) {
+        return format!(
+            "{text} is the name of a repository, and nothing is downloaded here; download it, such as by \
+             `hf download {text}`, and give the folder that this prints"
+        );
+    }
+    format!(
+        "{text}/model_index.json is missing; allowed: a folder in the diffusers layout, a models--OWNER--NAME folder \
+         of the hub's cache, or a .safetensors file"
+    )
+}
+
+fn name_of(folder: &Path) -> String {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let own = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
+    let inside = folder.parent().filter(|parent| parent.ends_with("snapshots")).and_then(Path::parent);
+    let cached = inside.and_then(Path::file_name).and_then(OsStr::to_str).and_then(|name| name.strip_prefix(CACHED));
+    cached.map_or(own, |name| name.replacen("--", "/", 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache() -> tempfile::TempDir {
+        let place = tempfile::tempdir().unwrap();
+        for (revision, whole) in [("0123abcd", true), ("fedcba98", false)] {
+            let folder = place.path().join("models--some-owner--sd--tiny/snapshots").join(revision);
+            std::fs::create_dir_all(&folder).unwrap();
+            if whole {
+                std::fs::write(folder.join("model_index.json"), "{}").unwrap();
+            }
+        }
+        std::fs::create_dir(place.path().join("models--some-owner--sd--tiny/refs")).unwrap();
+        place
+    }
+
+    #[test]
+    fn a_folder_of_the_hubs_cache_is_the_snapshot_that_main_names() {
+        let place = cache();
+        let root = place.path().join("models--some-owner--sd--tiny");
+        let error = Source::find(&root).unwrap_err().to_string();
+        assert!(error.contains("2 snapshots"), "{error}");
+        std::fs::write(root.join("refs/main"), "0123abcd\n").unwrap();
+        let found = Source::find(&root).unwrap();
+        assert_eq!((found.name.as_str(), found.single), ("some-owner/sd--tiny", false));
+        assert_eq!(found.path, root.join("snapshots/0123abcd"));
+        assert_eq!(Source::find(&root.join("snapshots/0123abcd")).unwrap().name, "some-owner/sd--tiny");
+        std::fs::write(root.join("refs/main"), "fedcba98").unwrap();
+        let error = Source::find(&root).unwrap_err().to_string();
+        assert!(error.contains("not downloaded whole"), "{error}");
+        std::fs::write(root.join("refs/main"), "../../../etc").unwrap();
+        assert!(Source::find(&root).unwrap_err().to_string().contains("is not a revision"));
+    }
+
+    #[test]
+    fn what_is_no_model_is_told_with_what_to_do() {
+        let error = Source::find(Path::new("stabilityai/sd-turbo")).unwrap_err().to_string();
+        assert!(error.contains("the name of a repository") && error.contains("hf download"), "{error}");
+        let error = Source::find(Path::new("/nowhere/at/all")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/at/all/model_index.json is missing"), "{error}");
+        let place = tempfile::tempdir().unwrap();
+        let pickle = place.path().join("model.ckpt");
+        std::fs::write(&pickle, "PK").unwrap();
+        assert!(Source::find(&pickle).unwrap_err().to_string().contains("pickles"));
+    }
+}

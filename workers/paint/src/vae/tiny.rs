@@ -1,0 +1,137 @@
+//! A tiny decoder of latents (TAESD, Ollin Boer Bohan): a few convolutions instead of the autoencoder's
+//! half, good for previews and for models of few steps on a processor.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+
+use crate::diffusers::names::file_names;
+use crate::diffusers::weight_file::{Place, WeightFile};
+use crate::diffusers::weights::{WeightFiles, Weights};
+use crate::layers::conv::Conv;
+
+/// Bound of the latents: they are bent into it, not cut.
+const BOUND: f64 = 3.0;
+/// More layers than any published decoder has.
+const MAX_LAYERS: usize = 256;
+
+/// The decoder of `AutoencoderTiny` of diffusers, or of the original files.
+pub struct TinyDecoder {
+    layers: Vec<Layer>,
+    latent_channels: usize,
+}
+
+enum Layer {
+    Conv(Conv),
+    Relu,
+    Block([Conv; 3]),
+    Grow,
+}
+
+impl TinyDecoder {
+    /// Opens `taesd_decoder.safetensors`, `diffusion_pytorch_model.safetensors`, or a folder with the latter;
+    /// the second of the answer is the file's name and SHA-256.
+    ///
+    /// # Errors
+    /// Names the file, and the tensor that does not fit.
+    pub fn open(path: &Path, dtype: DType, device: &Device) -> Result<(Self, (String, String))> {
+        let path = if path.is_dir() {
+            let names = file_names(path, "diffusion_pytorch_model").with_context(|| path.display().to_string())?;
+            path.join(names.first().context("the index names no file")?)
+        } else {
+            path.to_owned()
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = WeightFile::open(&path, format!("tiny-decoder/{name}")).map(Arc::new)?;
+        let hash = (file.label().to_owned(), file.sha256());
+        // The original counts the bending of the latents as a layer, and may hold the encoder as well.
+        let starts = [("decoder.layers.", 0), ("taesd_decoder.", 1), ("decoder.", 1), ("", 1)];
+        let found = starts.into_iter().find(|(start, first)| file.shape(&format!("{start}{first}.weight")).is_some());
+        let (start, first) = found.with_context(|| format!("{}: is not a tiny decoder", path.display()))?;
+        let naming = move |name: &str| Place::whole(format!("{start}{name}"));
+        let files = WeightFiles::within(Arc::clone(&file), "tiny-decoder", Box::new(naming));
+        let weights = Weights::new(&files, dtype, device);
+        let shape = |name: String| file.shape(&format!("{start}{name}"));
+        let layers = Self::layers(&weights, first, &shape).with_context(|| path.display().to_string())?;
+        let latent_channels = shape(format!("{first}.weight")).and_then(|shape| shape.get(1)).copied().unwrap_or(0);
+        Ok((Self { layers, latent_channels }, hash))
+    }
+
+    fn layers<'f>(
+        weights: &Weights<'_>,
+        first: usize,
+        shape: &dyn Fn(String) -> Option<&'f [usize]>,
+    ) -> Result<Vec<Layer>> {
+        let conv = |name: String| -> Result<Option<Conv>> {
+            let Some(&[outputs, inputs, 3, 3]) = shape(format!("{name}.weight")) else { return Ok(None) };
+            Conv::load_with_or_without_bias(&weights.at(name), inputs, outputs).map(Some)
+        };
+        let mut layers = Vec::new();
+        let mut gap = false;
+        for index in first..first + MAX_LAYERS {
+            let layer = if let Some(plain) = conv(index.to_string())? {
+                Layer::Conv(plain)
+            } else if let Some(inner) = conv(format!("{index}.conv.0"))? {
+                let [Some(second), Some(third)] = [conv(format!("{index}.conv.2"))?, conv(format!("{index}.conv.4"))?]
+                else {
+                    bail!("{index}.conv: allowed are three convolutions");
+                };
+                ensure!(shape(format!("{index}.skip.weight")).is_none(), "{index}.skip is not supported");
+                Layer::Block([inner, second, third])
+            } else if gap {
+                break;
+            } else {
+                // What has no weights: the first is the activation, the others double the size.
+                gap = true;
+                layers.push(if index == first + 1 { Layer::Relu } else { Layer::Grow });
+                continue;
+            };
+            gap = false;
+            layers.push(layer);
+        }
+        // The search ended behind the last layer.
+        layers.pop();
+        ensure!(matches!(layers.last(), Some(Layer::Conv(_))), "does not end with a convolution");
+        Ok(layers)
+    }
+
+    /// Pixels for each latent, on a side.
+    #[must_use]
+    pub fn scale(&self) -> usize {
+        1 << self.layers.iter().filter(|layer| matches!(layer, Layer::Grow)).count()
+    }
+
+    /// Channels of the latents.
+    #[must_use]
+    pub fn latent_channels(&self) -> usize {
+        self.latent_channels
+    }
+
+    /// Latents as the UNet makes them to pictures (batch, 3, height, width) in about [0, 1].
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
+        let bent = ((latents / BOUND)?.tanh()? * BOUND)?;
+        self.layers.iter().try_fold(bent, |x, layer| layer.forward(x))
+    }
+}
+
+impl Layer {
+    fn forward(&self, x: Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Conv(conv) => conv.forward(&x),
+            Self::Relu => x.relu(),
+            Self::Block([first, second, third]) => {
+                let inner = second.forward(&first.forward(&x)?.relu()?)?.relu()?;
+                (third.forward(&inner)? + x)?.relu()
+            }
+            Self::Grow => {
+                let (_, _, height, width) = x.dims4()?;
+                x.upsample_nearest2d(2 * height, 2 * width)
+            }
+        }
+    }
+}
