@@ -21,6 +21,9 @@ pub struct TranscribeOptions {
     /// Largest recording in bytes, as it comes
     #[arg(long, env = "SHANSHUI_MAX_AUDIO_BYTES", default_value_t = 256 << 20)]
     pub max_audio_bytes: u64,
+    /// What reads codecs that this program does not: auto (an ffmpeg on PATH, if there is one), off, or a path
+    #[arg(long, env = "SHANSHUI_FFMPEG", default_value = "auto", value_name = "auto|off|PATH")]
+    pub ffmpeg: String,
     /// Languages that the picture model reads; the task `auto` translates all others
     #[arg(long, env = "SHANSHUI_PICTURE_LANGUAGES", value_delimiter = ',', default_value = "en")]
     pub picture_languages: Vec<String>,

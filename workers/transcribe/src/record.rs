@@ -4,21 +4,32 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use shanshui_common::job::{Common, JobId, TextJob};
+use shanshui_common::job::{Common, JobId, MAX_TEXT, TextJob};
 use shanshui_common::store::Stored;
 
+use crate::audio::Source;
 use crate::decoding::Transcript;
 
 /// Largest transcript that is read back, in bytes; half an hour of speech takes about one.
 pub const MAX_BYTES: u64 = 64 << 20;
 
 /// The content of `transcript.json`.
-pub fn of(transcript: &Transcript, model: &Value, audio_sha256: &str) -> Value {
+pub fn of(transcript: &Transcript, source: &Source, model: &Value, audio_sha256: &str) -> Value {
     let mut record = serde_json::to_value(transcript).unwrap_or_default();
+    record["audio"] = serde_json::to_value(source).unwrap_or_default();
     record["version"] = 1.into();
     record["model"] = model.clone();
     record["audio_sha256"] = audio_sha256.into();
     record
+}
+
+/// As much of a text as a job may carry, up to the end of a word: the transcript keeps all of it,
+/// and a picture shows its beginning anyway.
+pub fn paintable(text: String) -> String {
+    let Some((end, _)) = text.char_indices().nth(MAX_TEXT) else { return text };
+    let kept = &text[..end];
+    let word = kept.rfind(char::is_whitespace).filter(|space| *space > end / 2);
+    kept[..word.unwrap_or(end)].trim_end().to_owned()
 }
 
 /// Words that lie in the bucket.
@@ -55,7 +66,7 @@ impl Said {
         let source = serde_json::from_value(self.source(audio)).unwrap_or(rmpv::Value::Nil);
         common.extra.retain(|(key, _)| key.as_str() != Some("source"));
         common.extra.push(("source".into(), source));
-        TextJob { text: self.text, common }
+        TextJob { text: paintable(self.text), common }
     }
 
     /// The receipt of a job that ends with its transcript.
@@ -81,5 +92,21 @@ impl Said {
             "audio_sha256": self.audio_sha256,
             "objects": objects,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_talk_is_painted_by_its_beginning_instead_of_being_refused() {
+        let talk = "The mountain is high, and the river is long. ".repeat(500);
+        let text = paintable(talk.clone());
+        assert!(talk.chars().count() == 22_500 && talk.starts_with(&text));
+        assert!((MAX_TEXT - 10..=MAX_TEXT).contains(&text.chars().count()), "{}", text.len());
+        let mandarin = "山".repeat(MAX_TEXT + 1);
+        assert_eq!(paintable(mandarin).chars().count(), MAX_TEXT);
+        assert_eq!(paintable("a fox".to_owned()), "a fox");
     }
 }

@@ -19,8 +19,8 @@ use shanshui_common::stage::{Outcome, Stage};
 use shanshui_common::store::{ObjectKey, Stored};
 use shanshui_common::telemetry::Metrics;
 
-use crate::audio::{self, Budget, Recording};
-use crate::decoding::{self, Options, Stopped, Transcript, Verdict};
+use crate::audio::{self, Budget, DecodeError, Ffmpeg, Recording, Source};
+use crate::decoding::{self, Options, TranscribeError, Transcript, Verdict};
 use crate::gate;
 use crate::options::TranscribeOptions;
 use crate::record::{self, Said};
@@ -32,13 +32,14 @@ pub struct Transcribe {
     /// What the record says of the model.
     about: Value,
     budget: Budget,
+    ffmpeg: Option<Ffmpeg>,
     max_bytes: u64,
     readable: Vec<String>,
 }
 
 /// What came of listening.
 enum Heard {
-    Speech(Box<Transcript>),
+    Speech(Box<Transcript>, Box<Source>),
     Nothing(String),
 }
 
@@ -49,6 +50,7 @@ impl Transcribe {
     /// A device that is not there, or a folder that is not a model; says which file and field.
     pub async fn load(options: &TranscribeOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
         let device = options.whisper_device.open()?;
+        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
         let path: PathBuf = folder.to_owned();
         let model = ModelThread::spawn("whisper-model", move || {
             Whisper::load(&path, &device).with_context(|| format!("cannot load {}", path.display()))
@@ -59,7 +61,7 @@ impl Transcribe {
         tracing::info!(model = name, sha256, "speech model loaded");
         let about = json!({ "name": name, "sha256": sha256, "code": concat!("shanshui ", env!("CARGO_PKG_VERSION")) });
         let (budget, max_bytes) = (options.budget(), options.max_audio_bytes);
-        Ok(Self { model, about, budget, max_bytes, readable: options.picture_languages.clone() })
+        Ok(Self { model, about, budget, ffmpeg, max_bytes, readable: options.picture_languages.clone() })
     }
 
     fn options(&self, job: &AudioJob) -> Result<Options, FieldError> {
@@ -96,16 +98,15 @@ impl Transcribe {
     }
 
     async fn listen(&self, bytes: Bytes, options: Options, context: &Context) -> Result<Heard, Failure> {
-        let budget = self.budget;
-        let recording = tokio::task::spawn_blocking(move || {
-            let recording = audio::decode(&bytes, &budget)?;
-            let verdict = gate::signal(&recording.samples);
-            Ok::<_, audio::AudioError>((recording, verdict))
-        });
-        let decoded = recording.await.context("decoding the recording panicked").or_reject()?;
-        let (recording, verdict) = decoded.or_reject()?;
+        let (budget, ffmpeg) = (self.budget, self.ffmpeg.clone());
+        let decoding = tokio::task::spawn_blocking(move || audio::decode_with(&bytes, &budget, ffmpeg.as_ref()));
+        let recording = match decoding.await.context("decoding the recording panicked").or_reject()? {
+            Ok(recording) => recording,
+            Err(DecodeError::Recording(refused)) => return Err(Failure::Reject(refused.into())),
+            Err(DecodeError::Worker(error)) => return Err(Failure::Retry(error)),
+        };
         context.progress.touch();
-        match verdict {
+        match recording.sound.verdict {
             gate::Verdict::Silence => Ok(Heard::Nothing("silence".into())),
             gate::Verdict::Steady => Ok(Heard::Nothing("steady noise or a tone".into())),
             gate::Verdict::Speech => self.understand(recording, options, context).await,
@@ -114,18 +115,20 @@ impl Transcribe {
 
     async fn understand(&self, recording: Recording, options: Options, context: &Context) -> Result<Heard, Failure> {
         let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
+        let Recording { samples, source, sound } = recording;
         let transcribed = self.model.call_in_turn(&context.progress, move |whisper| {
-            whisper.transcribe(&recording.samples, &options, &mut |at| {
+            whisper.transcribe_stretches(&samples, &sound.stretches, &options, &mut |at| {
                 progress.report(at.done, at.total);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
         });
         match transcribed.await {
             Err(gone) => Err(Failure::Broken(anyhow!(gone))),
-            Ok(Err(error)) if error.is::<Stopped>() => Err(Failure::Interrupted),
-            Ok(Err(error)) => Err(Failure::Retry(error)),
+            Ok(Err(TranscribeError::Stopped(_))) => Err(Failure::Interrupted),
+            Ok(Err(TranscribeError::Wish(refused))) => Err(Failure::Reject(refused)),
+            Ok(Err(TranscribeError::Model(error))) => Err(Failure::Retry(error)),
             Ok(Ok(transcript)) => Ok(match transcript.verdict() {
-                Verdict::Speech => Heard::Speech(Box::new(transcript)),
+                Verdict::Speech => Heard::Speech(Box::new(transcript), Box::new(source)),
                 Verdict::NoSpeech(reason) => Heard::Nothing(reason),
             }),
         }
@@ -141,11 +144,11 @@ impl Transcribe {
         let options = self.options(job)?;
         let bytes = self.fetch(&job.audio, context).await?;
         let audio_sha256 = hex(&bytes);
-        let transcript = match self.listen(bytes, options, context).await? {
+        let (transcript, source) = match self.listen(bytes, options, context).await? {
             Heard::Nothing(reason) => return Ok(Err(reason)),
-            Heard::Speech(transcript) => transcript,
+            Heard::Speech(transcript, source) => (transcript, source),
         };
-        let record = record::of(&transcript, &self.about, &audio_sha256);
+        let record = record::of(&transcript, &source, &self.about, &audio_sha256);
         let stored = context.store.put(&key, record.to_string().into()).await?;
         let bytes = context.store.get(&stored.key, record::MAX_BYTES).await?;
         Said::read(&bytes, stored).map(Ok).or_retry()

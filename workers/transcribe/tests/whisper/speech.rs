@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use shanshui_transcribe::decoding::{Options, Progress, Stopped, Task, Verdict};
+use shanshui_transcribe::decoding::{Options, Progress, Task, TranscribeError, Verdict};
 
 use super::{SPOKEN, base, samples, tiny_en, transcribe, words};
 
@@ -121,7 +121,7 @@ fn progress_is_told_and_a_break_stops_between_two_tokens() {
         if calls == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let error = base().transcribe(&samples, &Options::default(), &mut stop).unwrap_err();
-    assert!(error.is::<Stopped>());
+    assert!(matches!(error, TranscribeError::Stopped(_)));
     assert_eq!(calls, 4);
 }
 
