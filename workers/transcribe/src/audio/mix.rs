@@ -59,7 +59,7 @@ fn by_position(positions: &[Position]) -> Vec<f32> {
 /// Mixes frames and measures what each channel holds.
 #[derive(Debug, Default)]
 pub(super) struct Mixer {
-    pub(super) mix: Mix,
+    mix: Mix,
     weights: Vec<f32>,
     last: [f32; MEASURED],
     last_mean: f32,
@@ -69,6 +69,10 @@ pub(super) struct Mixer {
 }
 
 impl Mixer {
+    pub(super) fn new(mix: Mix) -> Self {
+        Self { mix, ..Self::default() }
+    }
+
     /// Tells the weights of the frames that follow.
     pub(super) fn set(&mut self, weights: &[f32]) {
         if self.weights != weights {

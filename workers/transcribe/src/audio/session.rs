@@ -103,7 +103,8 @@ impl<'a> Session<'a> {
                 break;
             }
         }
-        self.finish(sink.samples() > before || self.frames > 0)
+        let sounds = sink.samples() > before || self.frames > 0;
+        self.finish(sounds)
     }
 
     fn take(&mut self, decoded: &Decoded, interleaved: &[f32], sink: &mut Sink<'_>) -> Result<(), AudioError> {

@@ -41,7 +41,7 @@ impl<'a> Sink<'a> {
             mono: Vec::new(),
             out: Vec::new(),
             rate: SAMPLE_RATE,
-            mixer: Mixer { mix, ..Mixer::default() },
+            mixer: Mixer::new(mix),
         }
     }
 
