@@ -94,7 +94,7 @@ pub fn decode_with(bytes: &[u8], budget: &Budget, ffmpeg: Option<&Ffmpeg>) -> Re
         _ => return Err(refused.into()),
     };
     let Some(ffmpeg) = ffmpeg else { return Err(refused.into()) };
-    match ffmpeg.decode(bytes, budget) {
+    match ffmpeg.decode(bytes, &codec, budget) {
         Ok(recording) => Ok(recording.called(container, &codec)),
         // What nobody reads was no recording.
         Err(DecodeError::Recording(AudioError::Foreign { .. })) if matches!(refused, AudioError::UnknownContainer) => {

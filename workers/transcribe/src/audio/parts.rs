@@ -30,6 +30,13 @@ pub(super) struct Part<'a> {
     pub(super) flaws: Flaws,
 }
 
+impl Part<'_> {
+    /// All of it where it lies in one piece, else what follows the header.
+    pub(super) fn piece(&self) -> &[u8] {
+        if self.bytes.is_empty() { &self.header } else { self.bytes }
+    }
+}
+
 /// What is wrong with a recording.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Flaws {

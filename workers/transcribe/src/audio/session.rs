@@ -60,7 +60,7 @@ pub(super) struct Learned {
 /// Where nothing can be decoded, or the budget is spent.
 pub(super) fn hear(part: &Part<'_>, track: Option<usize>, sink: &mut Sink<'_>) -> Result<Learned, AudioError> {
     let session = Session::open(part, track)?;
-    check_declared_length(&session, part.bytes.len() as u64, sink)?;
+    check_declared_length(&session, part.piece().len() as u64, sink)?;
     let before = sink.samples();
     sink.begin(session.heard);
     session.run(part.flaws, sink, before)
@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
         let reader = open_reader(part)?;
         let container = reader.format_info().short_name;
         let tracks = audio_tracks(reader.as_ref());
-        let (index, track, codec, decoder) = pick(&tracks, wanted, container, part.bytes)?;
+        let (index, track, codec, decoder) = pick(&tracks, wanted, container, part.piece())?;
         check_rate(codec.sample_rate)?;
         let float = decoder.name().starts_with("pcm_f");
         let learned = Learned {
@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
             flaws: part.flaws,
             ..Learned::default()
         };
-        let heard = heard_part(&track, &decoder, container, part.bytes);
+        let heard = heard_part(&track, &decoder, container, part.piece());
         Ok(Self { reader, track, decoder, learned, heard, start: 0.0, end: None, frames: 0, broken: None })
     }
 
@@ -193,8 +193,8 @@ fn is_end(error: &Broken) -> bool {
 /// straight on still finds the sound.
 fn open_reader<'a>(part: &'a Part<'a>) -> Result<Box<dyn FormatReader + 'a>, AudioError> {
     let straight = || probe(Box::new(ReadOnlySource::new(Cursor::new(part.header.as_slice()).chain(part.bytes))));
-    if part.seekable && part.header.is_empty() {
-        return probe(Box::new(Cursor::new(part.bytes))).or_else(|error| straight().map_err(|_| error)).map_err(unreadable);
+    if part.seekable {
+        return probe(Box::new(Cursor::new(part.piece()))).or_else(|error| straight().map_err(|_| error)).map_err(unreadable);
     }
     straight().map_err(unreadable)
 }

@@ -44,9 +44,9 @@ pub(super) struct Decoded {
     looped: bool,
 }
 
-/// Tokens that all attempts at one window may take together: four full texts. A window of noise
-/// that fails every threshold would take longer to read than it lasts.
-const MAX_TOKENS: usize = 4 * 224;
+/// Once the attempts at a window have taken so many tokens together, two full texts, there is no
+/// further one: noise that fails every threshold would take longer to read than it lasts.
+const MAX_TOKENS: usize = 2 * 224;
 
 /// Told how many seconds of the window are written; an error ends the work.
 pub(super) type Tick<'a> = dyn FnMut(f64) -> Result<(), Stopped> + 'a;

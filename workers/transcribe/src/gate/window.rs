@@ -45,16 +45,16 @@ pub(super) struct Judged {
 }
 
 pub(super) fn judge(frames: &[Spectrum]) -> Judged {
-    let steady = steady_bins(frames);
     let total = |frame: &Spectrum| frame.iter().sum::<f32>();
-    let moving = |frame: &Spectrum, bins: std::ops::Range<usize>| {
-        bins.filter(|bin| !steady[*bin]).map(|bin| frame[bin]).sum::<f32>()
-    };
     let loudest = |levels: Vec<f32>| levels.into_iter().fold(f32::MIN, f32::max);
     let silent = |verdict| Judged { verdict, active: Vec::new() };
     if loudest(smoothed(frames, total)) < SILENCE_DBFS {
         return silent(Verdict::Silence);
     }
+    let steady = steady_bins(frames);
+    let moving = |frame: &Spectrum, bins: std::ops::Range<usize>| {
+        bins.filter(|bin| !steady[*bin]).map(|bin| frame[bin]).sum::<f32>()
+    };
     if loudest(smoothed(frames, |frame| moving(frame, 0..BINS))) < SILENCE_DBFS || is_one_tone(frames, &steady) {
         return silent(Verdict::Steady);
     }

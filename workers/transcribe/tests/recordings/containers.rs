@@ -19,7 +19,7 @@ fn mp3_in_wav_is_heard() {
 
 #[test]
 fn the_core_of_he_aac_is_heard() {
-    for (name, rate, channels) in [("heaac-phone.m4a", 24_000, 1), ("heaacv2-phone.m4a", 22_050, 1)] {
+    for (name, rate, channels) in [("heaac-phone.m4a", 24_000, 2), ("heaacv2-phone.m4a", 22_050, 1)] {
         assert_says(name, &text(name), &[LIGHTHOUSE]);
         let source = hear(name).source;
         assert_eq!((source.codec.as_str(), source.sample_rate, source.channels), ("aac", rate, channels), "{name}");

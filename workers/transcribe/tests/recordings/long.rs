@@ -46,8 +46,8 @@ fn a_talk_of_fourteen_minutes_keeps_every_sentence() {
     let recording = decode(&wav, &Budget::default()).unwrap();
     assert!(recording.source.seconds >= 840.0 && !recording.source.truncated);
     let options = Options { language: Some("en".to_owned()), ..Options::default() };
-    let (transcript, took) = read("a talk", &recording, &options);
+    let (transcript, work) = read("a talk", &recording, &options);
     let errors = word_errors(&words(&transcript.text), &said);
     assert!(errors * 100 < said.len() * 2, "{errors} word errors of {}", said.len());
-    assert!(took.as_secs_f64() < recording.source.seconds, "{took:?}");
+    assert!(work.took.as_secs_f64() < recording.source.seconds, "{work:?}");
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
 
 mod containers;
+mod doubt;
 mod ffmpeg;
 mod hints;
 mod long;
@@ -51,13 +52,24 @@ fn hear(name: &str) -> Recording {
     try_to_hear(name).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// What is said, as a worker reads it, and how long that took.
-fn read(name: &str, recording: &Recording, options: &Options) -> (Transcript, Duration) {
+/// Steps are those of the decoder and two for each window: unlike seconds they are the same on a
+/// machine that does other things, too.
+#[derive(Debug)]
+struct Work {
+    steps: usize,
+    took: Duration,
+}
+
+/// What is said, as a worker reads it, and how much work that took.
+fn read(name: &str, recording: &Recording, options: &Options) -> (Transcript, Work) {
     let whisper = base();
-    let start = Instant::now();
+    let (start, mut steps) = (Instant::now(), 0);
     let Recording { samples, sound, .. } = recording;
-    let transcript =
-        whisper.transcribe_stretches(samples, &sound.stretches, options, &mut |_| ControlFlow::Continue(())).unwrap();
+    let mut count = |_| {
+        steps += 1;
+        ControlFlow::Continue(())
+    };
+    let transcript = whisper.transcribe_stretches(samples, &sound.stretches, options, &mut count).unwrap();
     let took = start.elapsed();
     eprintln!(
         "{name}: {:.1} s in {:.1} s, {:?}, {}: {:?}, invented {:?}",
@@ -66,9 +78,9 @@ fn read(name: &str, recording: &Recording, options: &Options) -> (Transcript, Du
         sound.verdict,
         transcript.language,
         transcript.text,
-        transcript.invented.iter().map(|segment| &segment.text).collect::<Vec<_>>(),
+        transcript.invented.iter().map(|found| (&found.text, found.avg_logprob, found.no_speech_prob)).collect::<Vec<_>>(),
     );
-    (transcript, took)
+    (transcript, Work { steps, took })
 }
 
 /// The words of a recording that is heard without any wish.

@@ -17,20 +17,22 @@ fn behind_35_seconds_of_silence_the_whole_sentence_is_read_and_nothing_before_it
 #[test]
 fn silence_between_two_sentences_costs_neither_words_nor_time() {
     let recording = hear("dictaphone.flac");
-    let (transcript, took) = read("dictaphone.flac", &recording, &Options::default());
+    let (transcript, work) = read("dictaphone.flac", &recording, &Options::default());
     assert_says("dictaphone.flac", &transcript.text, &[OWL, TRAIN]);
     let last = transcript.segments.last().unwrap();
     assert!(last.start > 170.0 && last.end <= transcript.duration, "{last:?}");
-    assert!(took.as_secs_f64() < recording.source.seconds / 4.0, "{took:?}");
+    assert!(recording.source.seconds > 174.0);
+    // One window, and the tokens of two sentences.
+    assert!(work.steps < 60, "{work:?}");
 }
 
 #[test]
 fn a_recorder_that_was_never_stopped_is_read_much_faster_than_it_plays() {
     let recording = hear("forgot-stop.flac");
-    let (transcript, took) = read("forgot-stop.flac", &recording, &Options::default());
+    let (transcript, work) = read("forgot-stop.flac", &recording, &Options::default());
     assert_says("forgot-stop.flac", &transcript.text, &[OWL]);
     assert!(recording.source.seconds > 360.0);
-    assert!(took.as_secs_f64() < recording.source.seconds / 10.0, "{took:?}");
+    assert!(work.steps < 40 && work.took.as_secs_f64() < recording.source.seconds / 3.0, "{work:?}");
 }
 
 #[test]
@@ -48,10 +50,11 @@ fn the_language_is_that_of_the_speech_and_not_of_the_noise_before_it() {
 fn music_before_a_speaker_is_not_written_down_in_another_language() {
     let name = "music-before.ogg";
     let recording = hear(name);
-    let (transcript, took) = read(name, &recording, &Options::default());
+    let (transcript, work) = read(name, &recording, &Options::default());
     assert_says(name, &transcript.text, &[OWL]);
     assert_eq!(transcript.language, "en");
-    assert!(took.as_secs_f64() < recording.source.seconds, "{took:?}");
+    // Two windows and the text of two more, where nothing in 38 s is good enough.
+    assert!(work.steps < 1000, "{work:?}");
 }
 
 #[test]

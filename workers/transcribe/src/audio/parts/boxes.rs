@@ -33,15 +33,20 @@ pub(super) fn split(bytes: &[u8]) -> Result<Vec<Part<'_>>, AudioError> {
     let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
     let part = |(start, end): (&usize, usize)| {
         let mut own = boxes.iter().filter(|found| (*start..end).contains(&found.start));
-        let truncated = own.any(|found| found.end > bytes.len() as u64);
-        Part {
-            bytes: &bytes[*start..end],
-            seekable: true,
-            flaws: Flaws { truncated, damaged: false },
-            ..Part::default()
+        match own.find(|found| found.end > bytes.len() as u64) {
+            Some(open) => cut_off(&bytes[*start..end], open.start - start),
+            None => Part { bytes: &bytes[*start..end], seekable: true, ..Part::default() },
         }
     };
     Ok(starts.iter().zip(ends).map(part).collect())
+}
+
+/// Symphonia reads nothing of a box that is longer than the file, so it gets one that is not.
+fn cut_off(bytes: &[u8], open: usize) -> Part<'_> {
+    let mut header = bytes.to_vec();
+    // A size of 0 stands for all that is left.
+    header[open..open + 4].fill(0);
+    Part { header, bytes: &[], seekable: true, flaws: Flaws { truncated: true, damaged: false } }
 }
 
 fn top_boxes(bytes: &[u8]) -> Vec<TopBox> {
