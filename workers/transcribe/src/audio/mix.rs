@@ -35,7 +35,6 @@ pub(super) fn weights_in_vorbis_order(count: usize) -> Vec<f32> {
     const REAR: Position = Position::REAR_LEFT;
     const LOW: Position = Position::LFE1;
     match count {
-        3 => by_position(&[LEFT, CENTRE, RIGHT]),
         5 => by_position(&[LEFT, CENTRE, RIGHT, REAR, REAR]),
         6 => by_position(&[LEFT, CENTRE, RIGHT, REAR, REAR, LOW]),
         7 => by_position(&[LEFT, CENTRE, RIGHT, REAR, REAR, REAR, LOW]),
@@ -45,9 +44,10 @@ pub(super) fn weights_in_vorbis_order(count: usize) -> Vec<f32> {
 }
 
 fn by_position(positions: &[Position]) -> Vec<f32> {
-    let centred = positions.len() > 2 && positions.contains(&Position::FRONT_CENTER);
+    // Up to four channels, a file that only counts them may mean anything.
+    let centred = positions.len() > 4 && positions.contains(&Position::FRONT_CENTER);
     let weight = |position: &Position| match *position {
-        Position::LFE1 | Position::LFE2 if positions.len() > 1 => 0.0,
+        Position::LFE1 | Position::LFE2 if centred => 0.0,
         Position::FRONT_CENTER => 1.0,
         Position::FRONT_LEFT | Position::FRONT_RIGHT if centred => 0.7,
         _ if centred => 0.5,

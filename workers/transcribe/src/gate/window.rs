@@ -21,6 +21,10 @@ pub const TONE_SHARE: f32 = 0.9;
 /// 13 (the power of one is distributed exponentially), those of speech by more.
 const STEADY_DB: f32 = 6.0;
 
+/// What is left without the standing tones must not lie further below the whole than this, in dB:
+/// it would be the rounding of the tones, and nothing that a model understands.
+const MAX_HIDDEN_DB: f32 = 40.0;
+
 /// Below this many frames (1 s) the swing of a steady sound cannot be told from a single word.
 const MIN_WINDOW: usize = 62;
 
@@ -48,14 +52,16 @@ pub(super) fn judge(frames: &[Spectrum]) -> Judged {
     let total = |frame: &Spectrum| frame.iter().sum::<f32>();
     let loudest = |levels: Vec<f32>| levels.into_iter().fold(f32::MIN, f32::max);
     let silent = |verdict| Judged { verdict, active: Vec::new() };
-    if loudest(smoothed(frames, total)) < SILENCE_DBFS {
+    let whole = loudest(smoothed(frames, total));
+    if whole < SILENCE_DBFS {
         return silent(Verdict::Silence);
     }
     let steady = steady_bins(frames);
     let moving = |frame: &Spectrum, bins: std::ops::Range<usize>| {
         bins.filter(|bin| !steady[*bin]).map(|bin| frame[bin]).sum::<f32>()
     };
-    if loudest(smoothed(frames, |frame| moving(frame, 0..BINS))) < SILENCE_DBFS || is_one_tone(frames, &steady) {
+    let left = loudest(smoothed(frames, |frame| moving(frame, 0..BINS)));
+    if left < SILENCE_DBFS.max(whole - MAX_HIDDEN_DB) || is_one_tone(frames, &steady) {
         return silent(Verdict::Steady);
     }
     let bin = |hertz: usize| hertz * FRAME / SAMPLE_RATE as usize;
