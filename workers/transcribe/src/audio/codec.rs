@@ -49,11 +49,7 @@ impl Decoder {
                 let decoded = decoder.decode(packet)?;
                 decoded.copy_to_vec_interleaved(interleaved);
                 let channels = decoded.spec().channels();
-                Ok(Decoded {
-                    rate: decoded.spec().rate(),
-                    channels: channels.count(),
-                    weights: mix::weights(channels),
-                })
+                Ok(Decoded { rate: decoded.spec().rate(), channels: channels.count(), weights: mix::weights(channels) })
             }
             Self::Opus(decoder) => {
                 let (rate, channels) = decoder.decode(packet, interleaved)?;
@@ -115,6 +111,7 @@ fn name(id: AudioCodecId) -> String {
         (ids::CODEC_ID_SPEEX, "Speex"),
     ];
     let known = NAMES.iter().find(|(known, _)| *known == id).map(|(_, name)| (*name).to_owned());
-    let registered = || symphonia::default::get_codecs().get_audio_decoder(id).map(|found| found.codec.info.short_name.to_owned());
+    let registered =
+        || symphonia::default::get_codecs().get_audio_decoder(id).map(|found| found.codec.info.short_name.to_owned());
     known.or_else(registered).unwrap_or_else(|| format!("number {id}"))
 }

@@ -111,7 +111,8 @@ impl Ffmpeg {
     fn run(&self, bytes: &[u8], track: usize, budget: &Budget) -> anyhow::Result<Left> {
         let started = self.command(track, budget).spawn();
         let mut child = started.with_context(|| format!("cannot start {}", self.path.display()))?;
-        let (Some(input), Some(output), Some(complaint)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        let (Some(input), Some(output), Some(complaint)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             anyhow::bail!("{} has no pipes", self.path.display());
         };

@@ -194,7 +194,9 @@ fn is_end(error: &Broken) -> bool {
 fn open_reader<'a>(part: &'a Part<'a>) -> Result<Box<dyn FormatReader + 'a>, AudioError> {
     let straight = || probe(Box::new(ReadOnlySource::new(Cursor::new(part.header.as_slice()).chain(part.bytes))));
     if part.seekable {
-        return probe(Box::new(Cursor::new(part.piece()))).or_else(|error| straight().map_err(|_| error)).map_err(unreadable);
+        return probe(Box::new(Cursor::new(part.piece())))
+            .or_else(|error| straight().map_err(|_| error))
+            .map_err(unreadable);
     }
     straight().map_err(unreadable)
 }

@@ -4,8 +4,8 @@
 //! no element says how long it is. A decoder for the first element alone tells: with fewer bits it
 //! runs out of them, with more it meets an element that it does not expect.
 
-use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
 use symphonia::core::audio::Channels;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
 use symphonia::core::errors::{Error as Broken, Result};
 use symphonia::core::packet::{Packet, PacketRef};

@@ -92,7 +92,8 @@ impl Recording<'_, '_> {
     fn check_wishes(&self) -> Result<(), TranscribeError> {
         let spoken = self.options.language.as_deref().unwrap_or(ENGLISH);
         let language = languages::find(spoken).map_err(TranscribeError::Wish)?;
-        let task = if self.options.language.is_some() { self.options.task_for(language.code) } else { self.options.task };
+        let task =
+            if self.options.language.is_some() { self.options.task_for(language.code) } else { self.options.task };
         let beginning = self.whisper.tokens().beginning(language, task, self.options.timestamps);
         beginning.map(drop).map_err(TranscribeError::Wish)
     }

@@ -68,7 +68,11 @@ mod tests {
     }
 
     fn talk() -> Vec<Segment> {
-        vec![segment(0.0, 2.5, "A white owl."), segment(2.5, 2.5, " "), segment(3599.9996, 7261.04, "Tom &\n\nJerry --> <b>")]
+        vec![
+            segment(0.0, 2.5, "A white owl."),
+            segment(2.5, 2.5, " "),
+            segment(3599.9996, 7261.04, "Tom &\n\nJerry --> <b>"),
+        ]
     }
 
     #[test]

@@ -126,7 +126,8 @@ fn steady_bins(frames: &[Spectrum]) -> Vec<bool> {
 /// Whether nine in ten of the loud frames (within 20 dB of the loudest) hold one and the same
 /// tone, which may come and go as the beeps of a telephone do.
 fn is_one_tone(frames: &[Spectrum], steady: &[bool]) -> bool {
-    let moving = |frame: &Spectrum| -> Spectrum { std::array::from_fn(|bin| if steady[bin] { 0.0 } else { frame[bin] }) };
+    let moving =
+        |frame: &Spectrum| -> Spectrum { std::array::from_fn(|bin| if steady[bin] { 0.0 } else { frame[bin] }) };
     let frames: Vec<Spectrum> = frames.iter().map(moving).collect();
     let powers: Vec<f32> = frames.iter().map(|frame| frame.iter().sum()).collect();
     let loudest = powers.iter().copied().fold(0.0, f32::max);

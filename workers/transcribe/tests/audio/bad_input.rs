@@ -9,9 +9,7 @@ use crate::{bytes, heard};
 fn s05_no_bytes_no_samples_and_unknown_bytes_have_their_own_errors() {
     assert!(matches!(heard(b""), Err(AudioError::Empty)));
     assert!(matches!(heard(&wav(&HONEST, b"")), Err(AudioError::Empty)));
-    for text in
-        [b"hello, this is a text and no sound".as_slice(), b"{\"audio\":{}}", b"\0", b"RIFF"]
-    {
+    for text in [b"hello, this is a text and no sound".as_slice(), b"{\"audio\":{}}", b"\0", b"RIFF"] {
         let error = heard(text).unwrap_err();
         assert!(matches!(error, AudioError::UnknownContainer), "{error}");
         assert!(error.to_string().contains("allowed are wav, flac, mp3"), "{error}");

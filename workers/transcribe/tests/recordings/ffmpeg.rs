@@ -83,7 +83,10 @@ fn time_memory_and_files_are_bounded() {
     let start = Instant::now();
     let error = decode_with(&bytes("voice.amr"), &budget, Some(&endless)).unwrap_err();
     assert!(start.elapsed().as_secs() < 20, "{error}");
-    assert!(matches!(&error, DecodeError::Recording(AudioError::Foreign { reason, .. }) if reason.contains("longer")), "{error}");
+    assert!(
+        matches!(&error, DecodeError::Recording(AudioError::Foreign { reason, .. }) if reason.contains("longer")),
+        "{error}"
+    );
 
     let kept = folder.path().join("kept");
     let script = format!("#!/bin/sh\necho secret > {}\nulimit -v\nulimit -f\nenv >&2\n", kept.display());

@@ -78,7 +78,11 @@ fn read(name: &str, recording: &Recording, options: &Options) -> (Transcript, Wo
         sound.verdict,
         transcript.language,
         transcript.text,
-        transcript.invented.iter().map(|found| (&found.text, found.avg_logprob, found.no_speech_prob)).collect::<Vec<_>>(),
+        transcript
+            .invented
+            .iter()
+            .map(|found| (&found.text, found.avg_logprob, found.no_speech_prob))
+            .collect::<Vec<_>>(),
     );
     (transcript, Work { steps, took })
 }

@@ -12,8 +12,22 @@ const EBML_MARK: &[u8] = &[0x1a, 0x45, 0xdf, 0xa3];
 
 /// Children of a segment and of a cluster, and the two that may lie anywhere (Void, CRC-32).
 const KNOWN: [u32; 16] = [
-    0x114d_9b74, 0x1549_a966, 0x1654_ae6b, 0x1c53_bb6b, 0x1941_a469, 0x1043_a770, 0x1254_c367, 0xec, 0xbf, 0xe7, 0xa3,
-    0xa0, 0xa7, 0xab, 0xaf, 0x5854,
+    0x114d_9b74,
+    0x1549_a966,
+    0x1654_ae6b,
+    0x1c53_bb6b,
+    0x1941_a469,
+    0x1043_a770,
+    0x1254_c367,
+    0xec,
+    0xbf,
+    0xe7,
+    0xa3,
+    0xa0,
+    0xa7,
+    0xab,
+    0xaf,
+    0x5854,
 ];
 
 /// Largest head of a document that is repeated behind damage, in bytes.
@@ -82,12 +96,7 @@ pub(super) fn split(file: &[u8]) -> Vec<Part<'_>> {
 
 /// Goes on at the next cluster or document, with the head of this document before it: the demuxer
 /// cannot get past the damage itself.
-fn pass_damage<'a>(
-    file: &'a [u8],
-    at: usize,
-    document: &mut Option<Document>,
-    parts: &mut Vec<Part<'a>>,
-) -> usize {
+fn pass_damage<'a>(file: &'a [u8], at: usize, document: &mut Option<Document>, parts: &mut Vec<Part<'a>>) -> usize {
     mark(document, |flaws| flaws.damaged = true);
     let Some(next) = resume(file, at) else { return file.len() };
     if file[next..].starts_with(CLUSTER_MARK)

@@ -58,7 +58,9 @@ pub(super) fn runs<F: Frames>(bytes: &[u8]) -> Vec<Run> {
 /// A frame, the end or a tag lies here: what a true frame is followed by.
 fn is_next<F: Frames>(bytes: &[u8], at: usize) -> bool {
     match bytes.get(at..) {
-        Some(rest) => rest.is_empty() || F::frame(rest).is_some() || rest.starts_with(b"TAG") || rest.starts_with(b"ID3"),
+        Some(rest) => {
+            rest.is_empty() || F::frame(rest).is_some() || rest.starts_with(b"TAG") || rest.starts_with(b"ID3")
+        }
         None => false,
     }
 }
@@ -91,8 +93,7 @@ fn skip<F: Frames>(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     }
     let zeros = rest.iter().take_while(|byte| **byte == 0).count();
     let next = (at + 1..bytes.len()).find(|next| {
-        bytes[*next] == 0xff
-            && F::frame(&bytes[*next..]).is_some_and(|(length, _)| is_next::<F>(bytes, next + length))
+        bytes[*next] == 0xff && F::frame(&bytes[*next..]).is_some_and(|(length, _)| is_next::<F>(bytes, next + length))
     });
     let tail = || rest.len().checked_sub(128).filter(|tail| rest[*tail..].starts_with(b"TAG")).map(|tail| at + tail);
     let next = next.or_else(tail)?;

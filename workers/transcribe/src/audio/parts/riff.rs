@@ -47,7 +47,9 @@ pub(super) fn split(mut file: &[u8]) -> Result<Vec<Part<'_>>, AudioError> {
 }
 
 fn is_start(bytes: &[u8]) -> bool {
-    bytes.len() > 12 && [b"RIFF", b"RF64", b"BW64"].contains(&&[bytes[0], bytes[1], bytes[2], bytes[3]]) && &bytes[8..12] == b"WAVE"
+    bytes.len() > 12
+        && [b"RIFF", b"RF64", b"BW64"].contains(&&[bytes[0], bytes[1], bytes[2], bytes[3]])
+        && &bytes[8..12] == b"WAVE"
 }
 
 fn read(file: &[u8]) -> Wave<'_> {
@@ -81,14 +83,22 @@ impl Form {
     fn chunk(self, file: &[u8], at: usize) -> Option<([u8; 4], usize, u64)> {
         let name = *file.get(at..)?.first_chunk::<4>()?;
         match self {
-            Self::Riff { .. } => Some((name, at.checked_add(8).filter(|body| *body <= file.len())?, le32(file, at + 4)?.into())),
-            Self::W64 => Some((name, at.checked_add(24).filter(|body| *body <= file.len())?, le64(file, at + 16)?.saturating_sub(24))),
+            Self::Riff { .. } => {
+                Some((name, at.checked_add(8).filter(|body| *body <= file.len())?, le32(file, at + 4)?.into()))
+            }
+            Self::W64 => Some((
+                name,
+                at.checked_add(24).filter(|body| *body <= file.len())?,
+                le64(file, at + 16)?.saturating_sub(24),
+            )),
         }
     }
 
     fn after(self, body: usize, size: u64) -> usize {
         let align = if matches!(self, Self::W64) { 8 } else { 2 };
-        body.saturating_add(usize::try_from(size).unwrap_or(usize::MAX)).checked_next_multiple_of(align).unwrap_or(usize::MAX)
+        body.saturating_add(usize::try_from(size).unwrap_or(usize::MAX))
+            .checked_next_multiple_of(align)
+            .unwrap_or(usize::MAX)
     }
 
     /// The size of the sound, if it is known.

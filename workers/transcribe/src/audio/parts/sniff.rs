@@ -17,7 +17,10 @@ pub(super) enum Container {
     /// AIFF and CAF.
     Iff,
     /// Sound that is not read here.
-    Foreign { container: &'static str, codec: &'static str },
+    Foreign {
+        container: &'static str,
+        codec: &'static str,
+    },
     /// No sound at all, in words.
     Other(&'static str),
     Unknown,
@@ -107,8 +110,7 @@ pub(super) fn container(file: &[u8]) -> Container {
 }
 
 /// Boxes that an MP4 or QuickTime file may begin with.
-const BOXES: [&[u8; 4]; 9] =
-    [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"moof"];
+const BOXES: [&[u8; 4]; 9] = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp", b"moof"];
 
 /// Packets of 188 bytes, each with the same first byte.
 fn is_transport_stream(bytes: &[u8]) -> bool {
