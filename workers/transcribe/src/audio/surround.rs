@@ -158,8 +158,10 @@ mod tests {
 
     #[test]
     fn bits_are_moved_to_the_start_of_a_byte_and_followed_by_three_ones() {
-        assert_eq!(cut_raw(&[0b1010_1100, 0b0101_0011], 3, 11), [0b0110_0010]);
+        assert_eq!(cut_raw(&[0b1011_0100, 0b0101_0011], 3, 11), [0b1010_0010]);
         assert_eq!(cut(&[0b1010_1100, 0b0101_0011], 8, 11), [0b0101_1100]);
+        // An element of low frequencies becomes one of a single channel.
+        assert_eq!(cut_raw(&[0b0110_1010], 0, 8), [0b0000_1010]);
         assert_eq!(cut(&[0b1111_1111], 0, 6), [0b1111_1111, 0b1000_0000]);
     }
 

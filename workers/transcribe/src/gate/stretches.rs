@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn stretches_end_with_the_sound_and_do_not_overlap() {
-        assert_eq!(stretches(&[0..10, 40..49], 50), [0..16, 36..50]);
-        assert_eq!(stretches(&[0..10, 39..49], 50), [0..50]);
+        assert_eq!(stretches(&[0..10, 41..49], 50), [0..16, 37..50]);
+        assert_eq!(stretches(&[0..10, 40..49], 50), [0..50]);
         assert_eq!(stretches(&[50..60, 20..30, 55..65], 100), [16..71]);
     }
 }

@@ -89,7 +89,7 @@ fn skip<F: Frames>(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
         .or_else(|| rest.starts_with(b"TAG").then_some(128))
         .or_else(|| rest.starts_with(b"APETAGEX").then(|| ape_length(rest)));
     if let Some(length) = tag {
-        return (at + length < bytes.len()).then_some((at + length, 0));
+        return Some(((at + length).min(bytes.len()), 0));
     }
     let zeros = rest.iter().take_while(|byte| **byte == 0).count();
     let next = (at + 1..bytes.len()).find(|next| {
