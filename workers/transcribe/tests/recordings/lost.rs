@@ -29,7 +29,7 @@ fn recordings_one_behind_the_other_are_all_heard() {
 
 #[test]
 fn a_cut_recording_is_heard_up_to_the_cut_and_says_so() {
-    for (name, said) in [("cut.m4a", "lighthouse on a rocky island"), ("cut.opus", "a lighthouse on")] {
+    for (name, said) in [("cut.m4a", "lighthouse on a rocky island"), ("cut.opus", "house on")] {
         let source = hear(name).source;
         assert!(source.truncated && source.seconds > 0.9, "{name}: {source:?}");
         let text = words(&text(name)).join(" ");
