@@ -13,7 +13,7 @@ const BUDGET: Budget = Budget { max_seconds: 60.0, max_samples: 60 * 48_000 * 2 
 fuzz_target!(init: shanshui_fuzz::contain(&["symphonia", "ropus"]), |data: &[u8]| {
     match decode(data, &BUDGET) {
         Ok(recording) => {
-            assert!(!recording.samples.is_empty() && recording.seconds <= BUDGET.max_seconds + 0.001);
+            assert!(!recording.samples.is_empty() && recording.source.seconds <= BUDGET.max_seconds + 0.001);
             assert!(recording.samples.iter().all(|sample| sample.is_finite()));
             let _ = gate::signal(&recording.samples);
         }

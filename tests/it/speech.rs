@@ -24,10 +24,12 @@ async fn a_spoken_sentence_becomes_pictures() {
 async fn objects_are_as_the_receipt_says(client: &Client<'_>, job: &Job, story: &Story) {
     let key = |name: &str| format!("jobs/{}/{name}", job.id);
     let keys = client.keys(&key("")).await;
-    assert_eq!(keys, ["0.png", "1.png", "paint.json", "receipt.json", "transcript.json"].map(key));
+    let all = ["0.png", "1.png", "paint.json", "receipt.json", "transcript.json"];
+    let forms = ["transcript.srt", "transcript.txt", "transcript.vtt"];
+    assert_eq!(keys, [&all[..], &forms[..]].concat().into_iter().map(key).collect::<Vec<_>>());
     assert_eq!(story.one("done")["key"], key("receipt.json"));
     let receipt = client.json(&key("receipt.json")).await;
-    for name in ["transcript.json", "paint.json", "0.png", "1.png"] {
+    for name in ["transcript.json", "transcript.srt", "paint.json", "0.png", "1.png"] {
         let found = sha256(&client.object(&key(name)).await);
         assert_eq!(listed(&receipt, &key(name)), Some(found.as_str()), "{name} in {receipt:#}");
     }

@@ -1,16 +1,29 @@
 //! Recordings of any common container, as the 16 kHz mono samples that Whisper hears.
 
+mod aac;
+mod choose;
+mod codec;
 mod edit_list;
+mod error;
+mod ffmpeg;
+mod level;
+mod mix;
+mod names;
 mod opus;
+mod parts;
 mod resample;
 mod session;
 mod sink;
+mod source;
+mod surround;
 
 use std::any::Any;
-use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use thiserror::Error;
+use crate::gate::Sound;
+pub use error::{AudioError, DecodeError};
+pub use ffmpeg::Ffmpeg;
+pub use source::Source;
 
 /// Samples per second of every [`Recording`]; Whisper was trained on nothing else.
 pub const SAMPLE_RATE: u32 = 16_000;
@@ -38,94 +51,22 @@ impl Default for Budget {
 /// A decoded recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
-    /// Mono samples at [`SAMPLE_RATE`], finite, about -1 to 1; never empty, but possibly shorter
-    /// than the 100 ms that [`crate::gate`] wants to hear.
+    /// Mono samples at [`SAMPLE_RATE`], finite, -1 to 1; never empty, but possibly shorter than the
+    /// 100 ms that [`crate::gate`] wants to hear.
     pub samples: Vec<f32>,
-    /// Length in seconds.
-    pub seconds: f64,
-    /// Sampling rate of the source in Hz (48000 for Opus, which has no other).
-    pub source_rate: u32,
-    /// Channels of the source, averaged into one.
-    pub channels: usize,
-    /// Container as symphonia names it, such as `wave`, `ogg` or `isomp4`.
-    pub container: &'static str,
-    /// Codec, such as `pcm_s16le`, `opus` or `aac`.
-    pub codec: &'static str,
-    /// The data ended or broke before the container said so; `samples` is what came before.
-    pub truncated: bool,
+    /// What it is, and how much of it was heard.
+    pub source: Source,
+    /// Where in it somebody may speak.
+    pub sound: Sound,
 }
 
-/// Why a recording cannot be heard. None of these goes away by trying again.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum AudioError {
-    /// No bytes, or a container with zero samples.
-    #[error("audio is empty, at least one sample is needed")]
-    Empty,
-    /// Nothing in the bytes looks like a container that we read.
-    #[error(
-        "audio.container is unknown, allowed are wav, flac, mp3, ogg, webm, matroska, mp4/m4a, \
-         aac (adts), aiff and caf"
-    )]
-    UnknownContainer,
-    /// A container without an audio track, such as a silent film.
-    #[error("audio.container {container} holds no audio track, at least one is needed")]
-    NoTrack {
-        /// Container as symphonia names it.
-        container: &'static str,
-    },
-    /// A codec, or a variant of one, that we do not decode.
-    #[error(
-        "audio.codec in {container} is not supported ({source}), allowed are pcm, adpcm, flac, \
-         alac, mp3, aac-lc, vorbis and opus"
-    )]
-    UnsupportedCodec {
-        /// Container as symphonia names it.
-        container: &'static str,
-        /// What the decoder said.
-        source: symphonia::core::errors::Error,
-    },
-    /// The header's sampling rate is nonsense.
-    #[error("audio.sample_rate {rate} Hz is out of range, allowed are {} to {} Hz", SOURCE_RATES.start(), SOURCE_RATES.end())]
-    SampleRate {
-        /// The declared rate in Hz.
-        rate: u32,
-    },
-    /// The recording is, or claims to be, longer than the budget allows.
-    #[error("audio.seconds is at least {seconds:.1}, allowed are at most {max}")]
-    TooLong {
-        /// Length seen when decoding stopped, or declared, in seconds.
-        seconds: f64,
-        /// [`Budget::max_seconds`].
-        max: f64,
-    },
-    /// Too many samples at the source's rate and channels.
-    #[error("audio.samples over all channels are at least {samples}, allowed are at most {max}")]
-    TooManySamples {
-        /// Samples seen when decoding stopped.
-        samples: u64,
-        /// [`Budget::max_samples`].
-        max: u64,
-    },
-    /// The container or codec data is broken and nothing could be decoded.
-    #[error("audio is corrupt: {0}")]
-    Corrupt(#[source] symphonia::core::errors::Error),
-    /// A decoder panicked; contained here, the process is sound.
-    #[error("audio is corrupt: the decoder gave up: {message}")]
-    Panicked {
-        /// The panic's message.
-        message: String,
-    },
-    /// The resampler refused; a defect of ours rather than of the recording.
-    #[error("audio could not be resampled: {0}")]
-    Resample(#[source] Box<dyn Error + Send + Sync>),
-}
-
-/// Decodes WAV, AIFF, CAF, FLAC, MP3, Ogg (Vorbis, Opus, FLAC), WebM and Matroska, MP4/M4A (AAC,
-/// ALAC, Opus) and ADTS of any rate and channel count into 16 kHz mono.
+/// Decodes WAV (RIFF, RF64, W64), AIFF, CAF, FLAC, MP3, Ogg (Vorbis, Opus, FLAC), WebM and
+/// Matroska, MP4/M4A (AAC, ALAC, Opus) and ADTS of any rate and channel count into 16 kHz mono.
 ///
-/// Encoder delay and padding are cut off, times are those of the source. A recording whose tail
-/// is missing or damaged yields what was decoded before, marked `truncated`.
+/// Encoder delay and padding are cut off, times are those of the source. Recordings one behind the
+/// other are all heard. Of one whose tail is missing, or that is damaged, what is left is heard,
+/// and [`Source`] says so. Where the mean of the channels holds no speech the channels are tried
+/// one by one, and then the other tracks.
 ///
 /// # Errors
 /// See [`AudioError`]; panics of the decoders are contained and become one.
@@ -134,8 +75,46 @@ pub fn decode(bytes: &[u8], budget: &Budget) -> Result<Recording, AudioError> {
         return Err(AudioError::Empty);
     }
     // Nothing outlives the closure, so no state that a panic left half-made can be seen.
-    catch_unwind(AssertUnwindSafe(|| session::Session::open(bytes, budget)?.run()))
+    catch_unwind(AssertUnwindSafe(|| choose::best(&parts::split(bytes)?, budget)))
         .unwrap_or_else(|panic| Err(AudioError::Panicked { message: panic_text(panic.as_ref()) }))
+}
+
+/// As [`decode`], with `ffmpeg` for what is not read here.
+///
+/// # Errors
+/// [`DecodeError`] says whose fault it is.
+pub fn decode_with(bytes: &[u8], budget: &Budget, ffmpeg: Option<&Ffmpeg>) -> Result<Recording, DecodeError> {
+    let refused = match decode(bytes, budget) {
+        Ok(recording) => return Ok(recording),
+        Err(refused) => refused,
+    };
+    let (container, codec) = match &refused {
+        AudioError::Unread { container, codec } => (*container, codec.clone()),
+        AudioError::UnknownContainer => ("an unknown container", "unknown".to_owned()),
+        _ => return Err(refused.into()),
+    };
+    let Some(ffmpeg) = ffmpeg else { return Err(refused.into()) };
+    match ffmpeg.decode(bytes, &codec, budget) {
+        Ok(recording) => Ok(recording.called(container, &codec)),
+        // What nobody reads was no recording.
+        Err(DecodeError::Recording(AudioError::Foreign { .. })) if matches!(refused, AudioError::UnknownContainer) => {
+            Err(refused.into())
+        }
+        Err(DecodeError::Recording(AudioError::Foreign { reason, .. })) => {
+            Err(AudioError::Foreign { container, codec, reason }.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Recording {
+    /// Names what `ffmpeg` read; what it wrote was WAV.
+    fn called(mut self, container: &str, codec: &str) -> Self {
+        self.source.container = container.to_owned();
+        self.source.codec = codec.to_owned();
+        self.source.decoder = Some("ffmpeg".to_owned());
+        self
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -9,6 +9,8 @@ mod repeats;
 mod rules;
 mod sampling;
 mod segments;
+pub mod subtitles;
+mod timeline;
 mod window;
 
 use std::ops::ControlFlow;
@@ -33,7 +35,7 @@ pub enum Task {
 /// [`Options::condition_on_previous`].
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Code or English name; detected in the first 30 seconds if absent.
+    /// Code or English name; if absent, detected in the first window in which somebody speaks.
     pub language: Option<String>,
     /// Transcribe, or translate to English.
     pub task: Task,
@@ -145,6 +147,21 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the transcription was stopped")]
 pub struct Stopped;
+
+/// Why there is no transcript, by whose doing.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscribeError {
+    /// The caller broke it off.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The model cannot do what was wished for, such as a language it does not know: no attempt of
+    /// this worker can.
+    #[error(transparent)]
+    Wish(anyhow::Error),
+    /// The model failed; the recording need not be the reason.
+    #[error(transparent)]
+    Model(#[from] anyhow::Error),
+}
 
 /// Called between decoding steps and between windows; `Break` ends the work with [`Stopped`].
 pub type OnProgress<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;

@@ -21,6 +21,9 @@ pub struct TranscribeOptions {
     /// Largest recording in bytes, as it comes
     #[arg(long, env = "SHANSHUI_MAX_AUDIO_BYTES", default_value_t = 256 << 20)]
     pub max_audio_bytes: u64,
+    /// What reads codecs that this program does not: auto (an ffmpeg on PATH, if there is one), off, or a path
+    #[arg(long, env = "SHANSHUI_FFMPEG", default_value = "auto", value_name = "auto|off|PATH")]
+    pub ffmpeg: String,
     /// Beginnings of the keys that a job may name as its recording
     #[arg(long = "audio-prefix", env = "SHANSHUI_AUDIO_PREFIX", value_delimiter = ',', default_value = "audio/")]
     pub audio_prefixes: Vec<String>,

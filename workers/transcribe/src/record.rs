@@ -6,6 +6,7 @@ use shanshui_pipeline::event::Event;
 use shanshui_pipeline::made::{Made, MadeObject};
 use shanshui_pipeline::store::Stored;
 
+use crate::audio::Source;
 use crate::decoding::Transcript;
 
 /// Largest transcript that is read back, in bytes; half an hour of speech takes about one.
@@ -15,8 +16,9 @@ pub const MAX_BYTES: u64 = 64 << 20;
 const MAX_TOLD: usize = 100_000;
 
 /// The content of `transcript.json`.
-pub fn of(transcript: &Transcript, model: &Value, audio_sha256: &str) -> Value {
+pub fn of(transcript: &Transcript, source: &Source, model: &Value, audio_sha256: &str) -> Value {
     let mut record = serde_json::to_value(transcript).unwrap_or_default();
+    record["audio"] = serde_json::to_value(source).unwrap_or_default();
     record["version"] = 1.into();
     record["model"] = model.clone();
     record["audio_sha256"] = audio_sha256.into();
@@ -34,6 +36,9 @@ pub struct Said {
     pub stored: Stored,
     model: Value,
     audio_sha256: Value,
+    source: Source,
+    /// Subtitles and plain text beside it.
+    pub files: Vec<Stored>,
 }
 
 impl Said {
@@ -49,7 +54,8 @@ impl Said {
         };
         let (text, language) = (field("text")?, field("language")?);
         let (model, audio_sha256) = (record["model"].clone(), record["audio_sha256"].clone());
-        Ok(Self { text, language, stored, model, audio_sha256 })
+        let source = serde_json::from_value(record["audio"].clone()).unwrap_or_default();
+        Ok(Self { text, language, stored, model, audio_sha256, source, files: Vec::new() })
     }
 
     /// The event that tells the words; one that would be too long for an event tells their beginning,
@@ -57,12 +63,24 @@ impl Said {
     pub fn event(&self, seconds: f64) -> Event {
         let text: String = self.text.chars().take(MAX_TOLD).collect();
         let (language, key) = (self.language.clone(), self.stored.key.clone());
-        Event::Transcript { text, language, key, seconds, incomplete: None }
+        Event::Transcript { text, language, key, seconds, incomplete: self.incomplete() }
+    }
+
+    /// What was not heard, if anything.
+    fn incomplete(&self) -> Option<String> {
+        let what = match (self.source.truncated, self.source.damaged) {
+            (true, true) => "the recording is cut off and damaged",
+            (true, false) => "the recording is cut off",
+            (false, true) => "the recording is damaged",
+            (false, false) => return None,
+        };
+        Some(format!("{what}: {:.1} s of it were heard", self.source.seconds))
     }
 
     /// What the receipt says of this stage.
     pub fn made(&self, audio: Option<&str>) -> Made {
         let mut objects = vec![self.stored.object("transcript")];
+        objects.extend(self.files.iter().map(|file| file.object("subtitles")));
         let sha256 = self.audio_sha256.as_str().unwrap_or_default();
         objects.extend(audio.map(|key| MadeObject {
             kind: "audio".into(),
@@ -70,7 +88,13 @@ impl Said {
             sha256: sha256.into(),
             bytes: None,
         }));
-        let facts = json!({ "language": self.language, "model": self.model, "audio_sha256": self.audio_sha256 });
+        let facts = json!({
+            "language": self.language,
+            "model": self.model,
+            "audio_sha256": self.audio_sha256,
+            "audio": self.source,
+            "incomplete": self.incomplete(),
+        });
         Made::new(objects, facts)
     }
 }

@@ -16,11 +16,11 @@ use shanshui_pipeline::job::{AudioJob, AudioSource, Task, TextJob};
 use shanshui_pipeline::model_thread::ModelThread;
 use shanshui_pipeline::serve::{Layout, Serve};
 use shanshui_pipeline::stage::{Outcome, Stage};
-use shanshui_pipeline::store::ObjectKey;
+use shanshui_pipeline::store::{ObjectKey, Stored};
 use shanshui_pipeline::telemetry::Metrics;
 
-use crate::audio::{self, Budget, Recording};
-use crate::decoding::{self, Options, Stopped, Transcript, Verdict};
+use crate::audio::{self, Budget, DecodeError, Ffmpeg, Recording, Source};
+use crate::decoding::{self, Options, TranscribeError, Transcript, Verdict, subtitles};
 use crate::gate;
 use crate::options::TranscribeOptions;
 use crate::record::{self, Said};
@@ -34,13 +34,14 @@ pub struct Transcribe {
     name: String,
     audio_prefixes: Vec<String>,
     budget: Budget,
+    ffmpeg: Option<Ffmpeg>,
     max_bytes: u64,
     readable: Vec<String>,
 }
 
 /// What came of listening.
 enum Heard {
-    Speech(Box<Transcript>),
+    Speech(Box<Transcript>, Box<Source>),
     Nothing(String),
 }
 
@@ -51,6 +52,7 @@ impl Transcribe {
     /// A device that is not there, or a folder that is not a model; says which file and field.
     pub async fn load(options: &TranscribeOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
         let device = options.whisper_device.open()?;
+        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
         let path: PathBuf = folder.to_owned();
         let model = ModelThread::spawn("whisper-model", move || {
             Whisper::load(&path, &device).with_context(|| format!("cannot load {}", path.display()))
@@ -62,7 +64,7 @@ impl Transcribe {
         let about = json!({ "name": name, "sha256": sha256, "code": concat!("shanshui ", env!("CARGO_PKG_VERSION")) });
         let (budget, max_bytes) = (options.budget(), options.max_audio_bytes);
         let (audio_prefixes, readable) = (options.audio_prefixes.clone(), options.picture_languages.clone());
-        Ok(Self { model, about, name, audio_prefixes, budget, max_bytes, readable })
+        Ok(Self { model, about, name, audio_prefixes, budget, ffmpeg, max_bytes, readable })
     }
 
     fn options(&self, job: &AudioJob, context: &Context) -> Result<Options, FieldError> {
@@ -109,16 +111,15 @@ impl Transcribe {
     }
 
     async fn listen(&self, bytes: Bytes, options: Options, context: &Context) -> Result<Heard, Failure> {
-        let budget = self.budget;
-        let recording = tokio::task::spawn_blocking(move || {
-            let recording = audio::decode(&bytes, &budget)?;
-            let verdict = gate::signal(&recording.samples);
-            Ok::<_, audio::AudioError>((recording, verdict))
-        });
-        let decoded = recording.await.context("decoding the recording panicked").or_reject()?;
-        let (recording, verdict) = decoded.or_reject()?;
+        let (budget, ffmpeg) = (self.budget, self.ffmpeg.clone());
+        let decoding = tokio::task::spawn_blocking(move || audio::decode_with(&bytes, &budget, ffmpeg.as_ref()));
+        let recording = match decoding.await.context("decoding the recording panicked").or_reject()? {
+            Ok(recording) => recording,
+            Err(DecodeError::Recording(refused)) => return Err(Failure::Reject(refused.into())),
+            Err(DecodeError::Worker(error)) => return Err(Failure::Retry(error)),
+        };
         context.progress.touch();
-        match verdict {
+        match recording.sound.verdict {
             gate::Verdict::Silence => Ok(Heard::Nothing("silence".into())),
             gate::Verdict::Steady => Ok(Heard::Nothing("steady noise or a tone".into())),
             gate::Verdict::Speech => self.understand(recording, options, context).await,
@@ -127,18 +128,20 @@ impl Transcribe {
 
     async fn understand(&self, recording: Recording, options: Options, context: &Context) -> Result<Heard, Failure> {
         let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
+        let Recording { samples, source, sound } = recording;
         let transcribed = self.model.call_in_turn(&context.progress, move |whisper| {
-            whisper.transcribe(&recording.samples, &options, &mut |at| {
+            whisper.transcribe_stretches(&samples, &sound.stretches, &options, &mut |at| {
                 progress.report(at.done, at.total);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
         });
         match transcribed.await {
             Err(gone) => Err(Failure::Broken(anyhow!(gone))),
-            Ok(Err(error)) if error.is::<Stopped>() => Err(Failure::Interrupted),
-            Ok(Err(error)) => Err(Failure::Retry(error)),
+            Ok(Err(TranscribeError::Stopped(_))) => Err(Failure::Interrupted),
+            Ok(Err(TranscribeError::Wish(refused))) => Err(Failure::Reject(refused)),
+            Ok(Err(TranscribeError::Model(error))) => Err(Failure::Retry(error)),
             Ok(Ok(transcript)) => Ok(match transcript.verdict() {
-                Verdict::Speech => Heard::Speech(Box::new(transcript)),
+                Verdict::Speech => Heard::Speech(Box::new(transcript), Box::new(source)),
                 Verdict::NoSpeech(reason) => Heard::Nothing(reason),
             }),
         }
@@ -151,21 +154,46 @@ impl Transcribe {
             && let Some(stored) = context.store.find(&key).await?
         {
             let bytes = context.store.get(&stored.key, record::MAX_BYTES).await?;
-            return Said::read(&bytes, stored).map(Ok).or_reject();
+            let files = known_files(context).await?;
+            return Said::read(&bytes, stored).map(|said| Ok(Said { files, ..said })).or_reject();
         }
         let options = self.options(job, context)?;
         let bytes = self.fetch(&job.audio, context).await?;
         let audio_sha256 = sha256_hex(&bytes);
-        let transcript = match self.listen(bytes, options, context).await? {
+        let (transcript, source) = match self.listen(bytes, options, context).await? {
             Heard::Nothing(reason) => return Ok(Err(reason)),
-            Heard::Speech(transcript) => transcript,
+            Heard::Speech(transcript, source) => (transcript, source),
         };
-        let body: Bytes = record::of(&transcript, &self.about, &audio_sha256).to_string().into();
+        let files = subtitle_files(&transcript, context).await?;
+        let body: Bytes = record::of(&transcript, &source, &self.about, &audio_sha256).to_string().into();
         let stored = context.store.put(&key, body.clone()).await?;
         // Another attempt may have written first: then its words count.
         let body = if stored.existed { context.store.get(&stored.key, record::MAX_BYTES).await? } else { body };
-        Said::read(&body, stored).map(Ok).or_retry()
+        Said::read(&body, stored).map(|said| Ok(Said { files, ..said })).or_retry()
     }
+}
+
+/// Names of the words in the forms that people use.
+const FILES: [&str; 3] = ["transcript.srt", "transcript.vtt", "transcript.txt"];
+
+/// Those of an earlier attempt.
+async fn known_files(context: &Context) -> Result<Vec<Stored>, Failure> {
+    let mut known = Vec::new();
+    for name in FILES {
+        known.extend(context.store.find(&ObjectKey::File { job: &context.job, name }).await?);
+    }
+    Ok(known)
+}
+
+/// The words as people use them, written before the transcript, which is what a second attempt finds.
+async fn subtitle_files(transcript: &Transcript, context: &Context) -> Result<Vec<Stored>, Failure> {
+    let segments = &transcript.segments;
+    let texts = [subtitles::srt(segments), subtitles::vtt(segments), subtitles::txt(segments)];
+    let mut stored = Vec::with_capacity(texts.len());
+    for (name, text) in FILES.into_iter().zip(texts) {
+        stored.push(context.store.put(&ObjectKey::File { job: &context.job, name }, text.into()).await?);
+    }
+    Ok(stored)
 }
 
 impl Stage for Transcribe {

@@ -17,12 +17,14 @@ pub(crate) mod tests;
 pub(crate) mod tokens;
 mod weights;
 
+use std::ops::Range;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
 use crate::{
-    decoding::{self, OnProgress, Options, Transcript},
+    decoding::{self, OnProgress, Options, TranscribeError, Transcript},
+    gate,
     mel::Mel,
 };
 use decoder::{Decoder, Heard};
@@ -63,19 +65,32 @@ impl Whisper {
         Ok(Self { weights, dims, encoder, decoder, tokens, mel: Mel::new(dims.mels), device: device.clone() })
     }
 
-    /// Writes down what is said in a recording of 16 kHz mono samples, of any length.
+    /// Writes down what is said in a recording of 16 kHz mono samples, of any length; where
+    /// somebody may speak, [`crate::gate`] says.
     ///
     /// # Errors
-    /// [`Stopped`](decoding::Stopped) if `on_progress` breaks; a language or task that the model
-    /// does not know.
+    /// See [`TranscribeError`].
     pub fn transcribe(
         &self,
         samples: &[f32],
         options: &Options,
         on_progress: &mut OnProgress<'_>,
-    ) -> anyhow::Result<Transcript> {
-        let mel = self.mel.spectrogram(samples);
-        decoding::transcribe(self, &mel, options, on_progress)
+    ) -> Result<Transcript, TranscribeError> {
+        self.transcribe_stretches(samples, &gate::listen(samples).stretches, options, on_progress)
+    }
+
+    /// As [`Whisper::transcribe`], but only of these stretches of the recording, in samples.
+    ///
+    /// # Errors
+    /// See [`TranscribeError`].
+    pub fn transcribe_stretches(
+        &self,
+        samples: &[f32],
+        stretches: &[Range<usize>],
+        options: &Options,
+        on_progress: &mut OnProgress<'_>,
+    ) -> Result<Transcript, TranscribeError> {
+        decoding::transcribe(self, samples, stretches, options, on_progress)
     }
 
     /// Scores of every token of the vocabulary after the given ones and a window of log-mel
@@ -108,6 +123,10 @@ impl Whisper {
 
     pub(crate) fn decoder(&self) -> &Decoder {
         &self.decoder
+    }
+
+    pub(crate) fn mel(&self) -> &Mel {
+        &self.mel
     }
 
     pub(crate) fn tokens(&self) -> &Tokens {

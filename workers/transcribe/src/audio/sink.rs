@@ -1,5 +1,6 @@
 //! Where decoded samples go: trimmed, counted against the budget, mixed down, resampled.
 
+use super::mix::{Mix, Mixer};
 use super::resample::Resampler;
 use super::{AudioError, Budget, SAMPLE_RATE};
 
@@ -7,7 +8,7 @@ use super::{AudioError, Budget, SAMPLE_RATE};
 const SILENCE_BLOCK: usize = 4096;
 
 /// The part of a track that is meant to be heard.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Heard {
     /// Seconds to drop at the start: the encoder's delay.
     pub(super) skip: f64,
@@ -15,61 +16,91 @@ pub(super) struct Heard {
     pub(super) keep: Option<f64>,
 }
 
+/// Takes the parts of a file one after the other.
 pub(super) struct Sink<'a> {
     budget: &'a Budget,
     heard: Heard,
-    /// Seconds of sound that came so far, the skipped part included.
+    /// Seconds of this part that came so far, those before its start included.
     position: f64,
     samples_seen: u64,
     resampler: Option<Resampler>,
     mono: Vec<f32>,
     out: Vec<f32>,
     rate: u32,
+    pub(super) mixer: Mixer,
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(budget: &'a Budget, heard: Heard) -> Self {
+    pub(super) fn new(budget: &'a Budget, mix: Mix) -> Self {
         Self {
             budget,
-            heard,
+            heard: Heard::default(),
             position: 0.0,
             samples_seen: 0,
             resampler: None,
             mono: Vec::new(),
             out: Vec::new(),
             rate: SAMPLE_RATE,
+            mixer: Mixer::new(mix),
         }
     }
 
-    /// Takes interleaved samples. A change of rate in mid-stream (chained Ogg) is followed.
+    /// Begins the next part.
+    pub(super) fn begin(&mut self, heard: Heard) {
+        self.heard = heard;
+        self.position = 0.0;
+    }
+
+    /// Samples at 16 kHz so far; a few are still in the resampler.
+    pub(super) fn samples(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Seconds of sound so far.
+    fn seconds(&self) -> f64 {
+        let ahead = self.resampler.as_ref().map_or(0.0, Resampler::pending_seconds);
+        self.out.len() as f64 / f64::from(SAMPLE_RATE) + ahead
+    }
+
+    /// Refuses early what says itself that it is too long.
+    pub(super) fn announce(&self, seconds: f64) -> Result<(), AudioError> {
+        let seconds = self.seconds() + seconds;
+        let max = self.budget.max_seconds;
+        if seconds > max { Err(AudioError::TooLong { seconds, max }) } else { Ok(()) }
+    }
+
+    /// Takes interleaved samples. A change of rate in mid-stream is followed.
     pub(super) fn push(&mut self, interleaved: &[f32], channels: usize, rate: u32) -> Result<(), AudioError> {
         let frames = interleaved.len() / channels.max(1);
         let wanted = self.wanted(frames, rate);
         self.spend(interleaved.len() as u64, wanted.len(), rate)?;
-        let from = wanted.start * channels;
-        let to = wanted.end * channels;
+        let wanted = &interleaved[wanted.start * channels..wanted.end * channels];
         self.mono.clear();
-        self.mono.extend(interleaved[from..to].chunks_exact(channels.max(1)).map(mix));
+        self.mixer.mix(wanted, channels, &mut self.mono);
         self.feed(rate)
     }
 
-    /// Stands in for packets that the source left out.
+    /// Stands in for packets that the source left out or lost.
     pub(super) fn push_silence(&mut self, seconds: f64) -> Result<(), AudioError> {
         let silence = [0.0; SILENCE_BLOCK];
         let rate = self.rate;
         let mut frames = (seconds.min(self.budget.max_seconds + 1.0) * f64::from(rate)) as usize;
         while frames > 0 {
             let now = frames.min(SILENCE_BLOCK);
-            self.push(&silence[..now], 1, rate)?;
+            let wanted = self.wanted(now, rate);
+            self.spend(now as u64, wanted.len(), rate)?;
+            self.mono.clear();
+            self.mono.extend(&silence[wanted]);
+            self.feed(rate)?;
             frames -= now;
         }
         Ok(())
     }
 
-    /// The whole recording at 16 kHz, and the source's rate.
-    pub(super) fn finish(mut self) -> Result<(Vec<f32>, u32), AudioError> {
+    /// The whole recording at 16 kHz, and what its channels hold.
+    pub(super) fn finish(mut self) -> Result<(Vec<f32>, Mixer), AudioError> {
         self.flush()?;
-        Ok((self.out, self.rate))
+        Ok((self.out, self.mixer))
     }
 
     /// Which of the next `frames` are to be heard; moves the position behind them.
@@ -88,12 +119,7 @@ impl<'a> Sink<'a> {
         if self.samples_seen > self.budget.max_samples {
             return Err(AudioError::TooManySamples { samples: self.samples_seen, max: self.budget.max_samples });
         }
-        let ahead = self.resampler.as_ref().map_or(0.0, Resampler::pending_seconds);
-        let seconds = self.out.len() as f64 / f64::from(SAMPLE_RATE) + ahead + frames as f64 / f64::from(rate);
-        if seconds > self.budget.max_seconds {
-            return Err(AudioError::TooLong { seconds, max: self.budget.max_seconds });
-        }
-        Ok(())
+        self.announce(frames as f64 / f64::from(rate))
     }
 
     fn feed(&mut self, rate: u32) -> Result<(), AudioError> {
@@ -111,11 +137,4 @@ impl<'a> Sink<'a> {
     fn flush(&mut self) -> Result<(), AudioError> {
         self.resampler.take().map_or(Ok(()), |resampler| resampler.finish(&mut self.out))
     }
-}
-
-/// Mean of one frame's channels. Float files may hold NaN, infinities and values beyond full
-/// scale; one of them would spread through the resampler into every later sample.
-fn mix(frame: &[f32]) -> f32 {
-    let sum: f32 = frame.iter().map(|&s| if s.is_finite() { s.clamp(-1.0, 1.0) } else { 0.0 }).sum();
-    sum / frame.len() as f32
 }

@@ -45,6 +45,19 @@ pub(super) fn invented(segments: &[Segment]) -> Vec<bool> {
     segments.iter().map(|segment| is_invented(segment, false)).collect()
 }
 
+/// Whether a whole text is a courtesy, a credit or a note about a noise.
+pub(super) fn is_invention(text: &str) -> bool {
+    let words = normalize(&strip_notes(text));
+    words.is_empty() || PHRASES.contains(&words.as_str()) || CREDITS.iter().any(|credit| words.contains(credit))
+}
+
+/// Whether a text says nothing but words of the hint.
+pub(super) fn is_echo(text: &str, hint: &str) -> bool {
+    let (words, hint) = (normalize(text), normalize(hint));
+    let hint: Vec<&str> = hint.split(' ').collect();
+    !words.is_empty() && words.split(' ').all(|word| hint.contains(&word))
+}
+
 fn is_invented(segment: &Segment, alone: bool) -> bool {
     let words = normalize(&strip_notes(&segment.text));
     if words.is_empty() {
@@ -172,6 +185,14 @@ mod tests {
             no_speech_prob,
             temperature: 0.0,
         }
+    }
+
+    #[test]
+    fn an_echo_says_nothing_but_words_of_the_hint() {
+        let hint = "Shanshui, Guo Xi, Ma Yuan, pavilion";
+        assert!(is_echo("Guo Xi, Ma Yuan.", hint));
+        assert!(!is_echo("A pavilion of Guo Xi.", hint));
+        assert!(!is_echo("", hint) && !is_echo("Guo Xi", ""));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! A whole recording, window after window.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use super::{
-    OnProgress, Options, Progress, Segment, Stopped, Task, Transcript,
-    invention::invented,
+    OnProgress, Options, Progress, Segment, Stopped, TranscribeError, Transcript,
+    invention::{invented, is_echo},
     segments::{Cut, Extent, FRAMES_PER_SECOND, cut},
+    timeline::Timeline,
     window::{Decoded, Window, detect_language},
 };
 use crate::mel::Spectrogram;
@@ -20,51 +21,46 @@ const SHORTEST_WINDOW: usize = 20;
 /// Text from higher temperatures is not shown to the next window: it may be wrong.
 const MAX_TRUSTED_TEMPERATURE: f32 = 0.5;
 
-/// Transcribes a recording by its log-mel frames.
+/// Transcribes the stretches of a recording of 16 kHz samples.
 ///
 /// # Errors
-/// [`Stopped`] if `on_progress` breaks; a language or task that the model does not know.
+/// See [`TranscribeError`].
 pub(crate) fn transcribe(
     whisper: &Whisper,
-    mel: &Spectrogram,
+    samples: &[f32],
+    stretches: &[Range<usize>],
     options: &Options,
     on_progress: &mut OnProgress<'_>,
-) -> anyhow::Result<Transcript> {
+) -> Result<Transcript, TranscribeError> {
+    let timeline = Timeline::new(stretches, samples.len());
+    let mel = whisper.mel().spectrogram(&timeline.gather(samples));
+    let hint = options.hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty());
+    let hint = hint.map(|hint| whisper.tokens().encode(&format!(" {hint}"))).transpose()?;
+    let spoken = options.language.as_deref().map(languages::find).transpose().map_err(TranscribeError::Wish)?;
     let mut recording = Recording {
         whisper,
-        mel,
+        mel: &mel,
+        timeline,
         options,
         on_progress,
-        hint: Vec::new(),
+        hint: hint.unwrap_or_default(),
         history: Vec::new(),
         trusted_from: 0,
+        spoken: spoken.map(|language| Spoken { language, probability: None }),
+        guess: None,
         text: String::new(),
         segments: Vec::new(),
         invented: Vec::new(),
     };
-    let mut heard = Some(recording.hear(0)?);
-    let (language, language_probability) = recording.language(heard.as_ref())?;
-    let task = options.task_for(language.code);
-    let beginning = whisper.tokens().beginning(language, task, options.timestamps)?;
-    if let Some(hint) = options.hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty()) {
-        recording.hint = whisper.tokens().encode(&format!(" {hint}"))?;
-    }
-    let mut frame = 0;
-    while frame + SHORTEST_WINDOW.min(mel.frames()) <= mel.frames() && frame < mel.frames() {
-        let window = match heard.take() {
-            Some(window) => window,
-            None => recording.hear(frame)?,
-        };
-        frame += recording.write(frame, &window, &beginning)?;
-        recording.report(frame as f64 / FRAMES_PER_SECOND)?;
-    }
-    recording.report(recording.seconds())?;
-    Ok(recording.finish(language, language_probability, task))
+    recording.check_wishes()?;
+    recording.read()?;
+    Ok(recording.finish())
 }
 
 struct Recording<'a, 'p> {
     whisper: &'a Whisper,
     mel: &'a Spectrogram,
+    timeline: Timeline,
     options: &'a Options,
     on_progress: &'a mut OnProgress<'p>,
     hint: Vec<u32>,
@@ -72,83 +68,144 @@ struct Recording<'a, 'p> {
     history: Vec<u32>,
     /// From where on the history is shown to the next window.
     trusted_from: usize,
+    /// The language, once somebody has spoken or if it was given.
+    spoken: Option<Spoken>,
+    /// The language of the first window, where nobody has spoken yet.
+    guess: Option<Spoken>,
     /// Whisper puts the spaces between segments itself, where the language has them.
     text: String,
     segments: Vec<Segment>,
     invented: Vec<Segment>,
 }
 
+/// A language, and how sure its detection is; given ones have no doubt.
+#[derive(Clone, Copy)]
+struct Spoken {
+    language: &'static Language,
+    probability: Option<f32>,
+}
+
+const ENGLISH: &str = "en";
+
 impl Recording<'_, '_> {
-    fn seconds(&self) -> f64 {
-        self.mel.frames() as f64 / FRAMES_PER_SECOND
+    /// A language or task that the model does not know is refused before anything is heard.
+    fn check_wishes(&self) -> Result<(), TranscribeError> {
+        let spoken = self.options.language.as_deref().unwrap_or(ENGLISH);
+        let language = languages::find(spoken).map_err(TranscribeError::Wish)?;
+        let task =
+            if self.options.language.is_some() { self.options.task_for(language.code) } else { self.options.task };
+        let beginning = self.whisper.tokens().beginning(language, task, self.options.timestamps);
+        beginning.map(drop).map_err(TranscribeError::Wish)
     }
 
-    fn hear(&mut self, frame: usize) -> anyhow::Result<Heard> {
-        self.report(frame as f64 / FRAMES_PER_SECOND)?;
-        Ok(self.whisper.hear(self.mel.window(frame, self.whisper.dims().frames()))?)
-    }
-
-    fn language(&self, heard: Option<&Heard>) -> anyhow::Result<(&'static Language, Option<f32>)> {
-        if let Some(language) = &self.options.language {
-            return Ok((languages::find(language)?, None));
+    fn read(&mut self) -> Result<(), TranscribeError> {
+        let total = self.timeline.frames();
+        let mut frame = 0;
+        while frame + SHORTEST_WINDOW.min(total) <= total && frame < total {
+            let (frames, goes_on) = self.timeline.window(frame, self.whisper.dims().frames());
+            frame += self.write(frame, Extent { frames, goes_on })?;
+            self.report(frame as f64)?;
         }
-        let found = match heard {
-            Some(heard) => detect_language(self.whisper, heard)?,
-            None => Vec::new(),
+        let all = self.timeline.seconds();
+        Ok(report(self.on_progress, all, all)?)
+    }
+
+    fn hear(&mut self, frame: usize, frames: usize) -> Result<Heard, TranscribeError> {
+        self.report(frame as f64)?;
+        let window = self.mel.part(frame, frames, self.whisper.dims().frames());
+        Ok(self.whisper.hear(window).map_err(anyhow::Error::from)?)
+    }
+
+    /// The language of the recording, or of this window as long as nobody has spoken.
+    fn language(&mut self, heard: &Heard) -> Result<Spoken, TranscribeError> {
+        if let Some(spoken) = self.spoken {
+            return Ok(spoken);
+        }
+        let found = detect_language(self.whisper, heard)?;
+        let spoken = match found.first() {
+            Some((language, probability)) => Spoken { language, probability: Some(*probability) },
+            None => Spoken { language: languages::find(ENGLISH).map_err(TranscribeError::Wish)?, probability: None },
         };
-        match found.first() {
-            Some((language, probability)) => Ok((language, Some(*probability))),
-            None => Ok((languages::find("en")?, None)),
-        }
+        self.guess.get_or_insert(spoken);
+        Ok(spoken)
     }
 
     /// Decodes the window at a frame and adds its segments; returns by how many frames to go on.
-    fn write(&mut self, frame: usize, heard: &Heard, beginning: &[u32]) -> anyhow::Result<usize> {
-        let frames = self.whisper.dims().frames().min(self.mel.frames() - frame);
-        let decoded = self.decode(frame, heard, beginning)?;
+    fn write(&mut self, frame: usize, extent: Extent) -> Result<usize, TranscribeError> {
+        let heard = self.hear(frame, extent.frames)?;
+        let spoken = self.language(&heard)?;
+        let task = self.options.task_for(spoken.language.code);
+        let beginning = self.whisper.tokens().beginning(spoken.language, task, self.options.timestamps)?;
+        let decoded = self.decode(frame, &heard, &beginning)?;
         if decoded.is_silence(self.options) {
-            return Ok(frames);
+            return Ok(extent.frames);
         }
-        let extent = Extent { frames, goes_on: frame + frames < self.mel.frames() };
         let (cuts, done) = cut(&decoded.tokens, self.whisper.tokens(), extent);
         let mut segments = Vec::with_capacity(cuts.len());
         for cut in &cuts {
             segments.push(self.segment(cut, frame, &decoded)?);
         }
+        let doubtful = !decoded.is_believed(self.options);
+        let before = self.segments.len();
         for (segment, invented) in std::iter::zip(&segments, invented(&segments)) {
-            self.add(segment, invented);
+            self.add(segment, invented || doubtful);
+        }
+        if self.segments.len() > before {
+            self.spoken = Some(spoken);
         }
         if !self.options.condition_on_previous || decoded.temperature > MAX_TRUSTED_TEMPERATURE {
             self.trusted_from = self.history.len();
         }
         // A window that ends where it began would be read for ever.
-        Ok(if done == 0 { frames } else { done })
+        Ok(if done == 0 || doubtful { extent.frames } else { done })
     }
 
-    fn decode(&mut self, frame: usize, heard: &Heard, beginning: &[u32]) -> anyhow::Result<Decoded> {
+    /// What is said in a window. Words of the hint and nothing else may be an echo of it: then the
+    /// window is read without, and if nothing is left there was nothing.
+    fn decode(&mut self, frame: usize, heard: &Heard, beginning: &[u32]) -> Result<Decoded, TranscribeError> {
+        let hint = std::mem::take(&mut self.hint);
+        let decoded = self.decode_with(&hint, frame, heard, beginning);
+        self.hint = hint;
+        let decoded = decoded?;
+        let text = self.whisper.tokens().decode(&decoded.tokens)?;
+        let hint = self.options.hint.as_deref().unwrap_or_default();
+        if !is_echo(&text, hint) {
+            return Ok(decoded);
+        }
+        let plain = self.decode_with(&[], frame, heard, beginning)?;
+        Ok(if plain.is_speech(self.options, self.whisper)? { decoded } else { plain })
+    }
+
+    fn decode_with(
+        &mut self,
+        hint: &[u32],
+        frame: usize,
+        heard: &Heard,
+        beginning: &[u32],
+    ) -> Result<Decoded, TranscribeError> {
         let window = Window {
             whisper: self.whisper,
             options: self.options,
             heard,
             frame,
             beginning,
-            hint: &self.hint,
+            hint,
             previous: &self.history[self.trusted_from..],
         };
-        let total = self.seconds();
-        let start = frame as f64 / FRAMES_PER_SECOND;
-        let on_progress = &mut *self.on_progress;
-        window.decode(&mut |seconds| report(on_progress, start + seconds, total))
+        let (timeline, on_progress) = (&self.timeline, &mut *self.on_progress);
+        window.decode(&mut |seconds| {
+            report(on_progress, timeline.ends(frame as f64 + seconds * FRAMES_PER_SECOND), timeline.seconds())
+        })
     }
 
     /// A segment whose text still has the spaces around it.
     fn segment(&self, cut: &Cut<'_>, frame: usize, decoded: &Decoded) -> anyhow::Result<Segment> {
-        let offset = frame as f64 / FRAMES_PER_SECOND;
-        // Whisper hears silence behind the end of a recording and sometimes puts a time into it.
-        let total = self.seconds();
+        let place = |seconds: f64| frame as f64 + seconds * FRAMES_PER_SECOND;
+        let start = self.timeline.begins(place(cut.start));
         Ok(Segment {
-            start: (offset + cut.start).min(total),
-            end: (offset + cut.end).min(total),
+            start,
+            // Whisper hears silence behind the end of a recording and sometimes puts a time into it.
+            end: self.timeline.ends(place(cut.end)).max(start),
             text: self.whisper.tokens().decode(cut.tokens)?,
             tokens: cut.tokens.to_vec(),
             avg_logprob: decoded.avg_logprob,
@@ -169,18 +226,20 @@ impl Recording<'_, '_> {
         }
     }
 
-    fn report(&mut self, done: f64) -> Result<(), Stopped> {
-        let total = self.seconds();
+    fn report(&mut self, frame: f64) -> Result<(), Stopped> {
+        let (done, total) = (self.timeline.ends(frame), self.timeline.seconds());
         report(self.on_progress, done, total)
     }
 
-    fn finish(self, language: &'static Language, language_probability: Option<f32>, task: Task) -> Transcript {
+    fn finish(self) -> Transcript {
+        let spoken = self.spoken.or(self.guess);
+        let language = spoken.map_or(ENGLISH, |spoken| spoken.language.code);
         Transcript {
             text: self.text.trim().to_owned(),
-            language: language.code,
-            language_probability,
-            task,
-            duration: self.seconds(),
+            language,
+            language_probability: spoken.and_then(|spoken| spoken.probability),
+            task: self.options.task_for(language),
+            duration: self.timeline.seconds(),
             segments: self.segments,
             invented: self.invented,
         }

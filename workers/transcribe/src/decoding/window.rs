@@ -4,7 +4,8 @@ use anyhow::ensure;
 use candle_core::Tensor;
 
 use super::{
-    Options, Stopped,
+    Options, Stopped, TranscribeError,
+    invention::is_invention,
     repeats::{compression_ratio, end_of_first_in_loop},
     rules::Rules,
     sampling::{Draws, pick, probability},
@@ -43,16 +44,30 @@ pub(super) struct Decoded {
     looped: bool,
 }
 
+/// Once the attempts at a window have taken so many tokens together, two full texts, there is no
+/// further one: noise that fails every threshold would take longer to read than it lasts.
+const MAX_TOKENS: usize = 2 * 224;
+
+/// How far below the threshold a text may stay that is believed without having passed, where the
+/// model hears speech. Inventions for music and clicks were measured at -2.0 and -3.9.
+const NEARLY: f32 = 0.7;
+const SURELY_SPEECH: f32 = 0.5;
+
 /// Told how many seconds of the window are written; an error ends the work.
 pub(super) type Tick<'a> = dyn FnMut(f64) -> Result<(), Stopped> + 'a;
 
 impl Window<'_> {
     /// Tries one temperature after the other until the text passes the thresholds of the options.
     /// If none does, the likeliest of the texts that do not repeat themselves is taken.
-    pub(super) fn decode(&self, tick: &mut Tick<'_>) -> anyhow::Result<Decoded> {
+    pub(super) fn decode(&self, tick: &mut Tick<'_>) -> Result<Decoded, TranscribeError> {
         let mut failed: Vec<Decoded> = Vec::new();
+        let mut spent = 0;
         for (attempt, temperature) in self.options.temperatures.iter().enumerate() {
+            if spent >= MAX_TOKENS {
+                break;
+            }
             let decoded = self.attempt(attempt, *temperature, tick)?;
+            spent += decoded.tokens.len();
             if decoded.is_silence(self.options) || decoded.is_good(self.options) {
                 return Ok(decoded);
             }
@@ -67,10 +82,10 @@ impl Window<'_> {
         }
         let rank = |decoded: &Decoded| (!decoded.repeats(self.options), decoded.avg_logprob);
         let best = failed.into_iter().max_by(|a, b| rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal));
-        best.ok_or_else(|| anyhow::anyhow!("temperatures: none is given"))
+        Ok(best.ok_or_else(|| anyhow::anyhow!("temperatures: none is given"))?)
     }
 
-    fn attempt(&self, attempt: usize, temperature: f32, tick: &mut Tick<'_>) -> anyhow::Result<Decoded> {
+    fn attempt(&self, attempt: usize, temperature: f32, tick: &mut Tick<'_>) -> Result<Decoded, TranscribeError> {
         let draws = Draws::new(self.options.seed, self.frame, attempt);
         let mut writer = Writer::start(self)?;
         let rules = self.rules();
@@ -96,7 +111,7 @@ impl Window<'_> {
         let text = self.whisper.tokens().decode(&tokens)?;
         Ok(Decoded {
             avg_logprob: sum / picked.max(1) as f32,
-            compression_ratio: compression_ratio(text.trim())?,
+            compression_ratio: compression_ratio(text.trim()).map_err(anyhow::Error::from)?,
             no_speech_prob: writer.no_speech_prob,
             tokens,
             temperature,
@@ -136,6 +151,19 @@ impl Decoded {
     /// The window holds nothing that was said.
     pub(super) fn is_silence(&self, options: &Options) -> bool {
         self.no_speech_prob > options.max_no_speech && self.avg_logprob < options.min_logprob
+    }
+
+    /// Whether it may be what somebody said: it passed the thresholds, or missed one by little where
+    /// the model hears speech.
+    pub(super) fn is_believed(&self, options: &Options) -> bool {
+        let nearly = self.avg_logprob >= options.min_logprob - NEARLY && self.no_speech_prob < SURELY_SPEECH;
+        self.is_good(options) || nearly && !self.repeats(options)
+    }
+
+    /// Whether it tells of speech by itself.
+    pub(super) fn is_speech(&self, options: &Options, whisper: &Whisper) -> anyhow::Result<bool> {
+        let text = whisper.tokens().decode(&self.tokens)?;
+        Ok(!self.is_silence(options) && self.is_believed(options) && !is_invention(&text))
     }
 
     fn is_good(&self, options: &Options) -> bool {

@@ -26,7 +26,8 @@ fn assert_says_the_sentence(name: &str, seconds: f64, likeness: f64, max_lag: is
     let truth = &sentence()[..(seconds * 16_000.0) as usize];
     // What comes late may be followed by as much padding.
     let late = 2.0 * max_lag as f64 / 16_000.0;
-    assert!((recording.seconds - seconds).abs() < 0.025 + late, "{name}: {} s", recording.seconds);
+    let source = &recording.source;
+    assert!((source.seconds - seconds).abs() < 0.025 + late, "{name}: {} s", source.seconds);
     let best = (-max_lag - 40..=max_lag + 40)
         .map(|lag| (correlation(&recording.samples, truth, lag), lag))
         .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -34,7 +35,7 @@ fn assert_says_the_sentence(name: &str, seconds: f64, likeness: f64, max_lag: is
     assert!(best.0 > likeness, "{name}: correlation and lag {best:?}");
     assert!(best.1.abs() <= max_lag, "{name}: correlation and lag {best:?}");
     assert!(recording.samples.iter().all(|s| s.is_finite()), "{name}");
-    assert!(!recording.truncated, "{name}");
+    assert!(!source.truncated && !source.damaged, "{name}: {source:?}");
 }
 
 #[test]
@@ -79,8 +80,8 @@ fn other_rates_and_channels_become_16_khz_mono_in_time() {
         ("surround.flac", 0.1, 16_000, 6),
     ] {
         assert_says_the_sentence(name, seconds, 0.999, 0);
-        let recording = heard(&bytes(&format!("audio/{name}"))).unwrap();
-        assert_eq!((recording.source_rate, recording.channels), (rate, channels), "{name}");
+        let source = heard(&bytes(&format!("audio/{name}"))).unwrap().source;
+        assert_eq!((source.sample_rate, source.channels), (rate, channels), "{name}");
     }
     // Half of the band is gone, so only alike.
     assert_says_the_sentence("rate8k.wav", 0.4, 0.95, 1);
@@ -115,8 +116,12 @@ fn opus_of_all_modes_and_containers_is_decoded_and_trimmed() {
 
 #[test]
 fn a_recording_names_container_codec_rate_and_channels() {
-    let stereo = heard(&bytes("audio/opus-stereo.ogg")).unwrap();
-    assert_eq!((stereo.container, stereo.codec, stereo.source_rate, stereo.channels), ("ogg", "opus", 48_000, 2));
-    let wave = heard(&bytes("audio/pcm16.wav")).unwrap();
-    assert_eq!((wave.container, wave.codec, wave.source_rate, wave.channels), ("wave", "pcm_s16le", 16_000, 1));
+    for (name, container, codec, rate, channels) in
+        [("opus-stereo.ogg", "ogg", "opus", 48_000, 2), ("pcm16.wav", "wave", "pcm_s16le", 16_000, 1)]
+    {
+        let source = heard(&bytes(&format!("audio/{name}"))).unwrap().source;
+        assert_eq!((source.container.as_str(), source.codec.as_str()), (container, codec));
+        assert_eq!((source.sample_rate, source.channels, source.parts), (rate, channels, 1));
+        assert_eq!((source.track, source.tracks, source.channel, source.decoder), (1, 1, None, None));
+    }
 }

@@ -55,6 +55,9 @@ fn transcribe(whisper: &Whisper, samples: &[f32], options: &Options) -> Transcri
     let start = Instant::now();
     let transcript = whisper.transcribe(samples, options, &mut |_| ControlFlow::Continue(())).unwrap();
     eprintln!("{:.2} s for {:.1} s: {}", start.elapsed().as_secs_f64(), transcript.duration, transcript.text);
+    for found in &transcript.invented {
+        eprintln!("not believed: {found:?}");
+    }
     transcript
 }
 
