@@ -161,7 +161,7 @@ async fn r25_a_store_that_refuses_only_writes_or_only_reads_is_named_and_jobs_wa
             client.publish(job, "audio", payload.to_string()).await;
         }
         client.read(&jobs[0].id, |story| !story.all("released").is_empty()).await;
-        let why = worker.pages.unready("bucket: ").await;
+        let why = worker.pages.unready("store: ").await;
         assert!(why.contains("refuses these credentials"), "{why}");
         assert_eq!(client.untaken("AUDIO", "transcribe").await, 1, "the other job waits for the store");
         stack.objects().faults().refuse(None);

@@ -109,7 +109,10 @@ fn wrong() -> [(&'static str, Spoil); 3] {
     [
         ("retention", |config| config.retention = RetentionPolicy::Limits),
         ("discard", |config| config.discard = DiscardPolicy::Old),
-        ("subjects", |config| config.subjects = vec!["elsewhere.*".into()]),
+        ("subjects", |config| {
+            config.subjects = vec!["elsewhere.*".into()];
+            config.subject_transform = None;
+        }),
     ]
 }
 

@@ -66,7 +66,8 @@ impl Queue {
         if all.as_array().into_iter().flatten().all(has) {
             needed.remove("subjects");
         }
-        let first = differences(&have, &needed).into_iter().next();
+        let differing = differences(&have, &needed);
+        let first = (!differing.is_empty()).then(|| differing.join(", "));
         let losing = || LOSING.iter().find(|field| is_queue && limits(have.get(**field)));
         let losing = || losing().map(|field| format!("{field} is {}: it loses accepted jobs", have[*field]));
         let copied =
