@@ -95,7 +95,7 @@ need_nats() {
     server=$(command -v nats-server || true)
     if [ -n "$server" ]; then
         new_enough "$server" && return
-        say "$server is too old (2.10 is needed): take another one"
+        say "$server is too old (2.12.7 is needed): take another one"
     fi
     server=$cache/bin/nats-server
     new_enough "$server" && return
@@ -130,7 +130,7 @@ need_faketime() {
 new_enough() {
     local version
     version=$("$1" --version 2>/dev/null | sed -n 's/^nats-server: v//p') || return 1
-    [ -n "$version" ] && printf '2.10.0\n%s\n' "$version" | sort -CV
+    [ -n "$version" ] && printf '2.12.7\n%s\n' "$version" | sort -CV
 }
 
 need_models() {

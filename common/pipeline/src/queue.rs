@@ -38,6 +38,10 @@ use crate::config::NatsOptions;
 pub use crate::names::Names;
 use crate::step::{STEPS, Step};
 
+/// Oldest nats-server that is safe: before it, a client's reply subject acts on the JetStream API, and
+/// published advisories let one role do what another may.
+pub const OLDEST_SERVER: (u32, u32, u32) = (2, 12, 7);
+
 /// A half-open link is seen after about three of these.
 const PING: Duration = Duration::from_secs(10);
 /// At most this long before the first try to connect again; doubles up to 4 s.
@@ -93,6 +97,15 @@ impl Queue {
     pub async fn wait_connected(&self) {
         // An error: the client is gone. Whoever waits meets that with what comes next.
         let _ = self.link.state().wait_for(|state| state.connected).await;
+    }
+
+    /// Says in the log that the server is too old, if it is.
+    pub fn warn_of_old_server(&self) {
+        let version = self.client.server_info().version;
+        if server_version(&version).is_some_and(|known| known < OLDEST_SERVER) {
+            let (major, minor, patch) = OLDEST_SERVER;
+            tracing::warn!(version, "this nats-server is older than {major}.{minor}.{patch}: roles are not kept apart");
+        }
     }
 
     /// Whether the client has ended for good, as it does when it panics: nothing brings it back.
@@ -160,4 +173,23 @@ fn pause(attempt: usize) -> Duration {
 fn hosts(url: &str) -> String {
     let host = |url: &str| url.rsplit_once('@').map_or(url, |(_, host)| host).trim().to_owned();
     url.split(',').map(host).collect::<Vec<_>>().join(", ")
+}
+
+/// The version of a nats-server: `2.15.1`, `2.12.0-RC.1`.
+pub fn server_version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut numbers = text.trim().split(['.', '-']).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_number_by_number() {
+        let old = ["2.9.10", "2.11.16", "2.12.0-RC.1", "2.12.6"];
+        assert!(old.iter().all(|text| server_version(text).unwrap() < OLDEST_SERVER));
+        assert!(["2.12.7", "2.15.1", "3.0.0"].iter().all(|text| server_version(text).unwrap() >= OLDEST_SERVER));
+        assert_eq!(server_version("something else"), None);
+    }
 }

@@ -39,6 +39,7 @@ impl<S: Stage> Worker<S> {
     pub(super) async fn start(stage: S, env: Env, shutdown: Shutdown) -> anyhow::Result<Arc<Self>> {
         env.options.check()?;
         let step = env.queue.step(S::NAME)?;
+        env.queue.warn_of_old_server();
         let pools = env.options.pool_names();
         env.queue.wait_usable(S::NAME, &pools).await?;
         let stream = env.queue.names().stream(&step.stream());

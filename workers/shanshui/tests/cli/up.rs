@@ -18,5 +18,5 @@ fn up_refuses_a_nats_server_that_is_missing_or_too_old() {
     let place = Place::new().file("old-nats", "#!/bin/sh\necho 'nats-server: v2.9.10'\n");
     std::fs::set_permissions(place.path("old-nats"), std::fs::Permissions::from_mode(0o755)).unwrap();
     place.run("up --data data --nats-server ./gone").refused(2, &["nats-server: cannot run ./gone"]);
-    place.run("up --data data --nats-server ./old-nats").refused(2, &["v2.9.10", "version 2.10 or newer"]);
+    place.run("up --data data --nats-server ./old-nats").refused(2, &["v2.9.10", "version 2.12.7 or newer"]);
 }
