@@ -38,7 +38,7 @@ pub struct Said {
     audio_sha256: Value,
     source: Source,
     /// Subtitles and plain text beside it.
-    pub files: Vec<Stored>,
+    files: Vec<Stored>,
 }
 
 impl Said {
@@ -56,6 +56,11 @@ impl Said {
         let (model, audio_sha256) = (record["model"].clone(), record["audio_sha256"].clone());
         let source = serde_json::from_value(record["audio"].clone()).unwrap_or_default();
         Ok(Self { text, language, stored, model, audio_sha256, source, files: Vec::new() })
+    }
+
+    /// The same words with the files that hold them as well.
+    pub fn with_files(self, files: Vec<Stored>) -> Self {
+        Self { files, ..self }
     }
 
     /// The event that tells the words; one that would be too long for an event tells their beginning,

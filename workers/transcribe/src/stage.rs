@@ -155,7 +155,7 @@ impl Transcribe {
         {
             let bytes = context.store.get(&stored.key, record::MAX_BYTES).await?;
             let files = known_files(context).await?;
-            return Said::read(&bytes, stored).map(|said| Ok(Said { files, ..said })).or_reject();
+            return Said::read(&bytes, stored).map(|said| Ok(said.with_files(files))).or_reject();
         }
         let options = self.options(job, context)?;
         let bytes = self.fetch(&job.audio, context).await?;
@@ -169,7 +169,7 @@ impl Transcribe {
         let stored = context.store.put(&key, body.clone()).await?;
         // Another attempt may have written first: then its words count.
         let body = if stored.existed { context.store.get(&stored.key, record::MAX_BYTES).await? } else { body };
-        Said::read(&body, stored).map(|said| Ok(Said { files, ..said })).or_retry()
+        Said::read(&body, stored).map(|said| Ok(said.with_files(files))).or_retry()
     }
 }
 

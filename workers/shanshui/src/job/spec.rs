@@ -4,8 +4,8 @@
 
 use clap::Args;
 use rmpv::Value;
-use shanshui_pipeline::Job;
 use shanshui_pipeline::fields::{FieldError, Fields};
+use shanshui_pipeline::{Job, STEPS, Step};
 
 /// What both kinds of job carry.
 #[derive(Debug, Clone, Args)]
@@ -92,7 +92,15 @@ impl JobArgs {
         let labels = self.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
         fields.put("labels", Some(Value::Map(labels.collect())));
         fields.put("picture", Some(self.picture.value()));
-        J::from_fields(Fields::new("", Value::Map(fields.0))?)
+        let job = J::from_fields(Fields::new("", Value::Map(fields.0))?)?;
+        match job.meta().until.as_deref() {
+            Some(stage) if Step::named(STEPS, stage).is_none() => {
+                let stages: Vec<_> = STEPS.iter().map(|step| step.stage).collect();
+                let allowed = format!("picture or transcript, or a stage: {}", stages.join(", "));
+                Err(FieldError::new("until", stage, allowed))
+            }
+            _ => Ok(job),
+        }
     }
 }
 

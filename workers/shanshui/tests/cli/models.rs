@@ -51,5 +51,5 @@ fn a_worker_without_its_model_says_where_it_looked_and_what_to_run() {
     let run = place.run("transcribe --whisper whisper-base --models here --data data");
     run.refused(2, &["whisper: no model whisper-base", "here", "data/models", "shanshui models pull whisper-base"]);
     let run = place.run("paint --picture-model ./nowhere");
-    run.refused(2, &["picture-model: ./nowhere is not allowed", "model_index.json"]);
+    run.refused(2, &["picture-model: ./nowhere/model_index.json is missing", "diffusers"]);
 }
