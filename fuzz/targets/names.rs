@@ -3,11 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
+use shanshui_paint::sampler::SamplerKind;
 use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
 use shanshui_pipeline::queue::Names;
 use shanshui_pipeline::store::ObjectKey;
 use shanshui_pipeline::wire::{self, JSON};
-use shanshui_paint::sampler::SamplerKind;
 use shanshui_transcribe::whisper::find_language;
 
 fuzz_target!(|data: &[u8]| {
@@ -23,7 +23,13 @@ fuzz_target!(|data: &[u8]| {
 
 fn keys(id: &JobId) {
     let picture = ObjectKey::Picture { job: id, index: 0, extension: "png" };
-    for key in [ObjectKey::Audio(id), ObjectKey::Transcript(id), picture, ObjectKey::Receipt(id), ObjectKey::End { job: id, run: 1 }] {
+    for key in [
+        ObjectKey::Audio(id),
+        ObjectKey::Transcript(id),
+        picture,
+        ObjectKey::Receipt(id),
+        ObjectKey::End { job: id, run: 1 },
+    ] {
         plain(&key.path());
     }
     let names = Names::new("shanshui");
