@@ -20,7 +20,7 @@ async fn a_job_that_waits_is_dropped() {
     let _worker = stack.worker("paint", "hand");
     assert_eq!(client.follow(&waiting.id).await.finals(), ["canceled"]);
     assert_eq!(client.follow(&next.id).await.finals(), ["done"]);
-    assert!(client.keys(&format!("jobs/{}/", waiting.id)).await.is_empty());
+    assert_eq!(client.keys(&format!("jobs/{}/", waiting.id)).await, [format!("jobs/{}/end.json", waiting.id)]);
     assert_eq!(client.whole_story(&waiting.id).await.finals(), ["canceled"]);
 }
 
@@ -33,7 +33,7 @@ async fn a_job_that_runs_is_stopped() {
     client.cancel(&job.id).await;
     let story = client.follow(&job.id).await;
     assert_eq!(story.kinds(), ["accepted", "started", "canceled"]);
-    assert!(client.keys(&format!("jobs/{}/", job.id)).await.is_empty());
+    assert_eq!(client.keys(&format!("jobs/{}/", job.id)).await, [format!("jobs/{}/end.json", job.id)]);
 }
 
 #[tokio::test]
