@@ -91,8 +91,9 @@ impl Queue {
         if dry {
             return Ok(());
         }
-        match self.context.request(subject.to_owned(), &config).await? {
-            Response::Ok(Value::Null) | Response::Ok(_) => Ok(()),
+        let answer: Response<Value> = self.context.request(subject.to_owned(), &config).await?;
+        match answer {
+            Response::Ok(_) => Ok(()),
             Response::Err { error } => Err(error.into()),
         }
     }

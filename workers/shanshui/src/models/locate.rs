@@ -66,8 +66,8 @@ impl ModelFolders {
         }
         let searched = self.all(data);
         let names = [wanted.to_owned(), format!("{wanted}.safetensors")];
-        let places = searched.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
-        let found = places.into_iter().find_map(|path| find(&path).ok());
+        let mut places = searched.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+        let found = places.find_map(|path| find(&path).ok());
         found.ok_or_else(|| {
             let places: Vec<String> = searched.iter().map(|path| format!("  {}", path.display())).collect();
             let known = manifest::model(wanted).is_ok();

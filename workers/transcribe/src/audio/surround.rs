@@ -68,7 +68,7 @@ fn weights(channels: usize) -> Vec<f32> {
     let weight = |channel: usize| match channel {
         0 => 1.0,
         1 | 2 => 0.7,
-        channel if channels % 2 == 0 && channels > 4 && channel + 1 == channels => 0.0,
+        channel if channels.is_multiple_of(2) && channels > 4 && channel + 1 == channels => 0.0,
         _ => 0.5,
     };
     (0..channels).map(weight).collect()
@@ -130,7 +130,7 @@ fn cut_raw(frame: &[u8], start: usize, end: usize) -> Vec<u8> {
     let length = end.saturating_sub(start);
     let mut own: Vec<u8> = (0..length.div_ceil(8)).map(byte).collect();
     if let Some(last) = own.last_mut()
-        && length % 8 > 0
+        && !length.is_multiple_of(8)
     {
         *last &= 0xff << (8 - length % 8);
     }
