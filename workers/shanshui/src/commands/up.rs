@@ -1,6 +1,6 @@
 //! `shanshui up`: everything in one process tree, on embedded defaults.
 //!
-//! It leaves nothing behind: nats-server cannot outlive this process (see [`NatsServer`]), the
+//! It leaves nothing behind: nats-server cannot outlive this process (see `embedded/nats_server.rs`), the
 //! object store is part of it, and the file of addresses is removed. After a `kill -9` that file
 //! stays, points at closed ports, and is written anew by the next `up`.
 
