@@ -24,7 +24,7 @@ pub use nats::Nats;
 pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, sha256};
 pub use pages::Pages;
 pub use paths::{
-    clean, clip, faketime, nats_server, picture_model, python, recording, scratch, script, shanshui, whisper,
+    clean, clip, faketime, nats_server, picture_model, python, recording, root, scratch, script, shanshui, whisper,
 };
 pub use process::Process;
 pub use proxy::Proxy;

@@ -10,27 +10,19 @@ use tempfile::TempDir;
 const SCRATCH: &str = "pipeline-";
 
 /// The workspace.
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
 }
 
-/// Our one binary: that of `SHANSHUI_PROGRAM` (a release build, an installed one), else the first
-/// test that asks builds it, for cargo builds binaries only for the tests of the same package.
+/// Our one binary: that of `SHANSHUI_PROGRAM` (a release build, an installed one), else the one that
+/// cargo built for the tests of its package.
 pub fn shanshui() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        if let Some(given) = std::env::var_os("SHANSHUI_PROGRAM") {
-            return there(given.into());
-        }
-        let profile = profile();
-        let mut build = Command::new(env!("CARGO"));
-        build.current_dir(root()).args(["build", "--quiet", "--locked", "--workspace", "--bins"]);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let status = build.status().expect("cargo starts");
-        assert!(status.success(), "shanshui does not build");
-        profile.join("shanshui")
+        let given = std::env::var_os("SHANSHUI_PROGRAM").map(PathBuf::from);
+        let program = given.unwrap_or_else(|| profile().join("shanshui"));
+        assert!(program.exists(), "{} is missing: cargo test --workspace --test it builds it", program.display());
+        program
     })
 }
 

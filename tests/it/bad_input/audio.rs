@@ -64,7 +64,7 @@ async fn s06_ten_hours_and_headers_that_ask_for_gigabytes_are_buried() {
 }
 
 fn data(name: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/audio").join(name)
+    shanshui_tests::root().join("tests/data/audio").join(name)
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ impl Guarded {
 /// A file of deploy/.
 pub(crate) fn deploy(name: &str) -> PathBuf {
     // An absolute name stays what it is.
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
+    shanshui_tests::root().join("deploy").join(name)
 }
 
 /// The server with a configuration and the variables that deploy/nats.conf asks for.

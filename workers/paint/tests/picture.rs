@@ -42,8 +42,11 @@ fn encode(format: Format, parameters: &Parameters<'_>) -> Vec<u8> {
 fn the_parameters_are_written_as_the_web_ui_writes_them() {
     assert_eq!(
         parameters("a cat, red", "blurry", "mini").to_string(),
-        "a cat, red\nNegative prompt: blurry\nSteps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 42, \
-         Size: 48x32, Model hash: 0123456789, Model: mini, Version: shanshui 0.1.0"
+        concat!(
+            "a cat, red\nNegative prompt: blurry\nSteps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 42, ",
+            "Size: 48x32, Model hash: 0123456789, Model: mini, Version: shanshui ",
+            env!("CARGO_PKG_VERSION"),
+        )
     );
     let quoted = parameters("a\ncat", "", "a, \"b\": c").to_string();
     assert!(quoted.starts_with("a cat\nSteps: 20, "), "{quoted}");

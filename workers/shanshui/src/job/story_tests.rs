@@ -18,6 +18,7 @@ fn spoken() -> Vec<(f64, serde_json::Value)> {
         (2.0, json!({ "kind": "retrying", "stage": "transcribe", "attempt": 1, "reason": "r", "delay": 1.0 })),
         (3.5, json!({ "kind": "started", "stage": "transcribe", "worker": "w", "attempt": 2 })),
         (4.0, json!({ "kind": "transcript", "text": "a cat", "language": "en", "key": "k", "seconds": 0.5 })),
+        (4.0, json!({ "kind": "finished", "stage": "transcribe", "seconds": 0.5, "made": "m" })),
         (4.25, json!({ "kind": "started", "stage": "paint", "worker": "w", "attempt": 1 })),
         (
             5.0,
