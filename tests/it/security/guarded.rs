@@ -9,8 +9,10 @@ use shanshui_tests::{
 };
 use tempfile::TempDir;
 
-/// Everybody that `deploy/nats.conf` knows in the pipeline's account.
-pub(crate) const ROLES: [&str; 6] = ["admin", "submit", "transcribe", "paint", "reconcile", "watch"];
+/// The users of `deploy/nats.conf` in the pipeline's own account.
+pub(crate) const PARTS: [&str; 4] = ["admin", "transcribe", "paint", "reconcile"];
+/// Those who have accounts of their own.
+pub(crate) const OUTSIDERS: [&str; 3] = ["tenant-a", "tenant-b", "watch"];
 
 /// A queue with users, a store, and no worker yet.
 pub(crate) struct Guarded {
@@ -23,7 +25,12 @@ pub(crate) struct Guarded {
 impl Guarded {
     /// With streams and bucket, made by the admin.
     pub(crate) fn start() -> Self {
-        let guarded = Self::bare("nats.conf", &[]);
+        Self::on(&nats_server())
+    }
+
+    /// The same with another nats-server.
+    pub(crate) fn on(program: &Path) -> Self {
+        let guarded = Self::launch(program, "nats.conf", &[]);
         let applied = guarded.run("admin", &["streams", "apply"]);
         assert!(applied.status.success(), "{}", said(&applied));
         guarded
@@ -31,8 +38,12 @@ impl Guarded {
 
     /// With a file of deploy/, further variables for it, and nothing in it.
     pub(crate) fn bare(config: &str, variables: &[(&str, &Path)]) -> Self {
+        Self::launch(&nats_server(), config, variables)
+    }
+
+    fn launch(program: &Path, config: &str, variables: &[(&str, &Path)]) -> Self {
         let folder = scratch();
-        let mut command = server(&deploy(config), &folder.path().join("nats"));
+        let mut command = configured(Command::new(program), &deploy(config), &folder.path().join("nats"));
         command.envs(variables.iter().copied());
         let server = Process::spawn("nats-server", command.args(["--port", "-1", "--addr", "127.0.0.1"]));
         let line = server.says("Listening for client connections on", PATIENCE);
@@ -102,10 +113,14 @@ pub(crate) fn deploy(name: &str) -> PathBuf {
 
 /// The server with a configuration and the variables that deploy/nats.conf asks for.
 pub(crate) fn server(config: &Path, store: &Path) -> Command {
-    let mut command = Command::new(nats_server());
+    configured(Command::new(nats_server()), config, store)
+}
+
+fn configured(mut command: Command, config: &Path, store: &Path) -> Command {
     command.arg("--config").arg(config).env("SHANSHUI_NATS_STORE", store);
-    for role in ROLES.iter().chain(&["sys"]) {
-        command.env(format!("SHANSHUI_{}_PASSWORD", role.to_uppercase()), password(role));
+    for role in PARTS.iter().chain(&OUTSIDERS).chain(&["sys"]) {
+        let variable = role.to_uppercase().replace('-', "_");
+        command.env(format!("SHANSHUI_{variable}_PASSWORD"), password(role));
     }
     command
 }

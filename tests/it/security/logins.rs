@@ -99,9 +99,9 @@ fn a_worker_that_loses_a_permission_says_which_one_and_loses_no_job() {
     let address = free_address();
     let worker = Process::spawn("paint", &mut guarded.command("paint", &["paint", "--http", &address]));
     worker.says("taking jobs", PATIENCE);
-    changing.change("\"shanshui.dead.paint\", \"shanshui.events.*.*\"", "\"shanshui.dead.paint\"");
+    changing.change("\"shanshui.dead.paint.*\", \"shanshui.events.*.*\"", "\"shanshui.dead.paint.*\"");
     guarded.server.says("Reloaded server configuration", PATIENCE);
-    guarded.does("submit", &["draw", "a boat", "--steps", "2", "--count", "1", "--id", "mute", "--no-wait"]);
+    guarded.does("tenant-a", &["draw", "a boat", "--steps", "2", "--count", "1", "--id", "mute", "--no-wait"]);
     let page = || super::secrets::page(&address, "/readyz");
     let began = Instant::now();
     while !(page().starts_with("HTTP/1.1 503") && page().contains("Permissions Violation for Publish to")) {
@@ -120,9 +120,9 @@ fn s16_an_nkey_lets_in_and_another_one_does_not() {
     let config = folder.path().join("nats.conf");
     let (ours, other) = (KeyPair::new_user(), KeyPair::new_user());
     let text = fs::read_to_string(deploy("nats.conf")).expect("deploy/nats.conf");
-    let old = "{ user: submit, password: $SHANSHUI_SUBMIT_PASSWORD,";
-    assert!(text.contains(old), "deploy/nats.conf has the user submit");
-    fs::write(&config, text.replace(old, &format!("{{ nkey: {},", ours.public_key()))).expect("a file");
+    let old = "{ user: tenant-a, password: $SHANSHUI_TENANT_A_PASSWORD }";
+    assert!(text.contains(old), "deploy/nats.conf has the user tenant-a");
+    fs::write(&config, text.replace(old, &format!("{{ nkey: {} }}", ours.public_key()))).expect("a file");
     let guarded = Guarded::bare(config.to_str().expect("a path in Unicode"), &[]);
     guarded.does("admin", &["streams", "apply"]);
     let submits = |key: &KeyPair| {
@@ -138,7 +138,7 @@ fn s16_an_nkey_lets_in_and_another_one_does_not() {
 
 fn with_nkey(guarded: &Guarded, seed: &Path) -> Command {
     let mut command = guarded.stranger(&["draw", "a cat", "--no-wait", "--connect-seconds", "3"]);
-    command.env("SHANSHUI_NATS_NKEY", seed).env("SHANSHUI_NATS_INBOX", "_INBOX_submit");
+    command.env("SHANSHUI_NATS_NKEY", seed).env("SHANSHUI_NATS_INBOX", "_INBOX_tenant-a");
     command
 }
 

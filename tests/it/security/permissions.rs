@@ -1,18 +1,21 @@
-//! S15: each role tries what every other role may do, and what nobody may.
+//! S15: each part of the pipeline tries what every other may do, and what nobody may; those outside
+//! reach nothing but what is theirs.
 
 use std::path::Path;
 use std::process::Output;
 
-use super::guarded::{Guarded, ROLES, deploy, said, server};
+use serde_json::json;
+
+use super::guarded::{Guarded, OUTSIDERS, PARTS, deploy, said, server};
 use super::voice::Voice;
 
 /// Subjects, and the roles that may publish there.
 const PUBLISH: &[(&str, &[&str])] = &[
-    ("shanshui.audio.default", &["admin", "submit", "reconcile"]),
-    ("shanshui.text.default", &["admin", "submit", "transcribe", "reconcile"]),
-    ("shanshui.cancel.job", &["submit"]),
+    ("shanshui.audio.default", &["admin", "reconcile"]),
+    ("shanshui.text.default", &["admin", "transcribe", "reconcile"]),
+    ("shanshui.cancel.job", &["admin"]),
     ("shanshui.events.job.done", &["transcribe", "paint", "reconcile"]),
-    ("shanshui.text.default.sdxl", &["admin", "submit", "paint", "reconcile"]),
+    ("shanshui.text.default.sdxl", &["admin", "paint", "reconcile"]),
     ("shanshui.ended.job.0", &["transcribe", "paint", "reconcile"]),
     ("shanshui.state.audit", &["reconcile"]),
     ("shanshui.dead.transcribe.default", &["transcribe", "reconcile"]),
@@ -35,7 +38,7 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.CONSUMER.CREATE.TEXT.paint.shanshui.text.*.default.2", &["admin"]),
     ("$JS.API.CONSUMER.NAMES.TEXT", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.ADVISORIES.reconcile", &["admin"]),
-    ("$JS.API.STREAM.MSG.GET.EVENTS", &["submit", "transcribe", "paint", "reconcile", "watch"]),
+    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile"]),
     ("$JS.API.STREAM.MSG.GET.ENDS", &["transcribe", "paint", "reconcile"]),
     ("$JS.API.STREAM.MSG.GET.CANCELS", &["transcribe", "paint", "reconcile"]),
     ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile"]),
@@ -82,15 +85,15 @@ async fn s15_no_role_can_do_what_another_may_or_what_nobody_may() {
     admin.says("shanshui.audio.default", "a recording").await;
     let before = streams(&admin).await;
     let mut tried = 0;
-    for role in ROLES {
+    for role in PARTS {
         let voice = Voice::of(&guarded, role).await;
         let forbidden: Vec<&str> =
             PUBLISH.iter().filter(|(_, roles)| !roles.contains(&role)).map(|(subject, _)| *subject).collect();
         assert_eq!(voice.publishes(&forbidden).await, forbidden, "{role} is refused all of these");
-        let inboxes = ROLES.iter().filter(|other| **other != role).map(|other| format!("_INBOX_{other}.>"));
+        let inboxes = PARTS.iter().filter(|other| **other != role).map(|other| format!("_INBOX_{other}.>"));
         let ears: Vec<String> = inboxes.chain(SECRET.map(str::to_owned)).collect();
         assert_eq!(voice.subscribes(&ears).await, ears, "{role} hears none of these");
-        let replies: Vec<String> = ROLES.iter().map(|other| format!("_INBOX_{other}.x")).collect();
+        let replies: Vec<String> = PARTS.iter().map(|other| format!("_INBOX_{other}.x")).collect();
         let replies: Vec<&str> = replies.iter().map(String::as_str).collect();
         assert_eq!(voice.publishes(&replies).await, replies, "{role} cannot answer in another's place");
         tried += forbidden.len() + ears.len() + replies.len();
@@ -98,25 +101,55 @@ async fn s15_no_role_can_do_what_another_may_or_what_nobody_may() {
     assert_eq!(streams(&admin).await, before, "nothing has changed");
     let violations = |log: &str| log.matches("Violation -").count();
     // Each attempt, and one more that ends each of the three lists of a role.
-    assert_eq!(violations(&guarded.server.log()), tried + 3 * ROLES.len(), "the server's log has each of them once");
+    assert_eq!(violations(&guarded.server.log()), tried + 3 * PARTS.len(), "the server's log has each of them once");
 }
 
 #[tokio::test]
 async fn s15_each_role_is_let_do_its_own_work() {
     let guarded = Guarded::start();
-    for role in ROLES {
+    for role in PARTS {
         let voice = Voice::of(&guarded, role).await;
         let own: Vec<&str> =
             PUBLISH.iter().filter(|(_, roles)| roles.contains(&role)).map(|(subject, _)| *subject).collect();
         assert_eq!(voice.publishes(&own).await, Vec::<String>::new(), "{role} is refused none of these");
         let mut ears = vec![format!("_INBOX_{role}.>")];
-        match role {
-            "transcribe" | "paint" => ears.push("shanshui.cancel.*".into()),
-            "watch" | "submit" => ears.push("shanshui.events.>".into()),
-            _ => {}
+        if ["transcribe", "paint"].contains(&role) {
+            ears.push("shanshui.cancel.*".into());
         }
         assert_eq!(voice.subscribes(&ears).await, Vec::<String>::new(), "{role} hears these");
     }
+}
+
+#[tokio::test]
+async fn s15_a_tenant_has_its_own_lane_and_reaches_nothing_else() {
+    let guarded = Guarded::start();
+    let (admin, reconcile) = (Voice::of(&guarded, "admin").await, Voice::of(&guarded, "reconcile").await);
+    for (number, tenant) in ["tenant-a", "tenant-b"].into_iter().enumerate() {
+        let voice = Voice::of(&guarded, tenant).await;
+        for queue in ["audio", "text"] {
+            voice.says(&format!("shanshui.{queue}.default"), "a job").await;
+            let ask = json!({ "seq": number + 1 }).to_string();
+            let kept = reconcile.asks_for(&format!("$JS.API.STREAM.MSG.GET.{}", queue.to_uppercase()), &ask).await;
+            let subject = kept["message"]["subject"].as_str().unwrap_or_default().to_owned();
+            assert!(subject.starts_with(&format!("shanshui.{queue}.{tenant}.default.")), "{kept}");
+        }
+        voice.says("shanshui.cancel.job", "").await;
+    }
+    admin.says("shanshui.text.default", "a job").await;
+    let before = streams(&admin).await;
+    for outsider in OUTSIDERS {
+        let voice = Voice::of(&guarded, outsider).await;
+        let ask = json!({ "seq": 1 }).to_string();
+        let answer = voice.asks_for("$JS.API.STREAM.MSG.GET.EVENTS", &ask).await;
+        assert_eq!(answer["error"]["code"], 404, "the pipeline's EVENTS has no message yet: {answer}");
+        let own = ["shanshui.audio.default", "shanshui.text.default", "shanshui.cancel.job"];
+        let own = if outsider == "watch" { &[][..] } else { &own[..] };
+        let lanes = ["tenant-a", "tenant-b", "default.default.2", "other"].map(|lane| format!("shanshui.text.{lane}"));
+        let others = PUBLISH.iter().map(|(subject, _)| (*subject).to_owned()).chain(lanes);
+        let others: Vec<String> = others.filter(|subject| !own.contains(&subject.as_str())).collect();
+        voice.tells(&others).await;
+    }
+    assert_eq!(streams(&admin).await, before, "nothing has changed");
 }
 
 #[test]
@@ -127,8 +160,14 @@ fn s15_a_command_in_the_wrong_hands_fails_and_changes_nothing() {
         assert!(!output.status.success(), "{role} {arguments:?}: {}", said(&output));
     };
     refused("watch", &["draw", "a cat", "--no-wait", "--connect-seconds", "2"]);
-    refused("submit", &["streams", "apply", "--max-deliver", "3"]);
-    refused("paint", &["dead", "list"]);
+    refused("watch", &["jobs", "cancel", "cat"]);
+    refused("paint", &["jobs", "cancel", "cat"]);
+    refused("paint", &["streams", "apply", "--max-deliver", "3"]);
+    refused("tenant-a", &["streams", "apply", "--max-deliver", "3"]);
+    for outsider in OUTSIDERS {
+        refused(outsider, &["dead", "list"]);
+        refused(outsider, &["audit"]);
+    }
     guarded.does("admin", &["streams", "check"]);
     assert_eq!(guarded.does("admin", &["streams", "apply"]).trim(), "everything is there");
 }
@@ -158,7 +197,7 @@ fn r38_the_server_of_deploy_syncs_every_message() {
 }
 
 /// Configuration and state of every stream, consumers included.
-async fn streams(admin: &Voice) -> Vec<serde_json::Value> {
+pub(crate) async fn streams(admin: &Voice) -> Vec<serde_json::Value> {
     let mut all = Vec::new();
     for stream in STREAMS {
         let info = admin.asks(&format!("$JS.API.STREAM.INFO.{stream}")).await;

@@ -85,8 +85,8 @@ async fn s18_a_worker_that_tells_all_tells_no_secret() {
     command.env("SHANSHUI_LOG", "trace");
     let worker = Process::spawn("paint", &mut command);
     worker.says("taking jobs", PATIENCE);
-    guarded.does("submit", &["draw", "a boat", "--steps", "2", "--count", "1"]);
-    Voice::of(&guarded, "submit").await.says("shanshui.text.default", "{\"id\":\"bad\",\"text\":7}").await;
+    guarded.does("tenant-a", &["draw", "a boat", "--steps", "2", "--count", "1"]);
+    Voice::of(&guarded, "tenant-a").await.says("shanshui.text.default", "{\"id\":\"bad\",\"text\":7}").await;
     worker.says("job buried", PATIENCE);
     let pages = ["/metrics", "/readyz", "/livez"].map(|path| page(&address, path)).concat();
     let dead = until("a dead job", async || {

@@ -121,9 +121,9 @@ fn s17_every_command_and_worker_takes_the_certificates() {
         worker.says("taking jobs", PATIENCE);
         worker
     });
-    run("submit", &["draw", "a boat", "--steps", "2", "--count", "1", "--id", "boat"]);
+    run("tenant-a", &["draw", "a boat", "--steps", "2", "--count", "1", "--id", "boat"]);
     let silence = shanshui_tests::clip("silence.wav");
-    run("submit", &["say", silence.to_str().expect("a path in Unicode"), "--no-wait"]);
+    run("tenant-a", &["say", silence.to_str().expect("a path in Unicode"), "--no-wait"]);
     run("watch", &["jobs", "show", "boat"]);
     run("admin", &["dead", "list"]);
     drop(workers);

@@ -1,9 +1,11 @@
 //! One role's bare connection, which tries things and hears what the server refuses.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerError};
 use bytes::Bytes;
+use futures::StreamExt;
 use serde_json::Value;
 use shanshui_tests::until;
 
@@ -12,10 +14,28 @@ use super::guarded::{Guarded, password};
 /// Nobody may publish here; a refusal of it says that everything before it has been judged.
 const END: &str = "nobody.may";
 
+/// Bytes of each message that are kept of what is heard.
+const BEGINNING: usize = 64 * 1024;
+
 /// A connection with the rights of a role, and none of our code.
 pub(crate) struct Voice {
-    client: Client,
+    /// The connection.
+    pub(crate) client: Client,
     refused: Arc<Mutex<Vec<String>>>,
+}
+
+/// What was said on any subject of an account.
+pub(crate) struct Ears {
+    heard: Arc<Mutex<Vec<Bytes>>>,
+    _voice: Voice,
+}
+
+impl Ears {
+    /// Whether a payload holds this.
+    pub(crate) fn heard(&self, text: &str) -> bool {
+        let heard = self.heard.lock().expect("no test fails while it holds this");
+        heard.iter().any(|payload| payload.windows(text.len()).any(|part| part == text.as_bytes()))
+    }
 }
 
 impl Voice {
@@ -32,6 +52,22 @@ impl Voice {
             });
         let client = options.connect(&guarded.url).await.expect("the role may connect");
         Self { client, refused }
+    }
+
+    /// Hears whatever can be heard in its account, from now on.
+    pub(crate) async fn hears_all(self) -> Ears {
+        let mut all = self.client.subscribe(">").await.expect("a subject");
+        self.client.flush().await.expect("a connection");
+        let heard = Arc::<Mutex<Vec<Bytes>>>::default();
+        let kept = Arc::clone(&heard);
+        tokio::spawn(async move {
+            while let Some(message) = all.next().await {
+                let beginning = &message.payload[..message.payload.len().min(BEGINNING)];
+                let beginning = Bytes::copy_from_slice(beginning);
+                kept.lock().expect("no test fails while it holds this").push(beginning);
+            }
+        });
+        Ears { heard, _voice: self }
     }
 
     /// Tries to publish nothing, and to have the answer, on each subject; those that were refused.
@@ -69,9 +105,28 @@ impl Voice {
             .collect()
     }
 
+    /// Publishes nothing on each subject, and waits until the server has dealt with it.
+    pub(crate) async fn tells(&self, subjects: &[String]) {
+        for subject in subjects {
+            self.client.publish(subject.clone(), Bytes::new()).await.expect("a subject");
+        }
+        self.settles().await;
+    }
+
+    /// Waits until the server has read what was sent, and its streams had time to deal with it.
+    pub(crate) async fn settles(&self) {
+        self.client.flush().await.expect("a connection");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+
     /// Asks JetStream's API and reads the answer.
     pub(crate) async fn asks(&self, subject: &str) -> Value {
-        let answer = self.client.request(subject.to_owned(), Bytes::new()).await.expect("an answer");
+        self.asks_for(subject, "").await
+    }
+
+    /// Asks JetStream's API for something and reads the answer.
+    pub(crate) async fn asks_for(&self, subject: &str, what: &str) -> Value {
+        let answer = self.client.request(subject.to_owned(), what.to_owned().into()).await.expect("an answer");
         serde_json::from_slice(&answer.payload).expect("JSON")
     }
 

@@ -16,16 +16,16 @@ async fn s15_a_whole_job_passes_through_workers_with_least_rights() {
     let recording = clip("mountains.wav");
     let recording = recording.to_str().expect("a path in Unicode");
     let wishes = ["--steps", "4", "--count", "1", "--json"];
-    let spoken = guarded.does("submit", &[&["say", recording, "--id", "spoken"], &wishes[..]].concat());
+    let spoken = guarded.does("tenant-a", &[&["say", recording, "--id", "spoken"], &wishes[..]].concat());
     let spoken: Value = serde_json::from_str(&spoken).expect("JSON");
     assert_eq!((&spoken["state"], spoken["pictures"].as_array().map(Vec::len)), (&"done".into(), Some(1)));
-    guarded.does("submit", &[&["draw", "a boat"], &wishes[..]].concat());
+    guarded.does("tenant-a", &[&["draw", "a boat"], &wishes[..]].concat());
     let shown: Value =
         serde_json::from_str(&guarded.does("watch", &["jobs", "show", "spoken", "--json"])).expect("JSON");
     assert_eq!(shown["state"], "done");
 
     // A job that nobody can read is buried, looked at and sent back.
-    Voice::of(&guarded, "submit").await.says("shanshui.text.default", "{\"text\":7}").await;
+    Voice::of(&guarded, "tenant-a").await.says("shanshui.text.default", "{\"text\":7}").await;
     let buried = until("a dead job", async || {
         let list = guarded.does("admin", &["dead", "list"]);
         list.contains("text: 7 is not allowed").then_some(())
@@ -52,7 +52,7 @@ async fn s15_a_job_handed_back_and_one_taken_back_need_no_more_rights() {
     let guarded = Guarded::start();
     let first = guarded.worker("paint");
     let long = ["draw", "a river", "--steps", "100", "--count", "4", "--no-wait", "--id"];
-    guarded.does("submit", &[&long[..], &["long"]].concat());
+    guarded.does("tenant-a", &[&long[..], &["long"]].concat());
     let begun = async || guarded.run("watch", &["jobs", "show", "long"]).status.success().then_some(());
     until("the job's first events", begun).await;
     first.signal("TERM");
@@ -61,7 +61,7 @@ async fn s15_a_job_handed_back_and_one_taken_back_need_no_more_rights() {
     assert!(first.ends(PATIENCE).code().is_some());
     // The second delivery counts the attempts of the first: it reads the job's events.
     let second = guarded.worker("paint");
-    guarded.does("submit", &["jobs", "cancel", "long"]);
+    guarded.does("tenant-a", &["jobs", "cancel", "long"]);
     second.says("job settled", PATIENCE);
     second.signal("TERM");
     ends_well(&second);
