@@ -48,7 +48,7 @@ pub fn faketime() -> PathBuf {
 pub fn clean(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
-        if ["SHANSHUI_", "AWS_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
+        if ["SHANSHUI_", "AWS_", "NATS_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
             command.env_remove(name);
         }
     }
@@ -62,7 +62,10 @@ pub fn python() -> PathBuf {
 
 /// A CTranslate2 folder with real weights of Whisper: `base` or `tiny.en`.
 pub fn whisper(size: &str) -> PathBuf {
-    there(named("SHANSHUI_MODELS", ".cache/models").join(format!("whisper-{size}")))
+    let usual = || root().join(".cache/models").into_os_string();
+    let folders = std::env::var_os("SHANSHUI_MODELS").unwrap_or_else(usual);
+    let mut all = std::env::split_paths(&folders).map(|folder| folder.join(format!("whisper-{size}")));
+    there(all.find(|path| path.exists()).unwrap_or_else(|| root().join(format!(".cache/models/whisper-{size}"))))
 }
 
 /// The picture model of the repository.

@@ -175,7 +175,8 @@ impl Event {
         match self {
             event if event.is_final() => Some("final".into()),
             Self::Accepted { .. } | Self::Transcript { .. } => Some(self.kind().into()),
-            Self::Finished { stage, .. } => Some(format!("finished/{stage}")),
+            // Attempts that made something else say so; those that made the same say it once.
+            Self::Finished { stage, made, .. } => Some(format!("finished/{stage}/{}", made.get(..16).unwrap_or(made))),
             Self::Picture { index, .. } => Some(format!("picture/{index}")),
             Self::Released { stage, message, delivery, .. } => Some(format!("released/{stage}/{message}/{delivery}")),
             Self::Refused { stage, message, .. } => Some(format!("refused/{stage}/{message}")),

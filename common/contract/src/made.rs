@@ -46,10 +46,11 @@ impl Made {
         Self { objects, facts, ..Self::default() }
     }
 
-    /// A digest of all that the stages have made, in order. The event `finished` carries it, so
-    /// that the next stage can tell the pipeline's word from a sender's.
+    /// A digest of all that the stages have made, in order, whatever time it took. The event
+    /// `finished` carries it, so that the next stage can tell the pipeline's word from a sender's.
     pub fn digest(all: &[Self]) -> String {
-        sha256_hex(serde_json::to_string(all).unwrap_or_default().as_bytes())
+        let timeless: Vec<_> = all.iter().map(|made| Self { seconds: 0.0, ..made.clone() }).collect();
+        sha256_hex(serde_json::to_string(&timeless).unwrap_or_default().as_bytes())
     }
 
     /// The receipt of a job that is complete: one entry per stage, and every object once more.

@@ -8,6 +8,7 @@ mod telemetry;
 mod worker;
 
 pub use nats::NatsOptions;
+pub(crate) use nats::UrlLogin;
 pub use s3::S3Options;
 pub use secret::Secret;
 pub use streams::{PoolName, StreamSettings};

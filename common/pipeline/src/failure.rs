@@ -21,7 +21,7 @@ pub enum Failure {
     #[error("{0:#}")]
     Broken(anyhow::Error),
     /// The worker was told to stop: the job is handed back at once, and the attempt does not count.
-    #[error("interrupted")]
+    #[error("the worker stopped before the work was done")]
     Interrupted,
 }
 

@@ -107,7 +107,7 @@ impl Health {
 impl Scope {
     /// These parts are needed and are not there yet.
     pub fn expect(&self, parts: &[Part]) {
-        parts.iter().for_each(|part| self.down(*part, "not there yet"));
+        parts.iter().for_each(|part| self.down(*part, "not started yet"));
     }
 
     /// The part works.

@@ -153,11 +153,15 @@ impl Beats {
             let silence = self.progress.silence();
             let late = lock(&self.held).deadline.is_some_and(|deadline| Instant::now() > deadline);
             if late || silence > terms.stall {
-                tracing::warn!(late, silent_seconds = silence.as_secs(), "no heartbeat: the lease runs out");
+                tracing::warn!(
+                    late,
+                    silent_seconds = silence.as_secs(),
+                    "no progress, or past the deadline: the lease runs out"
+                );
                 continue;
             }
             if let Err(error) = self.queue.client.publish(self.reply.clone(), IN_PROGRESS.into()).await {
-                tracing::warn!(%error, "cannot extend the lease");
+                tracing::warn!(%error, "cannot extend the lease; trying again");
             } else if self.queue.is_connected() {
                 self.note(terms);
             }

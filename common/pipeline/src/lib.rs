@@ -2,6 +2,7 @@
 
 pub use shanshui_contract::{audio, code, event, fields, id, job, key, made, names, picture, step, text, trace, wire};
 
+mod causes;
 pub mod config;
 pub mod context;
 pub mod delivery;
@@ -21,6 +22,7 @@ pub mod store;
 pub mod telemetry;
 pub mod worker;
 
+pub use causes::causes;
 pub use context::Context;
 pub use failure::{Failure, OrFailure};
 pub use lease::Progress;

@@ -126,7 +126,7 @@ fn serve<M>(mut model: M, mut waiting: mpsc::Receiver<Call<M>>) {
     while let Some(call) = waiting.blocking_recv() {
         if catch_unwind(AssertUnwindSafe(|| call(&mut model))).is_err() {
             let name = thread::current().name().unwrap_or_default().to_owned();
-            tracing::error!(thread = name, "a call panicked: the model is dropped");
+            tracing::error!(thread = name, "a call of the model panicked: the worker ends");
             // Ends the calls that wait before the model's own drop can fail.
             drop(waiting);
             return;

@@ -14,6 +14,7 @@ mod publish;
 pub(crate) mod pull;
 pub(crate) mod raw;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use anyhow::Context as _;
 use async_nats::connection::State;
 use async_nats::jetstream;
 use async_nats::{Client, ConnectOptions};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 pub(crate) use cancel::is_cancel;
@@ -29,7 +32,7 @@ pub use dead::{Burial, DeadLetter, Original};
 pub use declare::RECONCILE;
 pub use ends::End;
 pub(crate) use link::Link;
-pub use link::LinkState;
+pub use link::{LinkState, Refused};
 pub(crate) use pools::Abandoned;
 pub use pools::{PoolState, Wait};
 pub use publish::{Outgoing, Submitted};
@@ -57,6 +60,8 @@ pub struct Queue {
     pub(crate) names: Names,
     pub(crate) link: Link,
     pub(crate) steps: &'static [Step],
+    /// What the subjects of the JetStream API begin with.
+    api: Arc<str>,
 }
 
 impl Queue {
@@ -65,13 +70,16 @@ impl Queue {
     /// # Errors
     /// Unreadable credentials or certificates, and an address that is none.
     pub async fn connect(options: &NatsOptions, name: &str) -> anyhow::Result<Self> {
-        let (servers, login) = options.servers();
+        let (servers, login) = options.servers()?;
         let connect = login::login(options, login).await?;
         let connect = secure(connect, options).name(name).retry_on_initial_connect().ping_interval(PING);
         let linked = Link::connect(connect, servers).await;
         let (link, client) = linked.with_context(|| format!("cannot use {}", hosts(&options.url)))?;
-        let context = jetstream::new(client.clone());
-        Ok(Self { client, context, names: Names::new(&options.prefix), link, steps: STEPS })
+        let (context, api) = match &options.domain {
+            Some(domain) => (jetstream::with_domain(client.clone(), domain), format!("$JS.{domain}.API")),
+            None => (jetstream::new(client.clone()), "$JS.API".to_owned()),
+        };
+        Ok(Self { client, context, names: Names::new(&options.prefix), link, steps: STEPS, api: api.into() })
     }
 
     /// The same connection for another pipeline than the one that ships.
@@ -104,7 +112,10 @@ impl Queue {
         let version = self.client.server_info().version;
         if server_version(&version).is_some_and(|known| known < OLDEST_SERVER) {
             let (major, minor, patch) = OLDEST_SERVER;
-            tracing::warn!(version, "this nats-server is older than {major}.{minor}.{patch}: roles are not kept apart");
+            tracing::warn!(
+                version,
+                "this nats-server is older than {major}.{minor}.{patch}: one role can do what another may; upgrade it"
+            );
         }
     }
 
@@ -130,7 +141,22 @@ impl Queue {
 
     /// The full subject of a call of the JetStream API.
     pub(crate) fn api(&self, call: &str) -> String {
-        format!("$JS.API.{call}")
+        format!("{}.{call}", self.api)
+    }
+
+    /// The true reason of a call on `subject` that failed: what NATS refuses comes as an event of the
+    /// connection, and the call only times out.
+    pub(crate) fn explained(&self, subject: &str, error: anyhow::Error) -> anyhow::Error {
+        match self.link.state().borrow().refusal_of(subject) {
+            Some(refused) => refused.into(),
+            None => error,
+        }
+    }
+
+    /// A request to the JetStream API.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, call: &str, request: &impl Serialize) -> anyhow::Result<T> {
+        let answer = self.context.request(call.to_owned(), request).await;
+        answer.map_err(|error| self.explained(&self.api(call), error.into()))
     }
 
     /// Largest payload in bytes that the server takes, with room left for headers.

@@ -65,7 +65,7 @@ async fn follow(shutdown: Shutdown, mut signals: Signals, drain_time: Duration) 
     );
     shutdown.drain.cancel();
     match tokio::time::timeout(drain_time, signals.next()).await {
-        Ok(second) => tracing::warn!("{second}: running jobs are handed back"),
+        Ok(second) => tracing::warn!("{second}: releasing the running jobs"),
         Err(_) => tracing::warn!("not drained after {} s: running jobs are handed back", drain_time.as_secs()),
     }
     shutdown.stop.cancel();

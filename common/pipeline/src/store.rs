@@ -16,6 +16,7 @@ use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
+use crate::causes::causes_of;
 use crate::code::Code;
 use crate::failure::{Failure, OrFailure};
 use crate::id::{hex, sha256_hex};
@@ -183,7 +184,7 @@ impl Store {
     ) -> Result<(), Failure> {
         while let Some(chunk) = object.body.next().await {
             let chunk = chunk.map_err(|error| {
-                let said = answer::causes(&error);
+                let said = causes_of(&error);
                 Failure::Outage(anyhow!("get {}: broke off: {said}", self.name(path)))
             })?;
             take(&chunk)?;

@@ -43,7 +43,7 @@ impl Worker {
 async fn a_worker_is_ready_when_every_part_is_there_and_says_which_is_not() {
     let worker = Worker::start().await.unwrap();
     let answer = worker.get("/readyz").await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("model: not there yet"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("model: not started yet"), "{answer}");
     worker.pages.health.process().up(Part::Model);
     worker.pages.health.process().up(Part::Nats);
     assert!(worker.get("/readyz").await.unwrap().starts_with("HTTP/1.1 200"));

@@ -97,7 +97,7 @@ async fn r33_a_worker_told_to_end_while_its_model_loads_does_so() {
 
 /// Waits until only the model is missing.
 async fn loading(worker: &Worker) {
-    let only_model = |body: &str| body.contains("model: not there yet") && !body.contains("store:");
+    let only_model = |body: &str| body.contains("model: not started yet") && !body.contains("store:");
     let look = async || worker.pages.get("/readyz").filter(|(_, body)| only_model(body));
     until("a worker that loads its model", look).await;
 }

@@ -77,7 +77,7 @@ async fn s31_a_cancel_that_ends_the_client_ends_its_worker_too() {
     };
     until("the end of the worker", heard).await;
     let exit = worker.ends(PATIENCE);
-    assert!(!exit.success() && worker.log().contains("the NATS client is gone"), "{exit}: {}", worker.log());
+    assert!(!exit.success() && worker.log().contains("the NATS client has ended for good"), "{exit}: {}", worker.log());
     let _next = stack.worker("paint", "next");
     done(&stack.client().await, "after").await;
 }

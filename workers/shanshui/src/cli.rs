@@ -20,6 +20,9 @@ pub(crate) struct Cli {
     /// ~/.local/share/shanshui]
     #[arg(long, env = "SHANSHUI_DATA", value_name = "DIR", global = true)]
     pub(crate) data: Option<PathBuf>,
+    /// Context of the `nats` command line that says how to reach NATS; NATS_CONTEXT names one, too
+    #[arg(long, env = "SHANSHUI_NATS_CONTEXT", value_name = "NAME", global = true)]
+    pub(crate) nats_context: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use shanshui_pipeline::queue::Refused;
+
 /// The exit codes, as `--help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -37,9 +39,9 @@ Exit codes:
   6  NATS or the object store cannot be reached, or is full
   7  another process works on the same data directory
 
-Settings: a flag wins over its environment variable, that over the settings file (--config), that
-over the running `shanshui up` of the data directory, that over the built-in default. The settings
-file is TOML; its keys are the long names of the flags, and a table stands for the first words of
+Settings, the first that is there: flag, environment variable, --nats-context, settings file
+(--config), the running `shanshui up` of the data directory, the variables NATS_URL, NATS_CREDS and
+so on as the `nats` command line has them, built-in default. The settings file is TOML; its keys are the long names of the flags, and a table stands for the first words of
 a name: `nats-url = \"…\"` and `[nats] url = \"…\"` mean the same.";
 
 impl From<Exit> for ExitCode {
@@ -59,7 +61,9 @@ pub(crate) struct Refusal {
 
 impl<E: Into<anyhow::Error>> From<E> for Refusal {
     fn from(error: E) -> Self {
-        Self { exit: Exit::Failed, error: error.into() }
+        let error = error.into();
+        let refused = error.chain().any(|cause| cause.is::<Refused>());
+        Self { exit: if refused { Exit::Unreachable } else { Exit::Failed }, error }
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use exit::{Exit, Refusal};
 use settings::Stop;
+use shanshui_pipeline::causes;
 
 /// A blocking call that does not end must not hold up the exit.
 const LAST_CALL: Duration = Duration::from_secs(5);
@@ -46,6 +47,6 @@ fn main() -> ExitCode {
 }
 
 fn refuse(refusal: &Refusal) -> ExitCode {
-    print::note(format_args!("shanshui: {:#}", refusal.error));
+    print::note(format_args!("shanshui: {}", causes(&refusal.error)));
     refusal.exit.into()
 }

@@ -37,7 +37,7 @@ impl Reach {
             Ok(())
         });
         let refused = |refusal: Refusal| match queue.link_state().borrow().refused() {
-            Some(why) => Refusal { error: refusal.error.context(format!("NATS refuses: {why}")), ..refusal },
+            Some(why) => Refusal { error: anyhow!("{what} refuses: {}", why.trim_start_matches("nats: ")), ..refusal },
             None => refusal,
         };
         connected.await.map_err(refused)?;

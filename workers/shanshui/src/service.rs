@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shanshui_pipeline::config::TelemetryOptions;
+use shanshui_pipeline::causes;
+use shanshui_pipeline::config::{S3Options, TelemetryOptions};
 use shanshui_pipeline::health::{Health, Part};
 use shanshui_pipeline::http::{self, Pages};
 use shanshui_pipeline::queue::Queue;
@@ -64,6 +65,15 @@ impl Service {
         });
     }
 
+    /// Waits for the store as long as it takes, says meanwhile why in readiness, and has it follow the
+    /// store from then on.
+    pub(crate) async fn await_store(&mut self, options: &S3Options) -> anyhow::Result<Store> {
+        let health = self.health.process();
+        let store = Store::await_store(options, |why| health.down(Part::Store, why)).await?;
+        self.follow_store(&store);
+        Ok(store)
+    }
+
     /// Has readiness follow the store.
     pub(crate) fn follow_store(&mut self, store: &Store) {
         let (store, health) = (store.clone(), self.health.process());
@@ -87,7 +97,7 @@ impl Service {
         let served = http::serve(listener, pages, CancellationToken::new());
         self.tasks.spawn(async move {
             if let Err(error) = served.await {
-                tracing::error!("{error:#}");
+                tracing::error!("{}", causes(&error));
             }
         });
         Ok(())

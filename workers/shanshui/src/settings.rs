@@ -1,4 +1,5 @@
-//! Settings: flag over environment over file over running instance over default.
+//! Settings: flag over environment over context over file over running instance (else the variables
+//! NATS_*) over default.
 //!
 //! A file's values become the defaults of the flags, so that clap alone decides which value wins
 //! and `--help` shows the values in force.
@@ -6,5 +7,6 @@
 mod check;
 mod file;
 mod layers;
+mod surroundings;
 
 pub(crate) use layers::{Stop, parse};

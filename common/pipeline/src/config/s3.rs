@@ -73,7 +73,8 @@ pub struct S3Options {
     /// Seconds for one request with all its attempts (at most 5)
     #[arg(id = "s3_operation_seconds", long = "s3-operation-seconds", env = "SHANSHUI_S3_OPERATION_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600), global = true)]
     pub operation_seconds: u64,
-    /// Seconds to wait at start for a store that does not answer
+    /// Seconds that a command waits at start for a store that does not answer; a worker and the
+    /// reconciler wait as long as it takes
     #[arg(id = "s3_wait_seconds", long = "s3-wait-seconds", env = "SHANSHUI_S3_WAIT_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400), global = true)]
     pub wait_seconds: u64,
 }

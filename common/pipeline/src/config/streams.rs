@@ -22,7 +22,7 @@ pub struct StreamSettings {
     /// Deliveries of one message, counted and uncounted attempts together; far above --attempts
     #[arg(long, env = "SHANSHUI_MAX_DELIVER", default_value_t = 100, value_parser = clap::value_parser!(i64).range(2..=100_000))]
     pub max_deliver: i64,
-    /// Jobs in work at a time over all workers of a stage
+    /// Jobs in work at a time, over all workers, for each consumer; the default pool has four
     #[arg(long, env = "SHANSHUI_MAX_ACK_PENDING", default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..))]
     pub max_ack_pending: i64,
     /// Pools beside the default one.

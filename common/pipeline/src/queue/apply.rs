@@ -39,8 +39,9 @@ impl Queue {
         let Some(have) = self.stream_config(&name).await? else {
             let whole: Config = declared.first.into_iter().chain(declared.own).collect();
             let whole = whole.into_iter().chain([("name".to_owned(), json!(name))]).collect::<Config>();
-            self.change(&format!("STREAM.CREATE.{name}"), json!(whole), dry).await?;
-            return Ok(Some(format!("stream {name}: made")));
+            let made = self.change(&format!("STREAM.CREATE.{name}"), json!(whole), dry).await;
+            made.with_context(|| cannot_make(&name, &whole))?;
+            return Ok(Some(format!("stream {name}: created")));
         };
         keep_subjects(&have, &mut declared.own);
         let changes = differences(&have, &declared.own);
@@ -83,7 +84,7 @@ impl Queue {
         changed.with_context(|| format!("cannot make or change consumer {name} on {stream}"))?;
         Ok(Some(match changes {
             Some(changes) => format!("consumer {name} on {stream}: changed {}", changes.join(", ")),
-            None => format!("consumer {name} on {stream}: made"),
+            None => format!("consumer {name} on {stream}: created"),
         }))
     }
 
@@ -91,7 +92,7 @@ impl Queue {
         if dry {
             return Ok(());
         }
-        let answer: Response<Value> = self.context.request(subject.to_owned(), &config).await?;
+        let answer: Response<Value> = self.ask(subject, &config).await?;
         match answer {
             Response::Ok(_) => Ok(()),
             Response::Err { error } => Err(error.into()),
@@ -112,12 +113,21 @@ impl Queue {
 
     /// An answer of the JetStream API; none where the server says `missing`.
     pub(super) async fn info(&self, subject: &str, missing: ErrorCode) -> anyhow::Result<Option<Value>> {
-        match self.context.request(subject.to_owned(), &json!({})).await? {
+        match self.ask(subject, &json!({})).await? {
             Response::Ok(info) => Ok(Some(info)),
             Response::Err { error } if error.error_code() == missing => Ok(None),
             Response::Err { error } => Err(error.into()),
         }
     }
+}
+
+/// The server's own words for too little room name neither the stream nor the size.
+fn cannot_make(name: &str, whole: &Config) -> String {
+    let mib = whole.get("max_bytes").and_then(Value::as_i64).unwrap_or(0) >> 20;
+    format!(
+        "cannot make stream {name}, for which the server sets {mib} MiB aside; if it has no room for them, \
+         lower --queue-bytes or raise max_file_store in its configuration"
+    )
 }
 
 fn config_of(mut info: Value) -> Config {

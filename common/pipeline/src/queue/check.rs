@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Queue;
 use super::apply::differences;
+use crate::causes::causes;
 use crate::config::StreamSettings;
 use crate::names;
 use crate::step::Step;
@@ -20,8 +21,11 @@ const LOSING: [&str; 3] = ["max_age", "max_msgs", "max_msgs_per_subject"];
 
 /// A stream or consumer is missing or wrong: waiting does not help.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}; run `shanshui streams apply`")]
-pub struct Unusable(String);
+#[error("{wrong}; run `shanshui streams apply{flags}`")]
+pub struct Unusable {
+    wrong: String,
+    flags: String,
+}
 
 impl Queue {
     /// Whether what a worker of `stage` needs is there as it must be; the error names the field.
@@ -29,13 +33,13 @@ impl Queue {
         let step = self.step(stage)?;
         for declared in self.declared_streams(&StreamSettings::default()) {
             let wrong = self.wrong_with_stream(&declared.name, &declared.own).await?;
-            wrong.map_or(Ok(()), |wrong| Err(Unusable(wrong)))?;
+            wrong.map_or(Ok(()), |wrong| Err(Unusable { wrong, flags: String::new() }))?;
         }
         let stream = self.names.stream(&step.stream());
         for pool in pools {
             for (name, _) in names::consumers(stage, pool) {
                 let wrong = self.wrong_with_consumer(&stream, &name).await?;
-                wrong.map_or(Ok(()), |wrong| Err(Unusable(wrong)))?;
+                wrong.map_or(Ok(()), |wrong| Err(Unusable { wrong, flags: pool_flag(step, pool) }))?;
             }
         }
         Ok(())
@@ -69,10 +73,14 @@ impl Queue {
         let differing = differences(&have, &needed);
         let first = (!differing.is_empty()).then(|| differing.join(", "));
         let losing = || LOSING.iter().find(|field| is_queue && limits(have.get(**field)));
-        let losing = || losing().map(|field| format!("{field} is {}: it loses accepted jobs", have[*field]));
+        let losing = || {
+            losing().map(|field| {
+                format!("{field} is {}, which deletes or refuses accepted jobs; remove this limit", have[*field])
+            })
+        };
         let copied =
             ["mirror", "sources"].iter().find(|field| is_queue && have.get(**field).is_some_and(|it| !it.is_null()));
-        let copied = || copied.map(|field| format!("{field} is set: jobs come in that no publisher sent here"));
+        let copied = || copied.map(|field| format!("{field} is set, which copies jobs in from another stream"));
         Ok(first.or_else(losing).or_else(copied).map(|wrong| format!("stream {name}: {wrong}")))
     }
 
@@ -98,7 +106,11 @@ impl Queue {
         let there = self.info(&subject, ErrorCode::STREAM_NOT_FOUND).await?.unwrap_or_default();
         let there = there["consumers"].as_array().cloned().unwrap_or_default();
         let foreign = there.iter().filter_map(Value::as_str).filter(|name| !ours.iter().any(|own| own == name));
-        wrong.extend(foreign.map(|name| format!("consumer {name} on {stream} is not ours: it takes jobs away")));
+        wrong.extend(
+            foreign.map(|name| {
+                format!("consumer {name} on {stream} belongs to no stage: it takes jobs that no worker gets")
+            }),
+        );
         Ok(wrong)
     }
 
@@ -124,18 +136,24 @@ impl Queue {
         let mut before = false;
         loop {
             self.wait_connected().await;
-            anyhow::ensure!(!self.is_gone(), "the NATS client is gone");
+            anyhow::ensure!(!self.is_gone(), "the NATS client has ended for good");
             match self.check(stage, pools).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is::<Unusable>() && before => return Err(error),
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "the queue is not usable yet");
+                    tracing::warn!(error = causes(&error), "streams or consumers cannot be used yet; trying again");
                     before = error.is::<Unusable>();
                     tokio::time::sleep(AGAIN).await;
                 }
             }
         }
     }
+}
+
+/// What makes the pool.
+fn pool_flag(step: &Step, pool: &str) -> String {
+    let others = pool != names::DEFAULT_POOL;
+    if others { format!(" --pool {}/{pool}", step.queue) } else { String::new() }
 }
 
 fn limits(value: Option<&Value>) -> bool {

@@ -20,8 +20,8 @@ const EVENTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 const DEAD_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Dead letters of one stage and lane; beyond it the oldest of the same lane goes.
 const DEAD_LETTERS: i64 = 10_000;
-/// Most bytes of a stream that is no queue.
-const BOOKS_BYTES: i64 = 4 << 30;
+/// Least room of a stream that is no queue, in bytes.
+const LEAST_BYTES: i64 = 1 << 20;
 /// Largest event; a longer transcript is in the bucket.
 const EVENT_BYTES: i64 = 1 << 20;
 /// Largest cancel.
@@ -29,11 +29,13 @@ pub(crate) const CANCEL_BYTES: i64 = 4 << 10;
 /// Cancels of one job that are kept.
 const CANCELS: i64 = 16;
 
-/// Limits of a stream that is no queue: time, messages of one subject, bytes of one message.
+/// Limits of a stream that is no queue: time, messages of one subject, bytes of one message, and its
+/// part of what a queue may take. The server sets all of that aside when the stream is made.
 struct Bounds {
     age: Duration,
     messages: i64,
     size: i64,
+    part: (i64, i64),
 }
 
 /// One stream or consumer.
@@ -80,22 +82,22 @@ impl Queue {
             let first = json!({
                 "discard": "old",
                 "max_age": nanoseconds(bounds.age),
-                "max_bytes": BOOKS_BYTES,
+                "max_bytes": (settings.queue_bytes / bounds.part.1 * bounds.part.0).max(LEAST_BYTES),
                 "max_msgs_per_subject": bounds.messages,
                 "max_msg_size": bounds.size,
             });
             self.stream(name, settings, own, first)
         };
-        let week = |messages: i64, size: i64| Bounds { age: EVENTS_AGE, messages, size };
+        let week = |messages: i64, size: i64, part| Bounds { age: EVENTS_AGE, messages, size, part };
         let events = KEPT_KINDS.iter().map(|kind| names.any_event(kind)).collect();
-        let letters = Bounds { age: DEAD_AGE, messages: DEAD_LETTERS, size: -1 };
+        let letters = Bounds { age: DEAD_AGE, messages: DEAD_LETTERS, size: -1, part: (1, 2) };
         [
-            book("EVENTS", events, week(-1, EVENT_BYTES)),
-            book("ENDS", vec![names.ended("*", "*")], week(-1, EVENT_BYTES)),
-            book("CANCELS", vec![names.cancel("*")], week(CANCELS, CANCEL_BYTES)),
+            book("EVENTS", events, week(-1, EVENT_BYTES, (1, 1))),
+            book("ENDS", vec![names.ended("*", "*")], week(-1, EVENT_BYTES, (1, 2))),
+            book("CANCELS", vec![names.cancel("*")], week(CANCELS, CANCEL_BYTES, (1, 16))),
             book("DEAD", vec![names.dead("*", "*")], letters),
-            book("ADVISORIES", self.advisory_subjects(), week(-1, EVENT_BYTES)),
-            book("STATE", vec![names.state("*")], week(1, -1)),
+            book("ADVISORIES", self.advisory_subjects(), week(-1, EVENT_BYTES, (1, 16))),
+            book("STATE", vec![names.state("*")], week(1, -1, (1, 16))),
         ]
     }
 

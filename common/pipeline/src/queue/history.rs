@@ -79,6 +79,17 @@ impl Queue {
         Ok(last.map(|message| (message.sequence, Envelope::read(&message.payload, job))))
     }
 
+    /// Whether a stage told that it had made what has this digest; `None` if none told anything.
+    pub(crate) async fn vouches(&self, job: &JobId, digest: &str) -> anyhow::Result<Option<bool>> {
+        let says = |event: &Envelope| matches!(&event.data, Event::Finished { made, .. } if made == digest);
+        match self.last_event(job, "finished").await? {
+            None => Ok(None),
+            Some((_, Some(last))) if says(&last) => Ok(Some(true)),
+            // Two attempts of one stage may have made different things, and both are the pipeline's.
+            Some(_) => Ok(Some(self.told_on(&self.names.event(job, "finished")).await?.iter().any(says))),
+        }
+    }
+
     /// The last events of one kind, of all jobs; some may be missing among many others.
     pub(crate) async fn last_events(&self, kind: &str, most: usize) -> anyhow::Result<Vec<Envelope>> {
         let subject = self.names.any_event(kind);

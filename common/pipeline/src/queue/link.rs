@@ -36,7 +36,19 @@ pub struct LinkState {
     met: Option<String>,
 }
 
+/// A permission or a login that the server refused: the call itself only times out.
+#[derive(Debug, thiserror::Error)]
+#[error("NATS refuses: {0}")]
+pub struct Refused(String);
+
 impl LinkState {
+    /// The refusal of a request on `subject`, if there was one.
+    pub(super) fn refusal_of(&self, subject: &str) -> Option<Refused> {
+        let text = self.refused()?;
+        let about_it = text.contains(&format!("\"{subject}\"")) || text.contains("Subscription to");
+        about_it.then(|| Refused(text.trim_start_matches("nats: ").to_owned()))
+    }
+
     /// What the server refuses, in its words.
     pub fn refused(&self) -> Option<&str> {
         let (what, when) = self.refused.as_ref()?;

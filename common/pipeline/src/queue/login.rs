@@ -7,19 +7,24 @@ use anyhow::{Context as _, anyhow};
 use async_nats::{Auth, AuthError, ConnectOptions};
 use nkeys::KeyPair;
 
-use crate::config::{NatsOptions, Secret};
+use crate::config::{NatsOptions, UrlLogin};
 
 /// Options with the login that was asked for; `url` is the one that the address carried.
 ///
 /// # Errors
 /// Files that cannot be read or are none of their kind.
-pub(super) async fn login(options: &NatsOptions, url: Option<(String, Secret)>) -> anyhow::Result<ConnectOptions> {
+pub(super) async fn login(options: &NatsOptions, url: Option<UrlLogin>) -> anyhow::Result<ConnectOptions> {
     if let Some(path) = &options.creds {
         return with_creds(path).await;
     }
     let mut connect = ConnectOptions::new();
-    if let Some((user, password)) = url {
-        connect = connect.user_and_password(user, password.reveal().to_owned());
+    connect = match url {
+        Some(UrlLogin::User(user, password)) => connect.user_and_password(user, password.reveal().to_owned()),
+        Some(UrlLogin::Token(token)) => connect.token(token.reveal().to_owned()),
+        None => connect,
+    };
+    if let Some(token) = &options.token {
+        connect = connect.token(token.reveal().to_owned());
     }
     if let (Some(user), Some(password)) = (&options.user, &options.password) {
         connect = connect.user_and_password(user.clone(), password.reveal().to_owned());

@@ -41,6 +41,15 @@ pub struct Wait {
     pub seconds: Option<f64>,
 }
 
+impl Wait {
+    /// As an event for people.
+    pub fn event(&self) -> Event {
+        let PoolState { stage, pool, .. } = &self.pool;
+        let (stage, pool) = (stage.clone(), pool.clone());
+        Event::Queued { stage, pool, place: self.place, seconds: self.seconds, workers: self.pool.workers() }
+    }
+}
+
 impl PoolState {
     /// Jobs wait, and nobody asks for them or has one: the pool has no live worker.
     pub fn is_abandoned(&self) -> bool {

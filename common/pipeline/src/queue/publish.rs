@@ -64,7 +64,8 @@ impl Queue {
         let Outgoing { subject, message_id, headers, payload } = outgoing;
         let message = PublishMessage::build().headers(plain(&headers)).payload(payload).message_id(message_id);
         let ack = self.send(&subject, message).await?.await;
-        let ack = ack.with_context(|| format!("no stream took the message on {subject}"))?;
+        let ack = ack.map_err(|error| self.explained(&subject, error.into()));
+        let ack = ack.with_context(|| format!("cannot store a message on {subject}"))?;
         Ok(Submitted { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate })
     }
 
@@ -81,7 +82,10 @@ impl Queue {
         if there.is_some_and(|message| tells(&message.payload)) {
             return Ok(());
         }
-        tracing::warn!(subject = outgoing.subject, "the message id was used up by another message");
+        tracing::warn!(
+            subject = outgoing.subject,
+            "another message has this message id; publishing again under a new one"
+        );
         let message_id = format!("{}/{:032x}", outgoing.message_id, rand::random::<u128>());
         self.publish(Outgoing { message_id, ..outgoing }).await.map(drop)
     }
@@ -96,7 +100,10 @@ impl Queue {
         match ack {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
-            Err(error) => Err(error).with_context(|| format!("no stream took the message on {subject}")),
+            Err(error) => {
+                let error = self.explained(&subject, error.into());
+                Err(error).with_context(|| format!("cannot store a message on {subject}"))
+            }
         }
     }
 
@@ -137,11 +144,12 @@ fn plain(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// Whether two messages say the same: events differ in their time.
+/// Whether two messages say the same: events differ in their time, jobs in the time that was taken.
 fn same_words(one: &[u8], other: &[u8]) -> bool {
     let data = |bytes: &[u8]| {
         let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         Some((value.get("subject")?.clone(), value.get("data")?.get("kind")?.clone()))
     };
-    one == other || matches!((data(one), data(other)), (Some(one), Some(other)) if one == other)
+    let same_event = || matches!((data(one), data(other)), (Some(one), Some(other)) if one == other);
+    one == other || same_event() || wire::same_job(one, other)
 }

@@ -126,7 +126,7 @@ impl Puller {
         let request = json!({ "batch": 1, "no_wait": true }).to_string();
         self.queue.client.publish_with_reply(self.subject(at), inbox.clone(), request.into()).await?;
         let answer = tokio::time::timeout(SLACK, answers.next()).await;
-        let answer = answer.ok().flatten().context("no answer to a pull")?;
+        let answer = answer.ok().flatten().context("NATS does not answer a request for a job")?;
         let answer = self.read(answer)?;
         self.asking = Some((inbox, answers));
         Ok(answer)
@@ -160,7 +160,7 @@ impl Puller {
                 // A server that starts anew has forgotten who waits.
                 _ = link.changed() => return Ok(None),
                 () = stop.cancelled() => return Ok(None),
-                () = &mut late => bail!("no answer to a pull"),
+                () = &mut late => bail!("NATS does not answer a request for a job"),
             };
             match self.read(message)? {
                 Answer::Job(message) => return Ok(Some(*message)),
@@ -194,7 +194,9 @@ impl Puller {
             None | Some(StatusCode::OK) if message.reply.is_some() => {
                 Ok(Answer::Job(Box::new(Message { message, context: self.queue.context.clone() })))
             }
-            Some(StatusCode::NO_RESPONDERS) => bail!("no JetStream answers for stream {}", self.stream),
+            Some(StatusCode::NO_RESPONDERS) => {
+                bail!("JetStream does not answer for stream {} (disabled, or the stream is missing)", self.stream)
+            }
             // 409 has many reasons; only this one does not pass.
             Some(status) if described.contains("Consumer Deleted") => bail!("{status} {described}"),
             _ => Ok(Answer::Nothing),
@@ -211,5 +213,5 @@ pub(crate) async fn one(consumer: &Consumer<pull::Config>) -> anyhow::Result<Opt
         let mut messages = batch.await.map_err(anyhow::Error::from)?;
         messages.next().await.transpose().map_err(anyhow::Error::from_boxed)
     });
-    pulled.await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer to a pull")))
+    pulled.await.unwrap_or_else(|_| Err(anyhow::anyhow!("NATS does not answer a request for a job")))
 }

@@ -49,7 +49,7 @@ impl Queue {
     /// not keep others from being read.
     pub(crate) async fn read(&self, full: &str, ask: Ask<'_>) -> anyhow::Result<Option<StreamMessage>> {
         let cannot = || format!("cannot read stream {full}");
-        let asked = self.context.request(format!("STREAM.MSG.GET.{full}"), &ask).await;
+        let asked = self.ask(&format!("STREAM.MSG.GET.{full}"), &ask).await;
         match asked.with_context(cannot)? {
             Response::Ok(Answer { message }) => message.decode().map(Some).with_context(cannot),
             Response::Err { error } if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),

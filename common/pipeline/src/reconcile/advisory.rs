@@ -40,7 +40,7 @@ impl Advisory {
     /// Anything that is not one of the two, or far too long.
     pub fn parse(payload: &[u8]) -> anyhow::Result<Self> {
         ensure!(payload.len() <= MAX_BYTES, "advisory: {} bytes is not allowed; allowed: {MAX_BYTES}", payload.len());
-        serde_json::from_slice(payload).context("this is no advisory that we asked for")
+        serde_json::from_slice(payload).context("not a MAX_DELIVERIES or MSG_TERMINATED advisory")
     }
 }
 

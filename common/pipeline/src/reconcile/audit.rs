@@ -163,7 +163,7 @@ async fn look(store: &Store, job: &JobId, objects: bool) -> anyhow::Result<Optio
         let (key, sha256) = (object["key"].as_str().unwrap_or_default(), object["sha256"].as_str().unwrap_or_default());
         match store.get(key, MAX_OBJECT).await {
             Ok(bytes) if sha256_hex(&bytes) == sha256 => {}
-            Ok(_) => return Ok(Some(format!("{key} is not what the receipt says"))),
+            Ok(_) => return Ok(Some(format!("{key} has another SHA-256 than the receipt says"))),
             Err(failure @ Failure::Reject(_)) if failure.code() == Code::NotFound => {
                 return Ok(Some(format!("{key} is not in the bucket")));
             }

@@ -8,8 +8,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::delivery::named;
 use crate::job::JobId;
-use crate::queue::Queue;
 use crate::queue::raw::Ask;
+use crate::queue::{Queue, Wait};
 use crate::step::Step;
 
 /// Messages read at a time.
@@ -39,6 +39,19 @@ impl Ledger {
         self.known.extend(read.into_iter().flatten().map(|(sequence, job)| ((stage, sequence), job)));
         Ok(self.known.iter().filter(|((at, _), _)| *at == stage).map(|(_, job)| job.clone()).collect())
     }
+}
+
+/// Where a job waits, if it waits. Reads every job of the queues, so it needs the right to.
+pub async fn waiting(queue: &Queue, job: &JobId) -> anyhow::Result<Option<Wait>> {
+    for step in queue.steps() {
+        let mut ledger = Ledger::default();
+        ledger.waiting(queue, step).await?;
+        let found = ledger.known.iter().find(|(_, name)| *name == job);
+        if let Some(((_, sequence), _)) = found {
+            return queue.wait_of(step, *sequence).await;
+        }
+    }
+    Ok(None)
 }
 
 /// When a stream was made (Unix nanoseconds), and the sequences that hold a message.

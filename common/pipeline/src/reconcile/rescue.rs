@@ -9,6 +9,7 @@ use async_nats::jetstream::message::StreamMessage;
 
 use super::advisory::{Advisory, Kind};
 use super::ledger::{job_of, message_at};
+use crate::causes::causes;
 use crate::code::Code;
 use crate::ending::Ending;
 use crate::event::Event;
@@ -64,7 +65,7 @@ impl Rescuer {
         let Some(message) = pulling::one(&self.consumer).await? else { return Ok(false) };
         match Advisory::parse(&message.payload) {
             Ok(advisory) => self.deal_with(&advisory).await?,
-            Err(error) => tracing::error!(error = format!("{error:#}"), "an advisory cannot be read"),
+            Err(error) => tracing::error!(error = causes(&error), "skipped an advisory that cannot be read"),
         }
         message.double_ack_with(AckKind::Ack).await.map_err(anyhow::Error::from_boxed)?;
         Ok(true)
@@ -123,7 +124,7 @@ impl Rescuer {
         let full = &self.queue.names().stream(&step.stream());
         let job = job_of(full, self.created(full).await?, &message);
         let run = run_of(&message);
-        tracing::warn!(%job, stage = step.stage, sequence = message.sequence, "a message that nobody would get any more");
+        tracing::warn!(%job, stage = step.stage, sequence = message.sequence, "stranded message: no consumer delivers it any more; rescuing it");
         let it = Exhausted { step, full, message, job, run, deliveries: 0 };
         // Nothing says that it failed, and the job may be at its next stage: never buried from here.
         if !self.queue.has_ended(&it.job, it.run).await? {
@@ -170,12 +171,12 @@ impl Rescuer {
 
     async fn remove(&self, it: &Exhausted<'_>) -> anyhow::Result<()> {
         let stream = self.queue.context.get_stream_no_info(it.full).await?;
-        stream.delete_message(it.message.sequence).await.context("cannot delete a message that is dealt with")?;
+        stream.delete_message(it.message.sequence).await.context("cannot delete a rescued message from its queue")?;
         Ok(())
     }
 
     async fn queue_again(&self, it: &Exhausted<'_>, spent: u64) -> anyhow::Result<()> {
-        tracing::warn!(job = %it.job, stage = it.step.stage, "queued again: no worker gave this job up");
+        tracing::warn!(job = %it.job, stage = it.step.stage, "job queued again: outages used up its deliveries, not its attempts");
         let mut headers = it.message.headers.clone();
         headers.insert(JOB_HEADER, it.job.as_str());
         headers.insert(SPENT_HEADER, spent.to_string());
@@ -199,7 +200,7 @@ impl Rescuer {
         if self.queue.history(job).await?.is_empty() || self.queue.has_ended(job, 0).await? {
             return Ok(());
         }
-        let reason = "its message was terminated by hand".to_owned();
+        let reason = "somebody terminated its message (+TERM)".to_owned();
         self.end((job, 0), Event::Failed { stage: step.stage.into(), code: Code::Terminated, reason, attempts }).await
     }
 

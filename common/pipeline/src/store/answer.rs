@@ -5,6 +5,7 @@ use std::error::Error;
 use anyhow::anyhow;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use crate::causes::{causes_of, one_line};
 use crate::failure::Failure;
 
 /// The parts of a failed request that decide what happens next.
@@ -29,7 +30,7 @@ impl Answer {
             (Some(status), Some(service)) => {
                 one_line(&format!("{status} {code} {}", service.message().unwrap_or_default()))
             }
-            _ => causes(error),
+            _ => causes_of(error),
         };
         Self { status, code, said }
     }
@@ -71,23 +72,4 @@ impl Answer {
         let client_error = self.status.is_some_and(|status| (400..500).contains(&status));
         client_error && self.code != "NoSuchBucket" && !self.is_refused() && !self.is_away()
     }
-}
-
-/// An error with its sources, on one line.
-pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Wrappers like to repeat what they wrap.
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    one_line(&text)
-}
-
-fn one_line(text: &str) -> String {
-    text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -11,19 +11,40 @@ use crate::failure::Failure;
 
 /// Pause between two looks for a store that is away; each look has its own growing pauses.
 const PAUSE: Duration = Duration::from_secs(1);
+/// What is written to learn what the store does; it stays.
+const PROBE: &str = ".shanshui/probe";
 
 impl Store {
     /// Connects, waits up to [`S3Options::wait_seconds`] for a store that is away, and learns
     /// whether it honours conditional writes. A missing bucket or refused credentials is an
     /// error at once.
     pub async fn connect(options: &S3Options) -> anyhow::Result<Self> {
+        Self::connect_until(options, Some(Instant::now() + Duration::from_secs(options.wait_seconds)), |_| ()).await
+    }
+
+    /// As [`Store::connect`], and waits for as long as the store is away: for workers, whose jobs
+    /// are safe in the queue. `tell` hears each time why it still waits.
+    pub async fn await_store(options: &S3Options, tell: impl FnMut(&str)) -> anyhow::Result<Self> {
+        Self::connect_until(options, None, tell).await
+    }
+
+    async fn connect_until(
+        options: &S3Options,
+        until: Option<Instant>,
+        mut tell: impl FnMut(&str),
+    ) -> anyhow::Result<Self> {
         let mut store = Self::open(options).await?;
-        let until = Instant::now() + Duration::from_secs(options.wait_seconds);
+        let patient = || until.is_none_or(|until| Instant::now() < until);
         store.conditional = loop {
             match store.probe().await {
                 Ok(conditional) => break conditional,
-                Err(answer) if answer.is_away() && Instant::now() < until => {
-                    tracing::warn!(place = &*store.place, "s3 does not answer, trying again: {}", answer.said);
+                Err(answer) if answer.is_away() && patient() => {
+                    tracing::warn!(
+                        place = &*store.place,
+                        error = answer.said,
+                        "the store does not answer; trying again"
+                    );
+                    tell(&answer.said);
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(answer) => return Err(store.why_not(&answer)),
@@ -32,7 +53,7 @@ impl Store {
         if !store.conditional {
             tracing::warn!(
                 place = &*store.place,
-                "this store ignores If-None-Match: objects are looked for before they are written"
+                "this store ignores If-None-Match: the worker looks for each object before it writes it"
             );
         }
         Ok(store)
@@ -105,36 +126,25 @@ impl Store {
         head.map(|()| conditional)
     }
 
-    /// Writes a probe twice, the second time against the condition, reads it and removes it. The
-    /// answer is whether the condition held.
+    /// Writes an object of a fixed name, writes it again under the condition that there is none, and
+    /// reads it. The answer is whether the condition held. It is never deleted: that would need
+    /// one more right, and two workers that start together would take it from each other.
     async fn probe_writes(&self) -> Result<bool, Answer> {
-        let key = format!("{}.shanshui/probe-{:032x}", self.prefix, rand::random::<u128>());
-        let first = self.put_probe(&key).await;
-        let (second, read) = match &first {
-            Ok(()) => (self.put_probe(&key).await, self.get_probe(&key).await),
-            Err(_) => (Ok(()), Ok(())),
-        };
-        if first.is_ok() {
-            let removed = self.client.delete_object().bucket(&*self.bucket).key(&key).send().await;
-            if let Err(error) = removed {
-                let said = Answer::of(&error).said;
-                tracing::warn!(key, "the probe object could not be deleted and may be deleted by hand: {said}");
-            }
+        let key = format!("{}{PROBE}", self.prefix);
+        self.put_probe(&key, false).await?;
+        let again = self.put_probe(&key, true).await;
+        self.get_probe(&key).await?;
+        match again {
+            Ok(()) => Ok(false),
+            Err(answer) if answer.is_taken() => Ok(true),
+            Err(answer) if answer.code == "NotImplemented" || answer.status == Some(501) => Ok(false),
+            Err(answer) => Err(answer),
         }
-        read?;
-        for tried in [first, second] {
-            match tried {
-                Ok(()) => {}
-                Err(answer) if answer.is_taken() => return Ok(true),
-                Err(answer) if answer.code == "NotImplemented" || answer.status == Some(501) => return Ok(false),
-                Err(answer) => return Err(answer),
-            }
-        }
-        Ok(false)
     }
 
-    async fn put_probe(&self, key: &str) -> Result<(), Answer> {
-        let request = self.client.put_object().bucket(&*self.bucket).key(key).if_none_match("*");
+    async fn put_probe(&self, key: &str, unless_there: bool) -> Result<(), Answer> {
+        let request = self.client.put_object().bucket(&*self.bucket).key(key);
+        let request = if unless_there { request.if_none_match("*") } else { request };
         let body = bytes::Bytes::from_static(b"probe").into();
         request.body(body).send().await.map(drop).map_err(|error| Answer::of(&error))
     }

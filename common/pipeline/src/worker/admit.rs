@@ -80,10 +80,9 @@ impl Attempt {
     /// digest of it, and senders cannot write events.
     async fn check_made(&mut self) -> Result<(), End> {
         self.check_ended().await?;
-        let last = self.shared.env.queue.last_event(&self.job, "finished").await.or_outage()?;
-        let told = last.and_then(|(_, envelope)| envelope).map(|envelope| envelope.data);
-        match told {
-            Some(Event::Finished { made, .. }) if made == Made::digest(&self.known.made) => Ok(()),
+        let digest = Made::digest(&self.known.made);
+        match self.shared.env.queue.vouches(&self.job, &digest).await.or_outage()? {
+            Some(true) => Ok(()),
             // The event may have been dropped for its age.
             None if self.delivery.waited > Queue::EVENTS_KEPT.as_secs_f64() * 0.9 => {
                 self.known.made.clear();
@@ -102,7 +101,8 @@ impl Attempt {
         let now = OffsetDateTime::now_utc();
         let over = |time: Option<OffsetDateTime>| time.filter(|time| *time <= now);
         let late = |code: Code, what: &str, time: OffsetDateTime| {
-            Err(Failure::reject(code, format!("{what}: {time} is over; it is {now} now")).into())
+            Err(Failure::reject(code, format!("{what}: {time} is in the past; the worker's time is {}", seconds(now)))
+                .into())
         };
         match (over(meta.deadline), over(meta.start_before)) {
             (Some(time), _) => late(Code::Deadline, "deadline", seconds(time)),

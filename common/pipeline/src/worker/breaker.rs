@@ -25,7 +25,7 @@ impl Breaker {
         let jobs = failed.len();
         anyhow::ensure!(
             limit == 0 || jobs < usize::from(limit),
-            "the attempts at {jobs} jobs in a row failed: this worker leaves the queue (--break-after)"
+            "{jobs} different jobs in a row failed: the worker ends, because it may be the cause (--break-after)"
         );
         Ok(())
     }

@@ -29,14 +29,14 @@ impl Attempt {
     pub(super) async fn end(&self, event: Event) -> anyhow::Result<()> {
         let ending = self.ending();
         let own = ending.word(&event)?;
-        self.until_done("tell the end", || ending.tell(&own)).await?;
+        self.until_done("publish the end", || ending.tell(&own)).await?;
         self.acknowledge().await
     }
 
     /// Somebody else has ended the job.
     pub(super) async fn told_before(&self) -> anyhow::Result<()> {
         let ending = self.ending();
-        self.until_done("tell the end", || ending.tell_again()).await?;
+        self.until_done("publish the end", || ending.tell_again()).await?;
         self.acknowledge().await
     }
 

@@ -13,6 +13,7 @@ use super::breaker::Breaker;
 use super::cancel::Cancels;
 use super::settle::Consequence;
 use super::{Env, Shared, watch};
+use crate::causes::causes;
 use crate::delivery::Delivery;
 use crate::health::Part;
 use crate::queue::pull::Puller;
@@ -134,11 +135,11 @@ impl<S: Stage> Worker<S> {
     /// An outage is waited out; a consumer that is gone ends the worker.
     async fn pull_failed(&self, error: anyhow::Error) -> anyhow::Result<()> {
         let Shared { env, shutdown, .. } = &*self.shared;
-        tracing::warn!(error = format!("{error:#}"), "cannot take a job");
-        env.health.down(Part::Queue, format!("{error:#}"));
+        tracing::warn!(error = causes(&error), "cannot ask for a job; trying again");
+        env.health.down(Part::Queue, causes(&error));
         let pools = env.options.pool_names();
         tokio::select! {
-            usable = env.queue.wait_usable(S::NAME, &pools) => usable.context("cannot take jobs any more")?,
+            usable = env.queue.wait_usable(S::NAME, &pools) => usable.context("the worker ends: its stream or consumer cannot be used")?,
             () = shutdown.drain.cancelled() => return Ok(()),
         }
         env.health.up(Part::Queue);
@@ -180,8 +181,8 @@ impl<S: Stage> Worker<S> {
 
     /// Lets running work end; after the grace, or at a second signal, has it handed back.
     async fn drain(&self, mut running: JoinSet<Ended>) -> anyhow::Result<()> {
-        tracing::info!(jobs = running.len(), "draining");
-        self.shared.env.health.down(Part::Queue, "draining");
+        tracing::info!(jobs = running.len(), "draining: finishing the running jobs, taking no others");
+        self.shared.env.health.down(Part::Queue, "draining: finishing the running jobs, taking no others");
         let mut all = Ok(());
         while let Some(ended) = running.join_next().await {
             all = all.and(settled(ended));
@@ -192,7 +193,7 @@ impl<S: Stage> Worker<S> {
 
 /// A job's own failure never comes out here; what does ends the worker.
 fn settled(ended: Result<Ended, JoinError>) -> anyhow::Result<()> {
-    ended.context("a job's task panicked")?.0
+    ended.context("the worker's own task for a job panicked")?.0
 }
 
 fn default_name() -> String {

@@ -7,6 +7,7 @@ use async_nats::HeaderMap;
 use rmpv::Value;
 
 use super::attempt::{Attempt, End};
+use crate::causes::causes;
 use crate::code::Code;
 use crate::event::Event;
 use crate::failure::Failure;
@@ -69,7 +70,7 @@ impl Attempt {
             Failure::Retry(_) => self.count_down(code, &reason).await,
             Failure::Broken(error) => {
                 self.count_down(code, &reason).await?;
-                Err(error.context("this worker cannot go on"))
+                Err(error.context("the worker ends: it cannot take further jobs"))
             }
             Failure::Reject(_) => self.bury(code, &reason).await,
         }
@@ -86,7 +87,7 @@ impl Attempt {
         let message_id = format!("{}/{}/{}", self.job, self.stage(), self.run());
         let outgoing = Outgoing { subject, message_id, headers, payload };
         if let Err(error) = self.shared.env.queue.fits(&outgoing) {
-            return self.bury(Code::TooLarge, &format!("the next job is too large: {error}")).await;
+            return self.bury(Code::TooLarge, &format!("the job for the next stage is too large: {error}")).await;
         }
         let finished = self.finished(&all);
         self.until_done("publish an event", || self.events.publish(&self.job, &finished)).await?;
@@ -108,14 +109,18 @@ impl Attempt {
         let outgoing = Outgoing { subject, message_id, headers, payload: original.payload.clone() };
         self.until_done("pass the job on", || queue.publish_surely(outgoing.clone())).await?;
         let workers = queue.pool_state(step, pool).await.map_or(0, |state| state.workers());
-        tracing::info!(pool, workers, "job passed on to the pool that its model names");
+        tracing::info!(pool, workers, "job passed on to the pool of its model");
         let event = Event::PassedOn { stage: self.stage().into(), pool: pool.into(), workers };
         self.events.mention(&self.job, &event).await;
         self.acknowledge().await
     }
 
     async fn release(&self, code: Code, reason: &str, delay: Duration) -> anyhow::Result<()> {
-        tracing::warn!(reason, "job handed back");
+        tracing::warn!(
+            reason,
+            code = code.as_str(),
+            "job released: it goes back to its queue, and the attempt does not count"
+        );
         let (message, delivery) = (self.delivery.sequence, self.delivery.delivered);
         let event = Event::Released { stage: self.stage().into(), code, reason: reason.into(), message, delivery };
         self.until_done("publish an event", || self.events.publish(&self.job, &event)).await?;
@@ -128,7 +133,7 @@ impl Attempt {
             return self.bury(code, reason).await;
         }
         let delay = delay(self.number);
-        tracing::warn!(reason, delay_seconds = delay.as_secs_f64(), "attempt failed");
+        tracing::warn!(reason, delay_seconds = delay.as_secs_f64(), "attempt failed; the job is tried again");
         let (stage, reason) = (self.stage().into(), reason.into());
         let event = Event::Retrying { stage, attempt: self.number, code, reason, delay: delay.as_secs_f64() };
         self.until_done("publish an event", || self.events.publish(&self.job, &event)).await?;
@@ -192,14 +197,16 @@ impl Attempt {
                 Err(error) => error.into(),
             };
             if self.shared.env.queue.is_gone() {
-                return Err(error.context(format!("the NATS client is gone before it could {what}")));
+                return Err(error.context(format!("cannot {what}: the NATS client has ended for good")));
             }
             self.lease.progress.touch();
-            tracing::warn!(error = format!("{error:#}"), "cannot {what} yet");
-            let why = format!("cannot {what}: {error:#}");
+            let why = format!("cannot {what}: {}", causes(&error));
+            tracing::warn!(error = why, "the job is not settled yet; trying again");
             trouble.get_or_insert_with(|| self.shared.env.health.trouble(Part::Settling, &why)).say(&why);
             if self.shared.shutdown.stop.is_cancelled() {
-                return Err(error.context(format!("stopped before it could {what}")));
+                return Err(
+                    error.context(format!("the worker stopped before it could {what}; the job is delivered again"))
+                );
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::causes::causes;
 use crate::health::{Part, Scope};
 use crate::queue::{LinkState, Queue};
 
@@ -19,7 +20,7 @@ pub(super) async fn link(mut state: watch::Receiver<LinkState>, health: Scope) {
         }
         // Refusals are forgotten after a time.
         if let Ok(Err(_)) = tokio::time::timeout(LOOK, state.changed()).await {
-            return health.health().die("the NATS client is gone");
+            return health.health().die("the NATS client has ended for good: restart this process");
         }
     }
 }
@@ -31,13 +32,13 @@ pub(super) async fn streams(queue: Queue, (stage, pools): (&'static str, Vec<Str
     loop {
         tokio::time::sleep(LOOK).await;
         queue.wait_connected().await;
-        let wrong = queue.check(stage, &pools).await.err().map(|error| format!("{error:#}"));
+        let wrong = queue.check(stage, &pools).await.err().map(|error| causes(&error));
         match &wrong {
             Some(wrong) => health.down(Part::Streams, wrong),
             None => health.up(Part::Streams),
         }
         if let Some(wrong) = wrong.as_ref().filter(|wrong| known.as_ref() != Some(*wrong)) {
-            tracing::error!(error = wrong, "the queue is not as it must be");
+            tracing::error!(error = wrong, "a stream or consumer is missing or wrong");
         }
         known = wrong;
     }

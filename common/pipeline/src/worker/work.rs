@@ -141,5 +141,5 @@ impl Attempt {
 /// What a panic said.
 fn words_of(panic: &(dyn Any + Send)) -> &str {
     let said = panic.downcast_ref::<String>().map(String::as_str);
-    said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
+    said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no text)")
 }

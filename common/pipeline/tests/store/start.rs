@@ -28,11 +28,33 @@ async fn a_bucket_is_made_once_and_then_used() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_probe_stays_behind() {
+async fn every_start_writes_the_same_probe_and_none_deletes_it() {
     let server = Server::start().await.unwrap();
-    Store::connect(&server.options(&[])).await.unwrap();
-    let left = std::fs::read_dir(server.file(".shanshui")).unwrap().count();
-    assert_eq!(left, 0);
+    for _ in 0..3 {
+        Store::connect(&server.options(&[])).await.unwrap();
+        let left = std::fs::read_dir(server.file(".shanshui")).unwrap();
+        let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["probe"]);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_waits_for_its_store_however_long_it_is_away() {
+    let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", reserved.local_addr().unwrap());
+    let few = ["--s3-attempt-seconds", "1", "--s3-operation-seconds", "1", "--s3-wait-seconds", "0"];
+    let options = options(&[&["--s3-endpoint", &endpoint], few.as_slice()].concat());
+    let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let tell = move |why: &str| drop(told.send(why.to_owned()));
+    let later = async {
+        for _ in 0..2 {
+            assert!(!hears.recv().await.unwrap().is_empty());
+        }
+        Server::start_on(reserved).await
+    };
+    let (server, store) = tokio::join!(later, Store::await_store(&options, tell));
+    let (_server, store) = (server.unwrap(), store.unwrap());
+    store.check().await.unwrap();
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ fn show(report: &Report) {
         let (stage, name) = (&pool.stage, &pool.pool);
         let lost = if pool.is_abandoned() { ", no live worker" } else { "" };
         print::line(format_args!(
-            "pool {stage}/{name}: {} waiting, {} in work, {} workers asking{lost}",
+            "pool {stage}/{name}: {} waiting, {} running, {} idle workers{lost}",
             pool.waiting, pool.in_work, pool.asking
         ));
     }

@@ -22,7 +22,7 @@ pub(crate) struct DeadArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum DeadCommand {
-    /// List them, oldest first: number, time, job, attempts, reason
+    /// List dead letters, oldest first: sequence, time, job, attempts, code, reason
     List {
         /// Print one JSON object a line
         #[arg(long)]
@@ -30,18 +30,18 @@ enum DeadCommand {
     },
     /// Show one with its headers and payload
     Show {
-        /// Number, as listed
+        /// Sequence of the dead letter, as listed
         sequence: u64,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Put them back on the queue they came from
+    /// Put dead letters back on the queue they came from
     Replay {
-        /// Number, as listed
+        /// Sequence of the dead letter, as listed
         #[arg(required_unless_present = "all")]
         sequence: Option<u64>,
-        /// All that are listed now
+        /// Replay every dead letter that is listed now
         #[arg(long, conflicts_with = "sequence")]
         all: bool,
     },

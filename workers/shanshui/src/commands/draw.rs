@@ -11,7 +11,7 @@ use crate::job::send::{self, WaitArgs};
 use crate::job::spec::JobArgs;
 use crate::reach::Reach;
 
-/// Have a text painted
+/// Paint a text
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DrawArgs {
     /// What to paint; - reads it from standard input

@@ -1,9 +1,10 @@
-//! `shanshui jobs`: look at a job, take it back.
+//! `shanshui jobs`: show a job, cancel it.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::Queue;
+use shanshui_pipeline::{Event, reconcile};
 
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::job::display::describe;
@@ -11,7 +12,7 @@ use crate::job::story::Story;
 use crate::print;
 use crate::reach::Reach;
 
-/// Look at a job, or take it back
+/// Show a job, or cancel it
 #[derive(Debug, Clone, Args)]
 pub(crate) struct JobsArgs {
     #[command(subcommand)]
@@ -22,7 +23,7 @@ pub(crate) struct JobsArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum JobsCommand {
-    /// Print what has happened to a job; exit code 1 if nothing has
+    /// Print the events of a job and its state; exit code 1 if it has none
     Show {
         /// Name of the job
         job: String,
@@ -30,7 +31,7 @@ enum JobsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Take a job back: queued work is dropped, running work stops within a step
+    /// Cancel a job: a running one stops within a step, a waiting one when its turn comes
     Cancel {
         /// Name of the job
         job: String,
@@ -44,23 +45,34 @@ pub(crate) async fn run(args: JobsArgs) -> Result<Exit, Refusal> {
     let queue = args.reach.queue().await?;
     let story = Story { events: queue.history(&id).await?, ..Story::default() };
     match args.command {
-        JobsCommand::Show { json, .. } => Ok(show(&id, &story, json)),
+        JobsCommand::Show { json, .. } => Ok(show(&id, &story, waiting(&queue, &id, &story).await, json)),
         JobsCommand::Cancel { .. } => cancel(&queue, &id, &story).await,
     }
 }
 
-fn show(id: &JobId, story: &Story, as_json: bool) -> Exit {
-    if story.events.is_empty() {
-        print::note(format_args!("shanshui: no events of job {id}: it is unknown, or no worker has seen it yet"));
+/// Where the job waits, unless a worker has it, it has ended, or we may not read the queues.
+async fn waiting(queue: &Queue, id: &JobId, story: &Story) -> Option<Event> {
+    let last = story.events.last().map(|envelope| &envelope.data);
+    let may_wait = last.is_none_or(|event| matches!(event, Event::Finished { .. }) || story.state() == "queued");
+    let wait = if may_wait { reconcile::waiting(queue, id).await.ok().flatten() } else { None };
+    Some(wait?.event())
+}
+
+fn show(id: &JobId, story: &Story, waiting: Option<Event>, as_json: bool) -> Exit {
+    if story.events.is_empty() && waiting.is_none() {
+        print::note(format_args!(
+            "shanshui: job {id} has no events: its name is wrong, or it waits in a queue and no worker has taken it yet"
+        ));
         return Exit::Failed;
     }
     if as_json {
-        print::line(object(id, story));
+        print::line(object(id, story, waiting.as_ref()));
         return Exit::Done;
     }
     for envelope in &story.events {
         print::line(format_args!("{}  {}", envelope.time, describe(&envelope.data)));
     }
+    waiting.iter().for_each(|event| print::line(describe(event)));
     for stage in story.stages() {
         print::line(format_args!("{}: waited {:.2} s, worked {:.2} s", stage.stage, stage.wait, stage.work));
     }
@@ -68,11 +80,12 @@ fn show(id: &JobId, story: &Story, as_json: bool) -> Exit {
     Exit::Done
 }
 
-fn object(id: &JobId, story: &Story) -> Value {
+fn object(id: &JobId, story: &Story, waiting: Option<&Event>) -> Value {
     let events = story.events.iter();
     let events: Vec<Value> =
         events.map(|event| json!({ "time": event.time, "source": event.source, "data": event.data })).collect();
-    json!({ "job": id.as_str(), "state": story.state(), "reason": story.reason(), "events": events })
+    let (state, reason) = (story.state(), story.reason());
+    json!({ "job": id.as_str(), "state": state, "reason": reason, "waiting": waiting, "events": events })
 }
 
 async fn cancel(queue: &Queue, id: &JobId, story: &Story) -> Result<Exit, Refusal> {
@@ -82,6 +95,8 @@ async fn cancel(queue: &Queue, id: &JobId, story: &Story) -> Result<Exit, Refusa
         return Ok(Exit::Failed);
     }
     queue.cancel(id).await?;
-    print::line(format_args!("job {id}: cancel is recorded"));
+    print::line(format_args!(
+        "job {id} is canceled: a running job stops within a step, a waiting one when its turn comes"
+    ));
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use shanshui_pipeline::causes;
 use shanshui_pipeline::config::{NatsOptions, S3Options, TelemetryOptions};
 use shanshui_pipeline::health::{Part, Scope};
 use shanshui_pipeline::queue::Queue;
@@ -69,7 +70,6 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<Exit, Refusal> {
         () = stop.cancelled() => return Ok(Exit::Done),
     };
     let (queue, store) = connected;
-    service.follow_store(&store);
     let (health, metrics) = (service.health.process(), Arc::clone(&service.metrics));
     let ReconcileArgs { settings, attempts, .. } = args;
     Reconciler { queue, store, health, metrics, settings, attempts }.serve(stop).await?;
@@ -80,7 +80,7 @@ async fn connect(args: &ReconcileArgs, service: &mut Service) -> anyhow::Result<
     let queue = Queue::connect(&args.nats, "shanshui-reconcile").await?;
     service.await_link(&queue);
     queue.wait_connected().await;
-    let store = Store::connect(&args.s3).await?;
+    let store = service.await_store(&args.s3).await?;
     Ok((queue, store))
 }
 
@@ -155,8 +155,8 @@ impl Reconciler {
     }
 
     async fn tell(&self, part: Part, error: &anyhow::Error) {
-        tracing::warn!(error = format!("{error:#}"), "cannot reconcile yet");
-        self.health.down(part, format!("{error:#}"));
+        tracing::warn!(error = causes(error), ?part, "cannot reconcile; trying again");
+        self.health.down(part, causes(error));
         tokio::time::sleep(PAUSE).await;
     }
 }

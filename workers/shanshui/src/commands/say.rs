@@ -22,7 +22,7 @@ use crate::reach::Reach;
 /// Most bytes of a recording that is sent: hours of compressed speech, and memory to hold it.
 const MAX_RECORDING: u64 = 1 << 30;
 
-/// Have a recording transcribed and painted
+/// Transcribe a recording and paint it
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SayArgs {
     /// Recording: WAV, FLAC, MP3, Ogg, Opus, WebM, M4A, AIFF or CAF; - reads it from standard input

@@ -48,10 +48,12 @@ pub(crate) async fn run(args: StreamsArgs) -> Result<Exit, Refusal> {
             let made = !dry_run && store.make_bucket().await.or_exit(Exit::Unreachable)?;
             let bucket = &args.reach.s3.bucket;
             if made {
-                print::line(format_args!("bucket {bucket}: made"));
+                print::line(format_args!("bucket {bucket}: created"));
             }
             if said.is_empty() && !made {
                 print::line("everything is there");
+            } else if *dry_run {
+                print::note("shanshui: nothing was changed (--dry-run)");
             }
         }
         StreamsCommand::Check => {
@@ -59,7 +61,9 @@ pub(crate) async fn run(args: StreamsArgs) -> Result<Exit, Refusal> {
             wrong.iter().for_each(print::line);
             args.reach.store().await?;
             if !wrong.is_empty() {
-                print::note("shanshui: `shanshui streams apply` creates what is missing and resets our own fields");
+                print::note(
+                    "shanshui: run `shanshui streams apply`; it creates what is missing and resets our own fields, and leaves those of an operator",
+                );
                 return Ok(Exit::Failed);
             }
             print::line("everything is there");

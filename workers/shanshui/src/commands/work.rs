@@ -9,9 +9,8 @@ use clap::Args;
 use shanshui_pipeline::config::{NatsOptions, S3Options, TelemetryOptions, WorkerOptions};
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::queue::Queue;
-use shanshui_pipeline::store::Store;
 use shanshui_pipeline::worker::{self, Env};
-use shanshui_pipeline::{Serve, Stage};
+use shanshui_pipeline::{Serve, Stage, causes};
 
 use crate::data::DataDir;
 use crate::exit::{Exit, OrExit, Refusal};
@@ -54,7 +53,7 @@ pub(crate) async fn run<S: Serve>(args: WorkArgs<S>, data: DataDir) -> Result<Ex
         () = shutdown.drain.cancelled() => return Ok(Exit::Done),
     };
     let ended = worker::run(stage, env, shutdown).await;
-    ended.inspect_err(|error| service.health.die(format!("{error:#}")))?;
+    ended.inspect_err(|error| service.health.die(causes(error)))?;
     Ok(Exit::Done)
 }
 
@@ -63,8 +62,7 @@ async fn prepare<S: Serve>(args: &WorkArgs<S>, folder: PathBuf, service: &mut Se
     service.await_link(&queue);
     queue.wait_connected().await;
     queue.wait_usable(<S as Stage>::NAME, &args.worker.pool_names()).await?;
-    let store = Store::connect(&args.s3).await?;
-    service.follow_store(&store);
+    let store = service.await_store(&args.s3).await?;
     let stage = S::load(&args.stage, &folder, &service.metrics).await?;
     let health = service.health.process();
     health.up(Part::Model);

@@ -118,7 +118,7 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::Retrying { stage, attempt, reason, delay, .. } => {
             format!("{stage}: attempt {attempt} failed, next one in {delay:.0} s: {reason}")
         }
-        Event::Released { stage, reason, .. } => format!("{stage}: handed back: {reason}"),
+        Event::Released { stage, reason, .. } => format!("{stage}: released, no attempt counted: {reason}"),
         Event::Done { stage, seconds, .. } => format!("done: {stage} took {seconds:.2} s"),
         Event::Failed { stage, code, reason, attempts } => {
             format!("failed at {stage} ({code}), attempts {attempts}: {reason}")
@@ -130,7 +130,7 @@ pub(crate) fn describe(event: &Event) -> String {
 
 fn queued((stage, pool): (&str, &str), place: u64, seconds: Option<f64>, workers: u64) -> String {
     let wait = match (workers, seconds) {
-        (0, _) => ", and no worker is there yet".to_owned(),
+        (0, _) => "; no worker serves this pool yet".to_owned(),
         (_, Some(seconds)) => format!(", about {seconds:.0} s"),
         (_, None) => String::new(),
     };

@@ -57,7 +57,7 @@ pub(crate) async fn send<J: Job>(
         Refusal { exit, error: error.context(format!("job {id} is not accepted")) }
     })?;
     if receipt.duplicate {
-        print::note(format_args!("job {id} was submitted before; this is its story"));
+        print::note(format_args!("job {id} was submitted before; its events follow"));
     }
     // The clock of a first submission is not known here.
     let submitted = submitted.filter(|_| !receipt.duplicate);
@@ -67,7 +67,9 @@ pub(crate) async fn send<J: Job>(
         return Ok(Exit::Done);
     }
     print::note(format_args!("job {id} is queued"));
-    let exit = watch::watch(queue, &id, wait.timeout, &mut story).await?;
+    let step = queue.steps().iter().find(|step| step.queue == J::QUEUE);
+    let queued = step.filter(|_| !receipt.duplicate).map(|step| (step, receipt.sequence));
+    let exit = watch::watch(queue, (&id, queued), wait.timeout, &mut story).await?;
     let pictures = fetch(reach, &id, &story, wait).await?;
     let state = match exit {
         Exit::TimedOut => "timeout",
@@ -101,8 +103,12 @@ fn explain(exit: Exit, id: &JobId, story: &Story) {
     match exit {
         Exit::Failed => print::note(format_args!("shanshui: job {id} failed: {reason}; see `shanshui dead list`")),
         Exit::NoSpeech => print::note(format_args!("shanshui: job {id}: no speech: {reason}")),
-        Exit::Canceled => print::note(format_args!("shanshui: job {id} is canceled; a worker that meets it drops it")),
-        Exit::TimedOut => print::note(format_args!("shanshui: job {id} goes on; see `shanshui jobs show {id}`")),
+        Exit::Canceled => {
+            print::note(format_args!("shanshui: job {id} is canceled; a worker drops it when its turn comes"))
+        }
+        Exit::TimedOut => print::note(format_args!(
+            "shanshui: the time to wait is over, job {id} goes on; see `shanshui jobs show {id}`"
+        )),
         _ => {}
     }
 }

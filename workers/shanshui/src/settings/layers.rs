@@ -7,8 +7,8 @@ use anyhow::anyhow;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use super::check;
 use super::file::SettingsFile;
+use super::{check, surroundings};
 use crate::cli::Cli;
 use crate::data::DataDir;
 use crate::exit::{Exit, OrExit, Refusal};
@@ -29,14 +29,33 @@ pub(crate) enum Stop {
 /// The command line with every setting in place.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
     let file = settings_file(arguments).map_err(Stop::Refused)?;
-    let command = apply(Cli::command(), file.as_ref()).map_err(Stop::Refused)?;
-    let matches = command.clone().try_get_matches_from(arguments).map_err(Stop::Clap)?;
-    let cli = Cli::from_arg_matches(&matches).map_err(Stop::Clap)?;
-    let Some(running) = running_instance(&cli, &matches, file.as_ref()) else { return Ok(cli) };
-    let command = apply(command, Some(&running)).map_err(Stop::Refused)?;
-    let command = apply(command, file.as_ref()).map_err(Stop::Refused)?;
+    let context = nats_context(arguments).map_err(Stop::Refused)?;
+    // Those named first give way to those behind them.
+    let told = [file.as_ref(), context.as_ref()];
+    let (cli, matches) = read(&told, arguments)?;
+    let running = running_instance(&cli, &matches, &told);
+    let Some(below) = running.or_else(surroundings::variables) else { return Ok(cli) };
+    let [file, context] = told;
+    read(&[Some(&below), file, context], arguments).map(|(cli, _)| cli)
+}
+
+/// The command line over the defaults of these files.
+fn read(files: &[Option<&SettingsFile>], arguments: &[OsString]) -> Result<(Cli, ArgMatches), Stop> {
+    let mut command = Cli::command();
+    for file in files {
+        command = apply(command, *file).map_err(Stop::Refused)?;
+    }
     let matches = command.try_get_matches_from(arguments).map_err(Stop::Clap)?;
-    Cli::from_arg_matches(&matches).map_err(Stop::Clap)
+    let cli = Cli::from_arg_matches(&matches).map_err(Stop::Clap)?;
+    Ok((cli, matches))
+}
+
+/// The context of `--nats-context`, `SHANSHUI_NATS_CONTEXT` or `NATS_CONTEXT`.
+fn nats_context(arguments: &[OsString]) -> Result<Option<SettingsFile>, Refusal> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let named = flag(arguments, "--nats-context").or_else(|| variable("SHANSHUI_NATS_CONTEXT"));
+    let Some(name) = named.or_else(|| variable("NATS_CONTEXT")) else { return Ok(None) };
+    surroundings::context(&name.to_string_lossy()).map(Some).or_exit(Exit::Usage)
 }
 
 /// The file of `--config`, `SHANSHUI_CONFIG` or the working directory.
@@ -96,11 +115,11 @@ fn set(command: Command, name: &str, values: &[String]) -> Command {
 }
 
 /// What `shanshui up` wrote down, for commands that are told no address.
-fn running_instance(cli: &Cli, matches: &ArgMatches, file: Option<&SettingsFile>) -> Option<SettingsFile> {
+fn running_instance(cli: &Cli, matches: &ArgMatches, files: &[Option<&SettingsFile>]) -> Option<SettingsFile> {
     if !cli.command.wants_running_instance() || told(matches) {
         return None;
     }
-    if file.is_some_and(|file| ADDRESSES.iter().any(|name| file.text(name).is_some())) {
+    if files.iter().flatten().any(|file| ADDRESSES.iter().any(|name| file.text(name).is_some())) {
         return None;
     }
     let path = DataDir::at(cli.data.as_deref()).ok()?.addresses();

@@ -26,6 +26,35 @@ fn the_running_instance_is_used_unless_an_address_is_given() {
 }
 
 #[test]
+fn what_was_set_up_for_other_nats_programs_is_used_below_everything_of_our_own() {
+    let place = Place::new().with("NATS_URL", "nats://user:hunter2@127.0.0.1:5");
+    address(&place, "").refused(6, &["cannot reach NATS at 127.0.0.1:5 "]);
+    address(&place, "--nats-url nats://127.0.0.1:4").refused(6, &["127.0.0.1:4 "]);
+    let place = place.file("shanshui.toml", "nats-url = 'nats://127.0.0.1:3'");
+    address(&place, "").refused(6, &["127.0.0.1:3 "]);
+    let place = Place::new().with("NATS_CREDS", "/nowhere/a.creds");
+    address(&place, "").refused(2, &["nats-creds: cannot use /nowhere/a.creds"]);
+}
+
+#[test]
+fn a_context_of_the_nats_command_line_is_read_by_name() {
+    let work = r#"{ "description": "at work", "url": "nats://127.0.0.1:5", "creds": "~/a.creds", "nsc": "" }"#;
+    let proxy = r#"{ "url": "nats://127.0.0.1:6", "socks_proxy": "127.0.0.1:1080" }"#;
+    let bare = r#"{ "url": "nats://127.0.0.1:7", "user": "", "token": "t" }"#;
+    let place = Place::new().file("home/.config/nats/context/work.json", work);
+    let place = place.file("home/.config/nats/context/proxy.json", proxy);
+    let place = place.file("home/.config/nats/context/bare.json", bare);
+    address(&place, "--nats-context work").refused(2, &["nats-creds: cannot use", "home/a.creds"]);
+    address(&place, "--nats-context=bare").refused(6, &["127.0.0.1:7 "]);
+    address(&place, "--nats-context bare --nats-url nats://127.0.0.1:4").refused(6, &["127.0.0.1:4 "]);
+    address(&place, "--nats-context proxy").refused(2, &["proxy.json: socks_proxy is not supported"]);
+    address(&place, "--nats-context none").refused(2, &["nats-context: cannot read", "none.json"]);
+    address(&place, "--nats-context ../work").refused(2, &["\"../work\" is not allowed"]);
+    let place = place.file("shanshui.toml", "nats-url = 'nats://127.0.0.1:3'").with("NATS_CONTEXT", "bare");
+    address(&place, "").refused(6, &["127.0.0.1:7 "]);
+}
+
+#[test]
 fn the_file_of_the_config_flag_wins_over_that_of_the_environment_and_of_the_folder() {
     let url = |port: u16| format!("nats-url = 'nats://127.0.0.1:{port}'");
     let place = Place::new().file("shanshui.toml", url(1)).file("b.toml", url(2)).file("c.toml", url(3));

@@ -32,8 +32,10 @@ fn root() -> PathBuf {
 fn base() -> &'static Whisper {
     static BASE: OnceLock<Whisper> = OnceLock::new();
     BASE.get_or_init(|| {
-        let models = std::env::var_os("SHANSHUI_MODELS").map_or_else(|| root().join(".cache/models"), PathBuf::from);
-        let folder = models.join("whisper-base");
+        let usual = || root().join(".cache/models").into_os_string();
+        let folders = std::env::var_os("SHANSHUI_MODELS").unwrap_or_else(usual);
+        let mut all = std::env::split_paths(&folders).map(|models| models.join("whisper-base"));
+        let folder = all.find(|folder| folder.is_dir()).unwrap_or_else(|| "whisper-base".into());
         assert!(folder.is_dir(), "{} is missing: run ./dev models", folder.display());
         Whisper::load(&folder, &Device::Cpu).unwrap()
     })

@@ -29,8 +29,10 @@ fn root() -> PathBuf {
 
 /// `$SHANSHUI_MODELS`, or where `./dev models` puts them.
 fn load(name: &str) -> Whisper {
-    let models = std::env::var_os("SHANSHUI_MODELS").map_or_else(|| root().join(".cache/models"), PathBuf::from);
-    let folder = models.join(name);
+    let usual = || root().join(".cache/models").into_os_string();
+    let folders = std::env::var_os("SHANSHUI_MODELS").unwrap_or_else(usual);
+    let mut all = std::env::split_paths(&folders).map(|models| models.join(name));
+    let folder = all.find(|folder| folder.is_dir()).unwrap_or_else(|| name.into());
     assert!(folder.is_dir(), "{} is missing: run ./dev models", folder.display());
     Whisper::load(&folder, &Device::Cpu).unwrap()
 }

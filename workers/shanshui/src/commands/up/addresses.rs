@@ -67,7 +67,7 @@ impl Addresses {
         print::line("try, from another terminal");
         print::line(format_args!("  shanshui draw{flag} \"high mountains and a river under a full moon\""));
         print::line(format_args!("  shanshui say{flag} recording.wav"));
-        print::line(format_args!("  nats --server {nats} pub shanshui.text.default \"a red apple\""));
+        print::line(format_args!("  nats --server {nats} pub -J --no-templates shanshui.text.default \"a red apple\""));
         print::line("Ctrl-C stops it");
     }
 }

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shanshui_pipeline::Serve;
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::shutdown::Shutdown;
 use shanshui_pipeline::worker::{self, Env};
+use shanshui_pipeline::{Serve, causes};
 
 use crate::data::DataDir;
 use crate::models::locate::ModelFolders;
@@ -79,9 +79,9 @@ impl Seat {
             if shutdown.drain.is_cancelled() {
                 return;
             }
-            let why = ended.map_or_else(|error| format!("{error:#}"), |()| "it left without a reason".into());
-            tracing::error!(stage = self.stage, error = why, "the worker left; another one starts");
-            env.health.down(Part::Worker, format!("the worker left: {why}"));
+            let why = ended.map_or_else(|error| causes(&error), |()| "it ended without an error".into());
+            tracing::error!(stage = self.stage, error = why, "the worker ended; starting another one");
+            env.health.down(Part::Worker, format!("the worker ended: {why}"));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = shutdown.drain.cancelled() => return,
