@@ -1,15 +1,17 @@
 # Fetches what tests and demo need into .cache/. Sourced by ./dev, with its variables and its `say`, `die` and `has`.
 
-# Its stamp is the list of packages that it was made from: another list makes it anew.
-need_venv() {
-    local list=$root/tests/python/requirements.txt
-    cmp -s "$list" "$cache/venv/requirements.txt" && return
-    say "make a Python environment in .cache/venv"
-    rm -rf "$cache/venv"
+need_venv() { make_venv "$cache/venv" "$root/tests/python/requirements.txt"; }
+
+# make_venv FOLDER LIST: its stamp is the list of packages that it was made from; another list makes it anew.
+make_venv() {
+    local python=$1/bin/python
+    cmp -s "$2" "$1/requirements.txt" && return
+    say "make a Python environment in ${1#"$root/"}"
+    rm -rf "$1"
     mkdir -p "$cache"
-    python3 -m venv "$cache/venv"
-    pip install --requirement "$list" || die "cannot install the Python packages; is a package index within reach?"
-    cp "$list" "$cache/venv/requirements.txt"
+    python3 -m venv "$1"
+    pip install --requirement "$2" || die "cannot install the Python packages; is a package index within reach?"
+    cp "$2" "$1/requirements.txt"
 }
 
 pip() {
@@ -154,6 +156,31 @@ new_enough() {
     local version
     version=$("$1" --version 2>/dev/null | sed -n 's/^nats-server: v//p') || return 1
     [ -n "$version" ] && printf '2.12.7\n%s\n' "$version" | sort -CV
+}
+
+# Clients and stores that nobody here wrote; only the tests need them.
+need_foreign() {
+    local missing=() gocode=/usr/share/gocode/src/github.com/nats-io/nats.go
+    has node || missing+=(nodejs)
+    has go || missing+=(golang-go)
+    [ -d "$gocode" ] || missing+=(golang-github-nats-io-go-nats-dev)
+    echo '#include <nats/nats.h>' | cc -E - >/dev/null 2>&1 || missing+=(libnats-dev)
+    [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+    # Some packages of Node.js bring npm along, and cannot be installed beside Debian's.
+    has npm || install npm
+    make_venv "$cache/foreign" "$root/tests/clients/requirements.txt"
+    need_node_packages
+}
+
+need_node_packages() {
+    local lists=$root/tests/clients
+    cmp -s "$lists/package-lock.json" "$cache/node/package-lock.json" && return
+    say "fetch packages of Node.js into .cache/node"
+    begin node
+    cp "$lists/package.json" "$lists/package-lock.json" "$work"
+    (cd "$work" && npm ci --silent --ignore-scripts --no-audit --no-fund) ||
+        die "cannot install the packages of Node.js; is a package registry within reach?"
+    place "$work" "$cache/node"
 }
 
 need_models() {

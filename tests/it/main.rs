@@ -3,8 +3,11 @@
 
 mod bad_input;
 mod cancel;
+mod clients;
 mod command_line;
+mod connections;
 mod crash;
+mod extremes;
 mod forms;
 mod python;
 mod rows;
@@ -12,5 +15,6 @@ mod security;
 mod sharing;
 mod speech;
 mod start;
+mod stores;
 mod text;
 mod zombie;

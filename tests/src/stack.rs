@@ -72,7 +72,7 @@ impl Stack {
 
     /// With a queue that others run, whether it is ready yet or not; its addresses are separated by
     /// commas.
-    pub(crate) fn on_queue(url: &str, settings: &[&str]) -> Self {
+    pub fn on_queue(url: &str, settings: &[&str]) -> Self {
         let folder = scratch();
         let objects = Objects::start(&folder.path().join("s3"));
         let stack = Self { url: url.to_owned(), nats: None, objects, proxies: None, disk: None, folder };

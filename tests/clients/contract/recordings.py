@@ -15,7 +15,7 @@ async def raw_recording(lab: Lab) -> None:
     job = name("audio-raw")
     await lab.publish("audio.default", recording("mountains.wav"), job, traceparent=TRACE)
     story = await lab.follow(job)
-    right = story.end == "done" and "river" in story.words()
+    right = story.end == "done" and "river" in story.words().lower()
     lab.say("raw recording: words and pictures", right and len(story.all("picture")) > 0, story.kinds)
     transcript, words = lab.json(f"jobs/{job}/transcript.json"), story.words()
     right = transcript["text"] == words and transcript["language"] == "en" and transcript["segments"]
@@ -38,7 +38,7 @@ async def msgpack_recordings(lab: Lab) -> None:
         payload = msgpack.packb(fields, use_bin_type=modern)
         await lab.publish("audio.default", payload, job, Content_Type="application/msgpack")
         story = await lab.follow(job)
-        right = story.end == end and ("river" in story.words() if end == "done" else "audio.bytes" in story.reason)
+        right = story.end == end and ("river" in story.words().lower() if end == "done" else "audio.bytes" in story.reason)
         lab.say(f"MessagePack recording, {form}", right, f"{story.end} {story.reason} {story.words()}")
 
 
