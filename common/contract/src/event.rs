@@ -63,7 +63,8 @@ pub enum Event {
     Finished {
         stage: String,
         seconds: f64,
-        /// Digest of all that was made so far ([`crate::made::Made::digest`]).
+        /// Digest of what goes on to the next stage ([`crate::wire::digest`]); at the last stage of what
+        /// was made ([`crate::made::Made::digest`]).
         #[serde(default)]
         made: String,
     },

@@ -18,6 +18,8 @@ pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// The pool of every job that names none.
 pub const DEFAULT_POOL: &str = "default";
+/// In place of a lane, where a cancel is meant for every lane; no lane is called so.
+pub const ANY_LANE: &str = "=";
 /// Partitions over which the lanes of a default pool are spread.
 pub const PARTITIONS: u32 = 4;
 
@@ -88,9 +90,20 @@ impl Names {
         format!("{}.ended.{job}.{run}", self.prefix)
     }
 
-    /// The subject on which a job is canceled.
+    /// The subject on which a job is canceled, whatever its lane.
     pub fn cancel(&self, job: &str) -> String {
         format!("{}.cancel.{job}", self.prefix)
+    }
+
+    /// The subject on which a job is canceled if it is in this lane: what an account may publish that
+    /// has a lane of its own. The stream keeps all cancels so.
+    pub fn cancel_in(&self, job: &str, lane: &str) -> String {
+        format!("{}.cancel.{job}.{lane}", self.prefix)
+    }
+
+    /// Where the stream stores the cancels of any lane: a subject transform of nats-server.
+    pub fn spread_cancels(&self) -> (String, String) {
+        (self.cancel("*"), self.cancel_in("{{wildcard(1)}}", ANY_LANE))
     }
 
     /// Where a stage buries the jobs of a lane.

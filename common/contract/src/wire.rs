@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rmpv::Value;
 
 use crate::fields::{FieldError, Fields};
-use crate::id::JobId;
+use crate::id::{JobId, sha256_hex};
 use crate::job::Job;
 use crate::made::Made;
 
@@ -81,21 +81,22 @@ pub fn encode_value(value: &Value) -> (&'static str, Bytes) {
     (MSGPACK, packed.into())
 }
 
-/// Whether two payloads are the same job with the same things made, whatever time that took.
-pub fn same_job(one: &[u8], other: &[u8]) -> bool {
-    let read = |payload: &[u8]| {
-        let value = match sniffed(payload) {
-            Form::Raw => return None,
-            Form::Json => json(payload),
-            Form::MsgPack => msgpack(payload),
-        };
-        let Ok(Value::Map(mut pairs)) = value else { return None };
-        let at = pairs.iter().position(|(key, _)| key.as_str() == Some("made"));
-        let made = at.map_or(Value::Nil, |at| pairs.remove(at).1);
-        let made: Vec<Made> = serde_json::from_str(made.as_str().unwrap_or("[]")).ok()?;
-        Some((pairs, Made::digest(&made)))
+/// A digest of what a job says and of what was made for it, whatever time that took; none for what is
+/// no object. Two attempts that made the same have the same digest.
+pub fn digest(payload: &[u8]) -> Option<String> {
+    let value = match sniffed(payload) {
+        Form::Raw => return None,
+        Form::Json => json(payload),
+        Form::MsgPack => msgpack(payload),
     };
-    matches!((read(one), read(other)), (Some(one), Some(other)) if one == other)
+    let Ok(Value::Map(mut pairs)) = value else { return None };
+    let at = pairs.iter().position(|(key, _)| key.as_str() == Some("made"));
+    let made = at.map_or(Value::Nil, |at| pairs.remove(at).1);
+    let made: Vec<Made> = serde_json::from_str(made.as_str().unwrap_or("[]")).ok()?;
+    pairs.push(("made".into(), Made::digest(&made).into()));
+    let mut packed = Vec::new();
+    rmpv::encode::write_value(&mut packed, &Value::Map(pairs)).ok()?;
+    Some(sha256_hex(&packed))
 }
 
 fn named(content_type: &str) -> Option<Form> {

@@ -67,6 +67,11 @@ impl Delivery {
         sha256_hex(&self.message.payload)[..16].to_owned()
     }
 
+    /// Digest of what the job says, as the stage before told it.
+    pub(crate) fn content(&self) -> String {
+        wire::digest(&self.message.payload).unwrap_or_default()
+    }
+
     /// How often the job was taken out of DEAD again.
     pub fn run(&self) -> u32 {
         self.header(REPLAY_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0)

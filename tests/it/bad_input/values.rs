@@ -77,7 +77,7 @@ async fn what_a_worker_would_publish_and_the_server_not_take_is_buried() {
     rmpv::encode::write_value(&mut packed, &job).expect("memory takes it");
     let labels: serde_json::Map<_, _> = (0..65).map(|n| (format!("l{n}"), json!("x"))).collect();
     all_are_buried(vec![
-        Bad { queue: "audio", ..Bad::packed("a next job that is too large", &packed, &["next job", "max_payload"]) },
+        Bad { queue: "audio", ..Bad::packed("a next job that is too large", &packed, &["next stage", "max_payload"]) },
         text("more labels than an event holds", &json!({ "text": "a", "labels": labels }), &["labels", "65", "64"]),
     ])
     .await;

@@ -9,7 +9,7 @@ mod victim;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use shanshui_tests::nats_server;
+use shanshui_tests::{nats_server, until};
 
 use super::guarded::Guarded;
 use super::permissions::streams;
@@ -51,6 +51,10 @@ async fn holds_on(program: &Path) {
     lie(&attackers, &names).await;
     victim::ends(&guarded, &JOBS).await;
     lie(&attackers, &names).await;
+    for attacker in &attackers {
+        attacker.takes_the_names(&names).await;
+    }
+    nothing_waits(&admin).await;
     victim::ends(&guarded, &JOBS).await;
     assert_eq!(configurations(&admin).await, configuration, "streams and consumers are as they were");
     for attacker in &attackers {
@@ -84,6 +88,22 @@ async fn only_jobs_and_cancels_came_in(guarded: &Guarded, admin: &Voice) {
         let lanes: Vec<String> = subjects.keys().map(lane).collect();
         assert!(lanes.iter().all(|lane| lane.starts_with("tenant-")), "{stream}: {lanes:?}");
     }
+}
+
+/// Workers have dealt with everything that the attackers sent.
+async fn nothing_waits(admin: &Voice) {
+    let waiting = async || {
+        let mut all = 0;
+        for (stream, stage) in [("AUDIO", "transcribe"), ("TEXT", "paint")] {
+            for partition in ["", "_1", "_2", "_3"] {
+                let info = admin.asks(&format!("$JS.API.CONSUMER.INFO.{stream}.{stage}{partition}")).await;
+                let number = |field: &str| info[field].as_u64().expect("a consumer's figures");
+                all += number("num_pending") + number("num_ack_pending");
+            }
+        }
+        (all == 0).then_some(())
+    };
+    until("empty queues", waiting).await;
 }
 
 /// The configurations of all streams and of the workers' consumers.

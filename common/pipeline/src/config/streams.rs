@@ -16,6 +16,10 @@ pub struct StreamSettings {
     /// Most bytes that wait in each queue before publishers are refused
     #[arg(long, env = "SHANSHUI_QUEUE_BYTES", default_value_t = 1 << 30, value_parser = clap::value_parser!(i64).range(1 << 20..))]
     pub queue_bytes: i64,
+    /// Most jobs of one lane that wait in a queue or are in work before its publishers are refused, so
+    /// that no lane can fill the queue for all others [default: no limit but --queue-bytes]
+    #[arg(long, env = "SHANSHUI_LANE_JOBS", value_parser = clap::value_parser!(i64).range(1..))]
+    pub lane_jobs: Option<i64>,
     /// Seconds until an unacknowledged delivery goes to another worker
     #[arg(long, env = "SHANSHUI_ACK_WAIT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(2..=3600))]
     pub ack_wait_seconds: u64,
@@ -44,6 +48,7 @@ impl Default for StreamSettings {
         Self {
             replicas: 1,
             queue_bytes: 1 << 30,
+            lane_jobs: None,
             ack_wait_seconds: 30,
             max_deliver: 100,
             max_ack_pending: 1000,

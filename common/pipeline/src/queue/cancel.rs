@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::declare::CANCEL_BYTES;
 use super::{Outgoing, Queue};
 use crate::job::JobId;
+use crate::names::ANY_LANE;
 
 impl Queue {
     /// Cancels a job, wherever it is.
@@ -17,11 +18,12 @@ impl Queue {
         self.publish(outgoing).await.map(drop)
     }
 
-    /// Whether somebody has canceled the job.
-    pub async fn is_canceled(&self, job: &JobId) -> anyhow::Result<bool> {
-        let (subject, mut from) = (self.names.cancel(job.as_str()), 1);
+    /// Whether somebody has canceled the job who may: whoever is bound to a lane only cancels there.
+    pub async fn is_canceled(&self, job: &JobId, lane: &str) -> anyhow::Result<bool> {
+        let (subject, mut from) = (self.names.cancel_in(job.as_str(), "*"), 1);
         while let Some(message) = self.next("CANCELS", &subject, from).await? {
-            if is_cancel(Some(&message.headers), &message.payload) {
+            let meant = message.subject.rsplit('.').next().is_some_and(|own| [ANY_LANE, lane].contains(&own));
+            if meant && is_cancel(Some(&message.headers), &message.payload) {
                 return Ok(true);
             }
             from = message.sequence + 1;

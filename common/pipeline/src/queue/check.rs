@@ -72,7 +72,10 @@ impl Queue {
         }
         let differing = differences(&have, &needed);
         let first = (!differing.is_empty()).then(|| differing.join(", "));
-        let losing = || LOSING.iter().find(|field| is_queue && limits(have.get(**field)));
+        // With this, a lane that is full refuses new jobs, and keeps those that it has.
+        let refuses = have.get("discard_new_per_subject") == Some(&json!(true));
+        let loses = |field: &str| !(refuses && field == "max_msgs_per_subject") && limits(have.get(field));
+        let losing = || LOSING.iter().find(|field| is_queue && loses(field));
         let losing = || {
             losing().map(|field| {
                 format!("{field} is {}, which deletes or refuses accepted jobs; remove this limit", have[*field])

@@ -63,6 +63,8 @@ impl Queue {
         let pools = settings.pools.iter().filter(|pool| pool.queue == step.queue);
         let pools = pools.map(|pool| self.names.filter(step.queue, &pool.pool, None));
         let subjects: Vec<String> = std::iter::once(from.clone()).chain(pools).collect();
+        let lanes =
+            settings.lane_jobs.map(|most| json!({ "max_msgs_per_subject": most, "discard_new_per_subject": true }));
         let own = json!({
             "subjects": subjects,
             "subject_transform": { "src": from, "dest": to },
@@ -71,6 +73,7 @@ impl Queue {
             "discard": "new",
             "max_bytes": settings.queue_bytes,
         });
+        let own = Value::Object(merged(own, lanes.unwrap_or_default()));
         self.stream(&step.stream(), settings, own, json!({}))
     }
 
@@ -89,12 +92,16 @@ impl Queue {
             self.stream(name, settings, own, first)
         };
         let week = |messages: i64, size: i64, part| Bounds { age: EVENTS_AGE, messages, size, part };
+        let (from, to) = names.spread_cancels();
+        let mut cancels =
+            book("CANCELS", vec![from.clone(), names.cancel_in("*", "*")], week(CANCELS, CANCEL_BYTES, (1, 16)));
+        cancels.own.insert("subject_transform".into(), json!({ "src": from, "dest": to }));
         let events = KEPT_KINDS.iter().map(|kind| names.any_event(kind)).collect();
         let letters = Bounds { age: DEAD_AGE, messages: DEAD_LETTERS, size: -1, part: (1, 2) };
         [
             book("EVENTS", events, week(-1, EVENT_BYTES, (1, 1))),
             book("ENDS", vec![names.ended("*", "*")], week(-1, EVENT_BYTES, (1, 2))),
-            book("CANCELS", vec![names.cancel("*")], week(CANCELS, CANCEL_BYTES, (1, 16))),
+            cancels,
             book("DEAD", vec![names.dead("*", "*")], letters),
             book("ADVISORIES", self.advisory_subjects(), week(-1, EVENT_BYTES, (1, 16))),
             book("STATE", vec![names.state("*")], week(1, -1, (1, 16))),

@@ -2,6 +2,7 @@
 #![allow(clippy::result_large_err, reason = "an attempt ends once, and its end is moved once")]
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::attempt::{Attempt, End, Known, Obstacle, worker_lost};
 use crate::code::Code;
@@ -10,9 +11,8 @@ use crate::events::Acceptance;
 use crate::failure::{Failure, OrFailure};
 use crate::fields::FieldError;
 use crate::job::{Job, JobMeta};
-use crate::made::Made;
 use crate::names::DEFAULT_POOL;
-use crate::queue::Queue;
+use crate::queue::{self, Queue};
 use crate::stage::Stage;
 use crate::step::Step;
 
@@ -29,6 +29,7 @@ impl Attempt {
             self.learn(job.meta());
         }
         let continued = !self.known.made.is_empty();
+        self.check_replay(continued).await?;
         if !continued || self.run() > 0 {
             self.accept().await?;
         }
@@ -71,16 +72,36 @@ impl Attempt {
         }
     }
 
+    /// A sender can write the header of a replay, too. It counts only after a run that failed, and for
+    /// the job that was accepted then. A name that nothing is known of any more is free.
+    async fn check_replay(&self, continued: bool) -> Result<(), End> {
+        let Some(before) = self.run().checked_sub(1) else { return Ok(()) };
+        let queue = &self.shared.env.queue;
+        let failed = match queue.end_of(&self.job, before).await.or_outage()? {
+            queue::End::Told(told) => Some(matches!(told.data, Event::Failed { .. })),
+            queue::End::Open => None,
+        };
+        let accepted = queue.last_event(&self.job, "accepted").await.or_outage()?.and_then(|(_, envelope)| envelope);
+        let same = match accepted.map(|envelope| envelope.data) {
+            Some(Event::Accepted { digest, .. }) => Some(continued || digest == self.delivery.digest()),
+            _ => None,
+        };
+        match (failed, same) {
+            (Some(true), Some(true) | None) | (None, None) => Ok(()),
+            _ => Err(End::NameUsed),
+        }
+    }
+
     async fn check_ended(&self) -> Result<(), End> {
         let ended = self.shared.env.queue.has_ended(&self.job, self.run()).await.or_outage()?;
         if ended { Err(End::AlreadyEnded) } else { Ok(()) }
     }
 
-    /// What earlier stages made is the pipeline's to say: the event of the stage before carries a
+    /// What earlier stages passed on is the pipeline's to say: the event of the stage before carries a
     /// digest of it, and senders cannot write events.
     async fn check_made(&mut self) -> Result<(), End> {
         self.check_ended().await?;
-        let digest = Made::digest(&self.known.made);
+        let digest = self.delivery.content();
         match self.shared.env.queue.vouches(&self.job, &digest).await.or_outage()? {
             Some(true) => Ok(()),
             // The event may have been dropped for its age.
@@ -93,7 +114,7 @@ impl Attempt {
     }
 
     async fn check_canceled(&self) -> Result<(), End> {
-        let canceled = self.shared.env.queue.is_canceled(&self.job).await.or_outage()?;
+        let canceled = self.shared.env.queue.is_canceled(&self.job, self.delivery.lane()).await.or_outage()?;
         if canceled { Err(End::Canceled) } else { Ok(()) }
     }
 
@@ -101,12 +122,12 @@ impl Attempt {
         let now = OffsetDateTime::now_utc();
         let over = |time: Option<OffsetDateTime>| time.filter(|time| *time <= now);
         let late = |code: Code, what: &str, time: OffsetDateTime| {
-            Err(Failure::reject(code, format!("{what}: {time} is in the past; the worker's time is {}", seconds(now)))
-                .into())
+            let (time, now) = (written(time), written(now));
+            Err(Failure::reject(code, format!("{what}: {time} is in the past; the worker's time is {now}")).into())
         };
         match (over(meta.deadline), over(meta.start_before)) {
-            (Some(time), _) => late(Code::Deadline, "deadline", seconds(time)),
-            (None, Some(time)) if self.is_first() => late(Code::StartBefore, "start_before", seconds(time)),
+            (Some(time), _) => late(Code::Deadline, "deadline", time),
+            (None, Some(time)) if self.is_first() => late(Code::StartBefore, "start_before", time),
             _ => self.check_until(meta),
         }
     }
@@ -148,7 +169,8 @@ impl Attempt {
     }
 }
 
-/// A time as people read it.
-fn seconds(time: OffsetDateTime) -> OffsetDateTime {
-    time.replace_nanosecond(0).unwrap_or(time)
+/// A time as the contract writes it, without fractions of a second.
+fn written(time: OffsetDateTime) -> String {
+    let whole = time.replace_nanosecond(0).unwrap_or(time);
+    whole.format(&Rfc3339).unwrap_or_else(|_| whole.to_string())
 }

@@ -21,7 +21,7 @@ impl Attempt {
         let body = Value::Object(receipt).to_string();
         let (store, key) = (&self.shared.env.store, ObjectKey::Receipt(&self.job));
         let stored = self.until_done("write the receipt", || store.put(&key, body.clone().into())).await?;
-        self.events.mention(&self.job, &self.finished(&all)).await;
+        self.events.mention(&self.job, &self.finished(Made::digest(&all))).await;
         self.end(Event::Done { stage: self.stage().into(), key: Some(stored.key), seconds: self.seconds() }).await
     }
 

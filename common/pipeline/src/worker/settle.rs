@@ -89,7 +89,7 @@ impl Attempt {
         if let Err(error) = self.shared.env.queue.fits(&outgoing) {
             return self.bury(Code::TooLarge, &format!("the job for the next stage is too large: {error}")).await;
         }
-        let finished = self.finished(&all);
+        let finished = self.finished(wire::digest(&outgoing.payload).unwrap_or_default());
         self.until_done("publish an event", || self.events.publish(&self.job, &finished)).await?;
         let queue = &self.shared.env.queue;
         self.until_done("publish the next job", || queue.publish_surely(outgoing.clone())).await?;
@@ -151,8 +151,9 @@ impl Attempt {
         self.known.made.iter().cloned().chain([own]).collect()
     }
 
-    pub(super) fn finished(&self, all: &[Made]) -> Event {
-        Event::Finished { stage: self.stage().into(), seconds: self.seconds(), made: Made::digest(all) }
+    /// `made` is a digest of what goes on to the next stage.
+    pub(super) fn finished(&self, made: String) -> Event {
+        Event::Finished { stage: self.stage().into(), seconds: self.seconds(), made }
     }
 
     /// The job of the next stage, with its name and with what was made so far.

@@ -97,7 +97,7 @@ impl Attempt {
 
     /// Resolves when the work must not go on.
     async fn reason_to_stop(&self) -> End {
-        let watch = self.shared.cancels.watch(&self.job);
+        let watch = self.shared.cancels.watch(&self.job, self.delivery.lane());
         let every = self.shared.ack_wait / 3;
         // The first look was at admission.
         let mut check = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
@@ -113,7 +113,7 @@ impl Attempt {
                         return End::AlreadyEnded;
                     }
                     // A cancel sent while the link was down.
-                    if self.shared.env.queue.is_canceled(&self.job).await.unwrap_or(false) {
+                    if self.shared.env.queue.is_canceled(&self.job, self.delivery.lane()).await.unwrap_or(false) {
                         return End::Canceled;
                     }
                 }

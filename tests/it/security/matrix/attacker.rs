@@ -10,13 +10,15 @@ use crate::security::voice::{Ears, Voice};
 /// In every payload that would be a lie anywhere but in the attacker's account.
 pub(super) const FORGED: &str = "forged";
 
-/// What somebody may send who may send anything: the server answers each.
-const QUESTIONS: [(&str, &str); 4] = [
-    ("shanshui.text.default", "{\"decoy\":1}"),
-    ("shanshui.audio.default", "{\"decoy\":1}"),
-    ("shanshui.cancel.decoy", ""),
-    ("$JS.API.STREAM.MSG.GET.EVENTS", "{\"seq\":1}"),
-];
+/// A message that the server answers: subject and payload.
+type Question = (&'static str, &'static str);
+
+/// Questions that cost the workers nothing.
+const SMALL: [Question; 2] = [("shanshui.cancel.decoy", ""), ("$JS.API.STREAM.MSG.GET.EVENTS", "{\"seq\":1}")];
+
+/// All that somebody may ask who has every right of a tenant.
+const QUESTIONS: [Question; 4] =
+    [("shanshui.text.default", "{\"decoy\":1}"), ("shanshui.audio.default", "{\"decoy\":1}"), SMALL[0], SMALL[1]];
 
 /// Where an answer, or a message, would do harm whoever the victim is.
 const HARMFUL: &[&str] = &[
@@ -85,47 +87,62 @@ impl Attacker {
     /// Every attack, on the jobs with these names among others.
     pub(super) async fn tries_everything(&self, victims: &[&str]) {
         for aim in HARMFUL {
-            self.aims_at(aim).await;
+            self.aims_at(aim, &QUESTIONS).await;
         }
         for given in HEADERS {
-            self.sends_with(given).await;
+            self.sends_with(given, &QUESTIONS).await;
         }
         for number in 0..FLOOD {
             self.says(&format!("shanshui.cancel.nobody-{number}"), Bytes::new()).await;
         }
-        self.lies_about(victims).await;
+        self.lies(victims, &QUESTIONS).await;
     }
 
-    /// Every attack that names the jobs.
+    /// Every attack that names the jobs and sends none.
     pub(super) async fn lies_about(&self, victims: &[&str]) {
+        self.lies(victims, &SMALL).await;
+    }
+
+    async fn lies(&self, victims: &[&str], questions: &[Question]) {
         for victim in victims {
             for aim in subjects(victim) {
-                self.aims_at(&aim).await;
+                self.aims_at(&aim, questions).await;
             }
             for id in message_ids(victim) {
-                self.sends_with(&[("Nats-Msg-Id", id.as_str())]).await;
+                self.sends_with(&[("Nats-Msg-Id", id.as_str())], questions).await;
             }
             let cancel = format!("shanshui.cancel.{victim}");
-            self.has_answered(&cancel).await;
+            self.has_answered(&cancel, questions).await;
             self.says(&cancel, vec![b' '; 7 << 20].into()).await;
         }
         self.voice.settles().await;
     }
 
+    /// Other jobs under the names of these.
+    pub(super) async fn takes_the_names(&self, victims: &[&str]) {
+        for victim in victims {
+            let job = json!({ "id": victim, "text": "another", "picture": { "steps": 1, "count": 1 } }).to_string();
+            for queue in ["text", "audio"] {
+                self.says(&format!("shanshui.{queue}.default"), job.clone().into()).await;
+            }
+        }
+        self.voice.settles().await;
+    }
+
     /// Has every answer that can be had go to this subject, and publishes a lie there.
-    async fn aims_at(&self, subject: &str) {
-        self.has_answered(subject).await;
+    async fn aims_at(&self, subject: &str, questions: &[Question]) {
+        self.has_answered(subject, questions).await;
         self.says(subject, lie(subject)).await;
     }
 
-    async fn has_answered(&self, subject: &str) {
-        for (question, payload) in QUESTIONS {
+    async fn has_answered(&self, subject: &str, questions: &[Question]) {
+        for &(question, payload) in questions {
             self.asks(question, subject, HeaderMap::new(), payload).await;
         }
     }
 
-    async fn sends_with(&self, given: &[(&str, &str)]) {
-        for &(question, payload) in &QUESTIONS[..3] {
+    async fn sends_with(&self, given: &[(&str, &str)], questions: &[Question]) {
+        for &(question, payload) in questions {
             let mut headers = HeaderMap::new();
             given.iter().for_each(|(name, value)| headers.insert(*name, *value));
             self.asks(question, "answers.of.no.use", headers, payload).await;

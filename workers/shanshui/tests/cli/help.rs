@@ -5,7 +5,12 @@ fn help_lists_every_command_the_exit_codes_and_the_order_of_settings() {
     let commands = ["up", "transcribe", "paint", "say", "draw", "jobs", "dead", "streams", "models"];
     let run = Place::new().run("--help");
     run.said(&commands);
-    run.said(&["Exit codes:", "3  nobody speaks", "6  NATS or the object store", "flag, environment variable, --nats-context"]);
+    run.said(&[
+        "Exit codes:",
+        "3  nobody speaks",
+        "6  NATS or the object store",
+        "flag, environment variable, --nats-context",
+    ]);
 }
 
 #[test]
