@@ -36,7 +36,7 @@ pub use publish::{Outgoing, Submitted};
 
 use crate::config::NatsOptions;
 pub use crate::names::Names;
-use crate::step::{STEPS, Step};
+use crate::step::Step;
 
 /// Oldest nats-server that is safe: before it, a client's reply subject acts on the JetStream API, and
 /// published advisories let one role do what another may.
@@ -61,22 +61,18 @@ pub struct Queue {
 
 impl Queue {
     /// Connects, and goes on trying when no server is there yet: see [`Queue::wait_connected`].
+    /// `steps` is the pipeline, in the order in which a job takes it.
     ///
     /// # Errors
     /// Unreadable credentials or certificates, and an address that is none.
-    pub async fn connect(options: &NatsOptions, name: &str) -> anyhow::Result<Self> {
+    pub async fn connect(options: &NatsOptions, name: &str, steps: &'static [Step]) -> anyhow::Result<Self> {
         let (servers, login) = options.servers();
         let connect = login::login(options, login).await?;
         let connect = secure(connect, options).name(name).retry_on_initial_connect().ping_interval(PING);
         let linked = Link::connect(connect, servers).await;
         let (link, client) = linked.with_context(|| format!("cannot use {}", hosts(&options.url)))?;
         let context = jetstream::new(client.clone());
-        Ok(Self { client, context, names: Names::new(&options.prefix), link, steps: STEPS })
-    }
-
-    /// The same connection for another pipeline than the one that ships.
-    pub fn with_steps(self, steps: &'static [Step]) -> Self {
-        Self { steps, ..self }
+        Ok(Self { client, context, names: Names::new(&options.prefix), link, steps })
     }
 
     /// The steps of the pipeline, in the order in which a job takes them.

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Command};
 
 use super::check;
 use super::file::SettingsFile;
-use crate::cli::Cli;
+use crate::cli::ALONE;
 use crate::data::DataDir;
 use crate::exit::{Exit, OrExit, Refusal};
 
@@ -26,17 +26,15 @@ pub(crate) enum Stop {
     Refused(Refusal),
 }
 
-/// The command line with every setting in place.
-pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
+/// What the command line says, with every setting in place.
+pub(crate) fn parse(command: Command, arguments: &[OsString]) -> Result<ArgMatches, Stop> {
     let file = settings_file(arguments).map_err(Stop::Refused)?;
-    let command = apply(Cli::command(), file.as_ref()).map_err(Stop::Refused)?;
+    let command = apply(command, file.as_ref()).map_err(Stop::Refused)?;
     let matches = command.clone().try_get_matches_from(arguments).map_err(Stop::Clap)?;
-    let cli = Cli::from_arg_matches(&matches).map_err(Stop::Clap)?;
-    let Some(running) = running_instance(&cli, &matches, file.as_ref()) else { return Ok(cli) };
+    let Some(running) = running_instance(&matches, file.as_ref()) else { return Ok(matches) };
     let command = apply(command, Some(&running)).map_err(Stop::Refused)?;
     let command = apply(command, file.as_ref()).map_err(Stop::Refused)?;
-    let matches = command.try_get_matches_from(arguments).map_err(Stop::Clap)?;
-    Cli::from_arg_matches(&matches).map_err(Stop::Clap)
+    command.try_get_matches_from(arguments).map_err(Stop::Clap)
 }
 
 /// The file of `--config`, `SHANSHUI_CONFIG` or the working directory.
@@ -96,14 +94,14 @@ fn set(command: Command, name: &str, values: &[String]) -> Command {
 }
 
 /// What `shanshui up` wrote down, for commands that are told no address.
-fn running_instance(cli: &Cli, matches: &ArgMatches, file: Option<&SettingsFile>) -> Option<SettingsFile> {
-    if !cli.command.wants_running_instance() || told(matches) {
+fn running_instance(matches: &ArgMatches, file: Option<&SettingsFile>) -> Option<SettingsFile> {
+    if matches.subcommand_name().is_none_or(|command| ALONE.contains(&command)) || told(matches) {
         return None;
     }
     if file.is_some_and(|file| ADDRESSES.iter().any(|name| file.text(name).is_some())) {
         return None;
     }
-    let path = DataDir::at(cli.data.as_deref()).ok()?.addresses();
+    let path = DataDir::at(matches.get_one::<PathBuf>("data").map(PathBuf::as_path)).ok()?.addresses();
     // A file that cannot be read is none: the flags' own defaults and errors are clearer.
     path.is_file().then(|| SettingsFile::read(&path).ok()).flatten()
 }
