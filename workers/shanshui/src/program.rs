@@ -34,8 +34,12 @@ impl Program {
     pub(crate) fn command(&self) -> Command {
         let stages = self.stages.iter().zip(1..);
         let commands = stages.map(|(stage, order)| stage.command().display_order(order));
-        let all_flags = |up: Command| self.stages.iter().fold(up, |up, stage| stage.add_flags(up));
-        Cli::command().mut_subcommand("up", all_flags).subcommands(commands)
+        // In place: settings files take the type of a flag from the first command that has it.
+        let all_flags = |command: Command| match command.get_name() {
+            "up" => self.stages.iter().fold(command, |up, stage| stage.add_flags(up)),
+            _ => command,
+        };
+        Cli::command().mut_subcommands(all_flags).subcommands(commands)
     }
 
     /// Does what the command line asks.

@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
 
 mod chaos;
+mod job;
 mod judged;
 mod known;
+mod resize;
 mod through;
 mod up;
 
