@@ -11,6 +11,7 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use super::stack::Stack;
+use super::steps::steps;
 use super::story::Story;
 use super::wait::{PATIENCE, until};
 
@@ -147,8 +148,9 @@ impl<'a> Client<'a> {
     /// Waits until no message of a stage waits or is in work, then reads all events of a job:
     /// nothing can be added to them any more.
     pub async fn whole_story(&self, job: &str) -> Story {
-        for (stream, stage) in [("AUDIO", "transcribe"), ("TEXT", "paint")] {
-            until("an empty queue", async || (self.waiting(stream, stage).await == 0).then_some(())).await;
+        for step in steps() {
+            let empty = async || (self.waiting(&step.stream, &step.stage).await == 0).then_some(());
+            until("an empty queue", empty).await;
         }
         let events = self.queue.get_stream("EVENTS").await.expect("a stream of events");
         let filter = format!("shanshui.events.{job}.>");

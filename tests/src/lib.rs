@@ -14,6 +14,7 @@ mod process;
 mod proxy;
 mod serving;
 mod stack;
+mod steps;
 mod story;
 mod wait;
 
@@ -24,10 +25,12 @@ pub use nats::Nats;
 pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, sha256};
 pub use pages::Pages;
 pub use paths::{
-    clean, clip, faketime, nats_server, picture_model, python, recording, root, scratch, script, shanshui, whisper,
+    clean, clip, faketime, nats_server, picture_model, python, recording, root, scratch, script, shanshui, use_program,
+    whisper,
 };
 pub use process::Process;
 pub use proxy::Proxy;
 pub use stack::{Stack, ends_well, shared};
+pub use steps::{Step, steps};
 pub use story::Story;
 pub use wait::{PATIENCE, until};

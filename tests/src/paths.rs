@@ -14,11 +14,19 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
 }
 
-/// Our one binary: that of `SHANSHUI_PROGRAM` (a release build, an installed one), else the one that
-/// cargo built for the tests of its package.
+/// The program under test.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Tests another program: one with stages of its own. Call it before anything else.
+pub fn use_program(path: &str) {
+    let used = PROGRAM.get_or_init(|| path.into());
+    assert_eq!(used, Path::new(path), "the tests of one binary test one program");
+}
+
+/// The program under test: without [`use_program`] that of `SHANSHUI_PROGRAM` (a release build, an
+/// installed one), else the one that cargo built for the tests of its package.
 pub fn shanshui() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
+    PROGRAM.get_or_init(|| {
         let given = std::env::var_os("SHANSHUI_PROGRAM").map(PathBuf::from);
         let program = given.unwrap_or_else(|| profile().join("shanshui"));
         assert!(program.exists(), "{} is missing: cargo test --workspace --test it builds it", program.display());

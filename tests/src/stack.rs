@@ -106,10 +106,8 @@ impl Stack {
     pub fn worker_command(&self, stage: &str, name: &str) -> Command {
         let mut command = self.command(&[stage]);
         command.env("SHANSHUI_WORKER_NAME", name);
-        match stage {
-            "transcribe" => command.env("SHANSHUI_WHISPER", whisper("base")),
-            _ => command.env("SHANSHUI_PICTURE_MODEL", picture_model()),
-        };
+        // A stage takes what is its own.
+        command.env("SHANSHUI_WHISPER", whisper("base")).env("SHANSHUI_PICTURE_MODEL", picture_model());
         command
     }
 

@@ -27,5 +27,5 @@ pub use key::ObjectKey;
 pub use made::{Made, MadeObject};
 pub use names::Names;
 pub use picture::PictureSpec;
-pub use step::{STEPS, Step};
+pub use step::Step;
 pub use text::TextJob;

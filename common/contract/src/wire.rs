@@ -47,20 +47,31 @@ pub enum Name {
 /// The name in a payload, whatever else is wrong with it: who gave a job a name looks for its end
 /// under that name.
 pub fn name(content_type: Option<&str>, payload: &[u8]) -> Name {
-    let value = match content_type.and_then(named).unwrap_or_else(|| sniffed(payload)) {
-        Form::Raw => return Name::Absent,
-        Form::Json => json(payload),
-        Form::MsgPack => msgpack(payload),
-    };
-    let Ok(Value::Map(pairs)) = value else { return Name::Absent };
-    let id = pairs.iter().find(|(key, _)| key.as_str() == Some("id")).map(|(_, value)| value);
-    match id {
+    match field(content_type, payload, "id") {
         None | Some(Value::Nil) => Name::Absent,
         Some(value) => match value.as_str() {
             Some(text) => JobId::parse("id", text).map_or_else(Name::Wrong, Name::Own),
             None => Name::Wrong(FieldError::new("id", value, JobId::ALLOWED)),
         },
     }
+}
+
+/// What earlier stages made of the job in a payload, whatever else is wrong with it: a job that one of
+/// them passed on has been accepted.
+pub fn made(content_type: Option<&str>, payload: &[u8]) -> Vec<Made> {
+    let text = field(content_type, payload, "made");
+    let text = text.as_ref().and_then(Value::as_str);
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+fn field(content_type: Option<&str>, payload: &[u8], name: &str) -> Option<Value> {
+    let value = match content_type.and_then(named).unwrap_or_else(|| sniffed(payload)) {
+        Form::Raw => return None,
+        Form::Json => json(payload),
+        Form::MsgPack => msgpack(payload),
+    };
+    let Ok(Value::Map(pairs)) = value else { return None };
+    pairs.into_iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value)
 }
 
 /// Writes a job: JSON, which any tool shows, unless it carries binary.

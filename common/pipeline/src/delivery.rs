@@ -10,6 +10,7 @@ use async_nats::{HeaderMap, Subject};
 use crate::fields::FieldError;
 use crate::id::sha256_hex;
 use crate::job::{Job, JobId};
+use crate::made::Made;
 use crate::names::{self, JOB_HEADER, PASSED_HEADER, REPLAY_HEADER, SPENT_HEADER};
 use crate::queue::Original;
 use crate::wire::{self, Name};
@@ -49,6 +50,11 @@ impl Delivery {
     pub fn decode<J: Job>(&self) -> Result<J, FieldError> {
         let content_type = header(self.message.headers.as_ref(), "Content-Type")?;
         wire::decode(content_type, self.message.payload.clone())
+    }
+
+    /// What earlier stages made, whatever else is wrong with the job.
+    pub(crate) fn made(&self) -> Vec<Made> {
+        wire::made(self.header("Content-Type"), &self.message.payload)
     }
 
     /// The job's name, whatever else is wrong with the job.

@@ -20,6 +20,7 @@ pub mod shutdown;
 pub mod stage;
 pub mod store;
 pub mod telemetry;
+pub mod testkit;
 pub mod worker;
 
 pub use causes::causes;
@@ -29,7 +30,7 @@ pub use lease::Progress;
 pub use model_thread::ModelThread;
 pub use queue::Queue;
 pub use serve::{Layout, Serve};
-pub use shanshui_contract::{Code, Event, Job, JobId, JobMeta, Made, ObjectKey, STEPS, Step};
+pub use shanshui_contract::{Code, Event, Job, JobId, JobMeta, Made, ObjectKey, Step};
 pub use stage::{Outcome, Stage};
 pub use store::Store;
 pub use worker::{Env, run};

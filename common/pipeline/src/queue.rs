@@ -39,7 +39,7 @@ pub use publish::{Outgoing, Submitted};
 
 use crate::config::NatsOptions;
 pub use crate::names::Names;
-use crate::step::{STEPS, Step};
+use crate::step::Step;
 
 /// Oldest nats-server that is safe: before it, a client's reply subject acts on the JetStream API, and
 /// published advisories let one role do what another may.
@@ -66,10 +66,11 @@ pub struct Queue {
 
 impl Queue {
     /// Connects, and goes on trying when no server is there yet: see [`Queue::wait_connected`].
+    /// `steps` is the pipeline, in the order in which a job takes it.
     ///
     /// # Errors
     /// Unreadable credentials or certificates, and an address that is none.
-    pub async fn connect(options: &NatsOptions, name: &str) -> anyhow::Result<Self> {
+    pub async fn connect(options: &NatsOptions, name: &str, steps: &'static [Step]) -> anyhow::Result<Self> {
         let (servers, login) = options.servers()?;
         let connect = login::login(options, login).await?;
         let connect = secure(connect, options).name(name).retry_on_initial_connect().ping_interval(PING);
@@ -79,12 +80,7 @@ impl Queue {
             Some(domain) => (jetstream::with_domain(client.clone(), domain), format!("$JS.{domain}.API")),
             None => (jetstream::new(client.clone()), "$JS.API".to_owned()),
         };
-        Ok(Self { client, context, names: Names::new(&options.prefix), link, steps: STEPS, api: api.into() })
-    }
-
-    /// The same connection for another pipeline than the one that ships.
-    pub fn with_steps(self, steps: &'static [Step]) -> Self {
-        Self { steps, ..self }
+        Ok(Self { client, context, names: Names::new(&options.prefix), link, steps, api: api.into() })
     }
 
     /// The steps of the pipeline, in the order in which a job takes them.

@@ -12,6 +12,8 @@ use crate::telemetry::Metrics;
 /// How the folder of a model is recognised.
 #[derive(Clone, Copy)]
 pub struct Layout {
+    /// What such a model is for, in one word.
+    pub kind: &'static str,
     /// The flag that names the model.
     pub flag: &'static str,
     /// A file that every such folder has.
@@ -27,12 +29,15 @@ pub trait Serve: Stage + Sized {
     /// One line for `--help`.
     const ABOUT: &'static str;
     /// Its model's folder; none for a stage without a model.
-    const LAYOUT: Option<Layout>;
+    const LAYOUT: Option<Layout> = None;
 
     /// Name or folder of the model that these settings ask for.
-    fn wanted(options: &Self::Options) -> &str;
+    fn wanted(options: &Self::Options) -> &str {
+        let _ = options;
+        ""
+    }
 
-    /// Loads the model in `folder`.
+    /// Loads the model in `folder`, which is empty for a stage without one.
     fn load(
         options: &Self::Options,
         folder: &Path,

@@ -6,11 +6,16 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::job::Job;
 use crate::made::Made;
+use crate::step::Step;
 
 /// One step of the pipeline: takes a job and makes something of it.
 pub trait Stage: Send + Sync + 'static {
     /// Names the step, the durable consumer, the span and the metrics label.
     const NAME: &'static str;
+    /// What it makes, in one word, as `picture`: a job's `until` may say that instead of the stage.
+    const MAKES: &'static str = Self::NAME;
+    /// The stage as a step of a pipeline.
+    const STEP: Step = Step { stage: Self::NAME, queue: <Self::Input as Job>::QUEUE, makes: Self::MAKES };
     /// What it takes from its queue.
     type Input: Job;
     /// What it passes on; [`std::convert::Infallible`] for a stage that only makes objects.

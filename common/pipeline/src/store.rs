@@ -3,6 +3,7 @@
 mod answer;
 mod client;
 mod start;
+mod within;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use super::plan::Plan;
 use crate::paths::whisper;
 use crate::process::Process;
 use crate::stack::Stack;
+use crate::steps::steps;
 
 /// Attempts of a job: each kill is one.
 pub(super) const ATTEMPTS: &str = "100";
@@ -43,7 +44,7 @@ pub(super) struct Exits {
 }
 
 struct Seat {
-    stage: &'static str,
+    stage: String,
     place: usize,
     count: usize,
     process: Process,
@@ -54,8 +55,8 @@ struct Seat {
 impl Crew {
     pub(super) fn start(stack: &Stack, plan: &Plan) -> Self {
         std::fs::create_dir_all(&plan.keep).expect("a folder for what is said");
-        let workers = ["transcribe", "paint"].into_iter();
-        let workers = workers.flat_map(|stage| (0..plan.workers).map(move |place| (stage, place)));
+        let stages = steps().iter().map(|step| step.stage.as_str());
+        let workers = stages.flat_map(|stage| (0..plan.workers).map(move |place| (stage, place)));
         // The reconciler has the last seat.
         let seats = workers.chain([(RECONCILE, 0)]);
         let seats = seats.map(|(stage, place)| Seat::start(stack, stage, place)).collect();
@@ -154,10 +155,10 @@ impl Crew {
 }
 
 impl Seat {
-    fn start(stack: &Stack, stage: &'static str, place: usize) -> Self {
+    fn start(stack: &Stack, stage: &str, place: usize) -> Self {
         let name = format!("{stage}-{place}-0");
         let process = worker(stack, stage, &name);
-        Self { stage, place, count: 0, process, name, ended: None }
+        Self { stage: stage.to_owned(), place, count: 0, process, name, ended: None }
     }
 
     /// Ends the old one, starts a new one, and returns the old one.
@@ -166,17 +167,15 @@ impl Seat {
         self.count += 1;
         self.ended = None;
         self.name = format!("{}-{}-{}", self.stage, self.place, self.count);
-        let process = worker(stack, self.stage, &self.name);
+        let process = worker(stack, &self.stage, &self.name);
         std::mem::replace(&mut self.process, process)
     }
 }
 
 fn worker(stack: &Stack, stage: &str, name: &str) -> Process {
     let mut command = stack.worker_command(stage, name);
-    if stage == "transcribe" {
-        command.env("SHANSHUI_WHISPER", whisper("tiny.en"));
-    }
-    command.env("SHANSHUI_ATTEMPTS", ATTEMPTS).env("SHANSHUI_DRAIN_SECONDS", DRAIN.to_string());
+    command.env("SHANSHUI_WHISPER", whisper("tiny.en")).env("SHANSHUI_ATTEMPTS", ATTEMPTS);
+    command.env("SHANSHUI_DRAIN_SECONDS", DRAIN.to_string());
     command.env("SHANSHUI_AUDIT_SECONDS", AUDIT).env("NO_COLOR", "1");
     Process::spawn(name, &mut command)
 }

@@ -10,6 +10,8 @@ use async_nats::jetstream::{self, Context};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
+use crate::steps::steps;
+
 /// Every event, by job and in order; DEAD; and how many messages wait.
 pub(super) struct History {
     pub(super) jobs: BTreeMap<String, Vec<Told>>,
@@ -17,7 +19,7 @@ pub(super) struct History {
     pub(super) times: Vec<f64>,
     /// Jobs in DEAD with the reason.
     pub(super) dead: Vec<(String, String)>,
-    /// Messages on both queues.
+    /// Messages on all queues.
     pub(super) left: u64,
 }
 
@@ -50,8 +52,8 @@ impl History {
             let header = |name: &str| message.headers.get(name).map(ToString::to_string).unwrap_or_default();
             history.dead.push((header("Shanshui-Job"), header("Shanshui-Reason")));
         }
-        for stream in ["AUDIO", "TEXT"] {
-            history.left += queue.get_stream(stream).await.expect("a stream").cached_info().state.messages;
+        for step in steps() {
+            history.left += queue.get_stream(&step.stream).await.expect("a stream").cached_info().state.messages;
         }
         history
     }

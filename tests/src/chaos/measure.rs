@@ -3,6 +3,7 @@
 use super::history::{History, Told};
 use super::storm::Log;
 use super::trouble::{LEADER_CUT, LEADER_KILLED, QUEUE_KILLED, STORE_STOPPED, WORKER_KILLED};
+use crate::steps::steps;
 
 /// Kinds by which a worker lets go of a job.
 const LET_GO: [&str; 6] = ["released", "retrying", "done", "failed", "canceled", "no-speech"];
@@ -19,7 +20,7 @@ pub(super) struct Measures {
     /// From the blow to the next event of any job, in a cluster.
     pub(super) cluster: Vec<f64>,
     /// How often each stage began each job.
-    pub(super) executions: Vec<(&'static str, Executions)>,
+    pub(super) executions: Vec<(String, Executions)>,
 }
 
 #[derive(Debug)]
@@ -46,8 +47,8 @@ impl Measures {
         for times in [&mut measures.worker, &mut measures.queue, &mut measures.store, &mut measures.cluster] {
             times.sort_by(f64::total_cmp);
         }
-        measures.executions =
-            ["transcribe", "paint"].into_iter().map(|stage| (stage, executions(history, stage))).collect();
+        let stages = steps().iter().map(|step| &step.stage);
+        measures.executions = stages.map(|stage| (stage.clone(), executions(history, stage))).collect();
         measures
     }
 }

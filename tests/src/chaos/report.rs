@@ -9,6 +9,7 @@ use super::crew::{ATTEMPTS, DRAIN};
 use super::plan::Trial;
 use super::poison::Isolation;
 use crate::paths::{nats_server, shanshui};
+use crate::steps::steps;
 
 /// What the numbers of the storm mean.
 const STORM: &str = "
@@ -85,7 +86,7 @@ impl Outcome {
         let mut facts = vec![
             row("seed", plan.seed),
             row("minutes", format!("{:.1}", self.seconds / 60.0)),
-            row("workers", format!("{0} transcribe, {0} paint; 1 reconciler", plan.workers)),
+            row("workers", format!("{}; 1 reconciler", workers(plan.workers))),
             row("ack wait, deliveries of a message", format!("{} s, {}", plan.ack_wait, plan.max_deliver)),
             row("attempts of a job, seconds of a drain", format!("{ATTEMPTS}, {DRAIN} (the product's own: 5, 120)")),
             row("jobs accepted (PubAck received)", published.accepted),
@@ -163,6 +164,11 @@ pub(super) fn table(text: &mut String, title: &str, rows: &[[String; 2]]) {
 
 pub(super) fn row(what: &str, said: impl ToString) -> [String; 2] {
     [what.to_owned(), said.to_string()]
+}
+
+/// Workers of each stage.
+fn workers(each: usize) -> String {
+    steps().iter().map(|step| format!("{each} {}", step.stage)).collect::<Vec<_>>().join(", ")
 }
 
 fn spread(sorted: &[f64]) -> String {

@@ -6,6 +6,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::storm::{Storm, now};
+use crate::steps::steps;
 
 /// As R35 wants it.
 const CUT_OFF: f64 = 60.0;
@@ -149,7 +150,7 @@ impl Storm {
 
     fn leader(&mut self) -> usize {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(self.cluster().leader("AUDIO")).expect("a stream with a leader")
+        runtime.block_on(self.cluster().leader(&steps()[0].stream)).expect("a stream with a leader")
     }
 
     fn cluster(&mut self) -> &mut super::cluster::Cluster {

@@ -9,6 +9,7 @@ use futures::StreamExt;
 
 use super::Board;
 use super::order::Order;
+use crate::steps::steps;
 use crate::story::FINAL;
 
 /// Longest time without any change once nothing is broken any more: the longest of the delays
@@ -67,9 +68,11 @@ async fn ended(queue: &Context) -> Option<usize> {
     Some(jobs.len())
 }
 
-/// Messages on both queues.
+/// Messages on all queues.
 async fn left(queue: &Context) -> Option<u64> {
-    let audio = queue.get_stream("AUDIO").await.ok()?.cached_info().state.messages;
-    let text = queue.get_stream("TEXT").await.ok()?.cached_info().state.messages;
-    Some(audio + text)
+    let mut left = 0;
+    for step in steps() {
+        left += queue.get_stream(&step.stream).await.ok()?.cached_info().state.messages;
+    }
+    Some(left)
 }

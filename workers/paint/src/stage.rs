@@ -186,6 +186,7 @@ impl Bounds {
 
 impl Stage for Paint {
     const NAME: &'static str = "paint";
+    const MAKES: &'static str = "picture";
     type Input = TextJob;
     type Output = Infallible;
 
@@ -221,6 +222,7 @@ impl Serve for Paint {
     type Options = PaintOptions;
     const ABOUT: &'static str = "Run one worker that turns text into pictures";
     const LAYOUT: Option<Layout> = Some(Layout {
+        kind: "pictures",
         flag: "picture-model",
         file: "model_index.json",
         find: |place| Source::find(place).map(|source| source.path),

@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, dead, draw, jobs, models, reconcile, say, streams, up};
+use crate::commands::{audit, dead, draw, jobs, models, reconcile, say, streams, topology, up};
 use crate::data::DataDir;
-use crate::exit::{self, Exit, OrExit, Refusal};
-use crate::stages::StageCommand;
+use crate::exit::{self, Exit, Refusal};
+use crate::program::Program;
+
+/// Commands to which the addresses of a running `up` are of no use.
+pub(crate) const ALONE: [&str; 2] = ["up", "models"];
 
 /// A spoken sentence becomes a picture: speech to text to picture, over NATS and S3.
 #[derive(Debug, Parser)]
-#[command(name = "shanshui", version, after_long_help = exit::HELP, max_term_width = 100)]
+#[command(name = "shanshui", version, after_long_help = exit::HELP, max_term_width = 100, next_display_order = 100)]
 pub(crate) struct Cli {
     /// Settings file; ./shanshui.toml is read when it is there and no other is named
     #[arg(long, env = "SHANSHUI_CONFIG", value_name = "FILE", global = true)]
@@ -28,15 +31,12 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What the program can do.
+/// What the program can do besides working as one of its stages.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run everything on this machine: queue, object store and a worker of every stage
-    #[command(after_long_help = exit::HELP)]
+    #[command(after_long_help = exit::HELP, display_order = 0)]
     Up(Box<up::UpArgs>),
-    /// A worker of one stage.
-    #[command(flatten)]
-    Stage(StageCommand),
     /// Transcribe a recording and paint it
     #[command(after_long_help = exit::HELP)]
     Say(Box<say::SayArgs>),
@@ -53,34 +53,34 @@ pub(crate) enum Command {
     /// Rescue the messages that JetStream gave up on, and audit again and again
     #[command(after_long_help = exit::HELP)]
     Reconcile(Box<reconcile::ReconcileArgs>),
+    /// Show the stages, their queues and pools, and who works there
+    #[command(after_long_help = exit::HELP)]
+    Topology(Box<topology::TopologyArgs>),
     /// Create, change or check streams, consumers and the bucket
     Streams(Box<streams::StreamsArgs>),
     /// List, fetch and verify models
     Models(Box<models::ModelsArgs>),
 }
 
-impl Cli {
-    /// Does what the command line asks.
-    pub(crate) async fn run(self) -> Result<Exit, Refusal> {
-        let data = DataDir::at(self.data.as_deref()).or_exit(Exit::Usage)?;
-        match self.command {
-            Command::Up(args) => up::run(*args, data).await,
-            Command::Stage(stage) => stage.run(data).await,
-            Command::Say(args) => say::run(*args).await,
-            Command::Draw(args) => draw::run(*args).await,
-            Command::Jobs(args) => jobs::run(*args).await,
-            Command::Audit(args) => audit::run(*args).await,
-            Command::Reconcile(args) => reconcile::run(*args).await,
-            Command::Dead(args) => dead::run(*args).await,
-            Command::Streams(args) => streams::run(*args).await,
-            Command::Models(args) => models::run(*args, data).await,
-        }
-    }
-}
-
 impl Command {
-    /// Whether the addresses of a running `up` are of use.
-    pub(crate) fn wants_running_instance(&self) -> bool {
-        !matches!(self, Self::Up(_) | Self::Models(_))
+    /// Does what is asked; `matches` is the whole command line.
+    pub(crate) async fn run(self, program: &Program, matches: &ArgMatches, data: DataDir) -> Result<Exit, Refusal> {
+        let steps = program.steps();
+        match self {
+            Self::Up(args) => {
+                let own = matches.subcommand_matches("up").unwrap_or(matches);
+                let seats: Result<Vec<_>, _> = program.stages().iter().map(|stage| stage.seat(own)).collect();
+                up::run(*args, steps, seats?, data).await
+            }
+            Self::Say(args) => say::run(*args, steps).await,
+            Self::Draw(args) => draw::run(*args, steps).await,
+            Self::Jobs(args) => jobs::run(*args, steps).await,
+            Self::Audit(args) => audit::run(*args, steps).await,
+            Self::Reconcile(args) => reconcile::run(*args, steps).await,
+            Self::Dead(args) => dead::run(*args, steps).await,
+            Self::Topology(args) => topology::run(*args, steps).await,
+            Self::Streams(args) => streams::run(*args, steps).await,
+            Self::Models(args) => models::run(*args, program.layouts(), data).await,
+        }
     }
 }

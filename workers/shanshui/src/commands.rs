@@ -8,5 +8,6 @@ pub(crate) mod models;
 pub(crate) mod reconcile;
 pub(crate) mod say;
 pub(crate) mod streams;
+pub(crate) mod topology;
 pub(crate) mod up;
 pub(crate) mod work;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use shanshui_pipeline::Step;
 use shanshui_pipeline::config::{NatsOptions, S3Options};
 use shanshui_pipeline::queue::Queue;
 use shanshui_pipeline::store::Store;
@@ -28,8 +29,8 @@ pub(crate) struct Reach {
 
 impl Reach {
     /// A connection to NATS that is up.
-    pub(crate) async fn queue(&self) -> Result<Queue, Refusal> {
-        let queue = Queue::connect(&self.nats, "shanshui").await.or_exit(Exit::Usage)?;
+    pub(crate) async fn queue(&self, steps: &'static [Step]) -> Result<Queue, Refusal> {
+        let queue = Queue::connect(&self.nats, "shanshui", steps).await.or_exit(Exit::Usage)?;
         let place = self.nats.url.rsplit('@').next().unwrap_or_default();
         let what = format!("NATS at {place}");
         let connected = self.in_time(&what, async {

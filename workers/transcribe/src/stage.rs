@@ -198,6 +198,7 @@ async fn subtitle_files(transcript: &Transcript, context: &Context) -> Result<Ve
 
 impl Stage for Transcribe {
     const NAME: &'static str = "transcribe";
+    const MAKES: &'static str = "transcript";
     type Input = AudioJob;
     type Output = TextJob;
 
@@ -224,7 +225,7 @@ impl Stage for Transcribe {
 impl Serve for Transcribe {
     type Options = TranscribeOptions;
     const ABOUT: &'static str = "Run one worker that turns speech into text";
-    const LAYOUT: Option<Layout> = Some(Layout { flag: "whisper", file: "config.json", find });
+    const LAYOUT: Option<Layout> = Some(Layout { kind: "speech", flag: "whisper", file: "config.json", find });
 
     fn wanted(options: &TranscribeOptions) -> &str {
         &options.whisper

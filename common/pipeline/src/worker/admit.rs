@@ -25,8 +25,10 @@ impl Attempt {
             None => None,
         };
         let decoded = self.delivery.decode::<S::Input>();
-        if let Ok(job) = &decoded {
-            self.learn(job.meta());
+        match &decoded {
+            Ok(job) => self.learn(job.meta()),
+            // What a stage before passed on has been accepted, whatever this one thinks of it.
+            Err(_) => self.known.made = self.delivery.made(),
         }
         let continued = !self.known.made.is_empty();
         self.check_replay(continued).await?;

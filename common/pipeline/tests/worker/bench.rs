@@ -10,7 +10,6 @@ use async_nats::jetstream;
 use bytes::Bytes;
 use clap::Parser;
 use futures::StreamExt;
-use shanshui_pipeline::Made;
 use shanshui_pipeline::config::{NatsOptions, StreamSettings, WorkerOptions};
 use shanshui_pipeline::context::Context;
 use shanshui_pipeline::event::Envelope;
@@ -23,10 +22,14 @@ use shanshui_pipeline::stage::{Outcome, Stage};
 use shanshui_pipeline::store::Store;
 use shanshui_pipeline::telemetry::Metrics;
 use shanshui_pipeline::worker::{self, Env};
+use shanshui_pipeline::{Job, Made, Step};
 use shanshui_tests::Nats;
 use tempfile::TempDir;
 
 use crate::server::Server;
+
+/// The pipeline of these tests: the stage under test is the first one.
+pub(crate) const STEPS: &[Step] = &[Told::STEP, Step { stage: "paint", queue: TextJob::QUEUE, makes: "picture" }];
 
 type Ending = Result<Outcome<TextJob>, Failure>;
 type Script = dyn Fn(usize, Context) -> Pin<Box<dyn Future<Output = Ending> + Send>> + Send + Sync;
@@ -78,7 +81,7 @@ impl Bench {
         let nats = start(&folder.path().join("nats"));
         let url = nats.url();
         let line = Line::parse_from(["test", "--nats-url", &url]);
-        let queue = Queue::connect(&line.nats, "test").await.unwrap();
+        let queue = Queue::connect(&line.nats, "test", STEPS).await.unwrap();
         queue.wait_connected().await;
         queue.apply(&settings, false).await.unwrap();
         let store = Store::connect(&s3.options(&[])).await.unwrap();
@@ -197,6 +200,7 @@ impl Told {
 
 impl Stage for Told {
     const NAME: &'static str = "transcribe";
+    const MAKES: &'static str = "transcript";
     type Input = AudioJob;
     type Output = TextJob;
 

@@ -13,6 +13,7 @@ mod rows;
 #[path = "../store/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the store")]
 mod server;
+mod testkit;
 
 use std::sync::Arc;
 

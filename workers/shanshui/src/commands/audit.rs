@@ -2,8 +2,10 @@
 
 use clap::Args;
 use serde_json::json;
+use shanshui_pipeline::Step;
 use shanshui_pipeline::reconcile::{Audit, Report};
 
+use crate::commands::topology;
 use crate::exit::{Exit, Refusal};
 use crate::print;
 use crate::reach::Reach;
@@ -29,8 +31,8 @@ pub(crate) struct AuditArgs {
 }
 
 /// Audits once.
-pub(crate) async fn run(args: AuditArgs) -> Result<Exit, Refusal> {
-    let queue = args.reach.queue().await?;
+pub(crate) async fn run(args: AuditArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
+    let queue = args.reach.queue(steps).await?;
     let store = if args.no_bucket { None } else { Some(args.reach.store().await?) };
     let mut audit = if args.objects { Audit::of_objects() } else { Audit::default() };
     let report = audit.run(&queue, store.as_ref()).await?;
@@ -50,12 +52,7 @@ fn show(report: &Report) {
     print::line(format_args!("in flight  {:>8}", report.in_flight));
     print::line(format_args!("inconsistent {:>6}", report.discrepancies.len()));
     for pool in &report.pools {
-        let (stage, name) = (&pool.stage, &pool.pool);
-        let lost = if pool.is_abandoned() { ", no live worker" } else { "" };
-        print::line(format_args!(
-            "pool {stage}/{name}: {} waiting, {} running, {} idle workers{lost}",
-            pool.waiting, pool.in_work, pool.asking
-        ));
+        print::line(format_args!("pool {}/{}: {}", pool.stage, pool.pool, topology::state(pool)));
     }
     for wrong in &report.discrepancies {
         print::line(format_args!("{}: {}", wrong.job, wrong.why));

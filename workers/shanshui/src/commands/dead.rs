@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use shanshui_pipeline::Step;
 use shanshui_pipeline::queue::{DeadLetter, Queue};
 
 use crate::exit::{Exit, Refusal};
@@ -48,8 +49,8 @@ enum DeadCommand {
 }
 
 /// Does what was asked.
-pub(crate) async fn run(args: DeadArgs) -> Result<Exit, Refusal> {
-    let queue = args.reach.queue().await?;
+pub(crate) async fn run(args: DeadArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
+    let queue = args.reach.queue(steps).await?;
     match args.command {
         DeadCommand::List { json } => {
             for letter in queue.dead().await? {

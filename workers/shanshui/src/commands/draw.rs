@@ -4,6 +4,7 @@ use std::io::Read;
 
 use anyhow::Context;
 use clap::Args;
+use shanshui_pipeline::Step;
 use shanshui_pipeline::job::{MAX_TEXT, TextJob};
 
 use crate::exit::{Exit, OrExit, Refusal};
@@ -25,13 +26,13 @@ pub(crate) struct DrawArgs {
 }
 
 /// Submits the text and sees it through.
-pub(crate) async fn run(args: DrawArgs) -> Result<Exit, Refusal> {
+pub(crate) async fn run(args: DrawArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
     let text = match args.text.as_str() {
         "-" => standard_input().or_exit(Exit::Usage)?,
         text => text.to_owned(),
     };
-    let job: TextJob = args.job.job(|fields| fields.put("text", Some(text.trim()))).or_exit(Exit::Usage)?;
-    let queue = args.reach.queue().await?;
+    let job: TextJob = args.job.job(steps, |fields| fields.put("text", Some(text.trim()))).or_exit(Exit::Usage)?;
+    let queue = args.reach.queue(steps).await?;
     send::send((&args.reach, &queue), &args.job.lane, job, &args.wait).await
 }
 

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use shanshui_pipeline::Step;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::Queue;
 use shanshui_pipeline::{Event, reconcile};
@@ -39,10 +40,10 @@ enum JobsCommand {
 }
 
 /// Does what was asked.
-pub(crate) async fn run(args: JobsArgs) -> Result<Exit, Refusal> {
+pub(crate) async fn run(args: JobsArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
     let (JobsCommand::Show { job, .. } | JobsCommand::Cancel { job }) = &args.command;
     let id = JobId::parse("job", job).or_exit(Exit::Usage)?;
-    let queue = args.reach.queue().await?;
+    let queue = args.reach.queue(steps).await?;
     let story = Story { events: queue.history(&id).await?, ..Story::default() };
     match args.command {
         JobsCommand::Show { json, .. } => Ok(show(&id, &story, waiting(&queue, &id, &story).await, json)),

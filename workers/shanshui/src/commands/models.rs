@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use shanshui_pipeline::Layout;
 
 use crate::data::DataDir;
 use crate::exit::{Exit, OrExit, Refusal};
-use crate::models::locate::{ModelFolders, is_model};
-use crate::models::manifest::{self, Kind, Model};
+use crate::models::locate::ModelFolders;
+use crate::models::manifest::{self, Model};
 use crate::models::pull::{self, HubOptions};
 use crate::models::verify;
 use crate::print;
@@ -40,10 +41,10 @@ enum ModelsCommand {
 }
 
 /// Does what was asked.
-pub(crate) async fn run(args: ModelsArgs, data: DataDir) -> Result<Exit, Refusal> {
+pub(crate) async fn run(args: ModelsArgs, layouts: Vec<Layout>, data: DataDir) -> Result<Exit, Refusal> {
     // Hashing and fetching block for minutes.
     let work = move || match args.command {
-        ModelsCommand::List => list(&args.folders, &data),
+        ModelsCommand::List => list(&args.folders, &layouts, &data),
         ModelsCommand::Pull { name, hub } => {
             let model = manifest::model(&name).or_exit(Exit::Usage)?;
             let folder = args.folders.target(&data).join(&model.name);
@@ -56,19 +57,17 @@ pub(crate) async fn run(args: ModelsArgs, data: DataDir) -> Result<Exit, Refusal
     tokio::task::spawn_blocking(work).await?
 }
 
-fn list(folders: &ModelFolders, data: &DataDir) -> Result<Exit, Refusal> {
+fn list(folders: &ModelFolders, layouts: &[Layout], data: &DataDir) -> Result<Exit, Refusal> {
     let models = manifest::models()?;
     for model in &models {
         let place = find(model, folders, data).map_or("-".to_owned(), |path| path.display().to_string());
         let megabytes = model.bytes / 1_000_000;
-        let Model { name, about, repository, revision, licence, .. } = model;
-        let kind = model.kind.name();
+        let Model { name, kind, about, repository, revision, licence, .. } = model;
         print::line(format_args!("{name:24} {kind}, {megabytes} MB, {licence}: {about}"));
         print::line(format_args!("{:24} {repository}@{}  {place}", "", &revision[..12]));
     }
     let known: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
-    for (path, kind) in others(folders, data, &known) {
-        let kind = kind.name();
+    for (path, kind) in others((folders, data), layouts, &known) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         print::line(format_args!("{name:24} {kind}, not pinned: {}", path.display()));
     }
@@ -76,14 +75,18 @@ fn list(folders: &ModelFolders, data: &DataDir) -> Result<Exit, Refusal> {
 }
 
 /// Models in the folders that the manifest does not name.
-fn others(folders: &ModelFolders, data: &DataDir, known: &[&str]) -> Vec<(PathBuf, Kind)> {
+fn others(
+    (folders, data): (&ModelFolders, &DataDir),
+    layouts: &[Layout],
+    known: &[&str],
+) -> Vec<(PathBuf, &'static str)> {
     let entries = folders.all(data).into_iter().filter_map(|folder| std::fs::read_dir(folder).ok());
-    let mut found: Vec<(PathBuf, Kind)> = Vec::new();
+    let mut found = Vec::new();
     for path in entries.flatten().filter_map(|entry| Some(entry.ok()?.path())) {
         let pinned = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| known.contains(&name));
-        let kind = [Kind::Picture, Kind::Whisper].into_iter().find(|kind| is_model(&path, *kind));
-        if let Some(kind) = kind.filter(|_| !pinned) {
-            found.push((path, kind));
+        let layout = layouts.iter().find(|layout| (layout.find)(&path).is_ok());
+        if let Some(layout) = layout.filter(|_| !pinned) {
+            found.push((path, layout.kind));
         }
     }
     found.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use shanshui_pipeline::causes;
 use shanshui_pipeline::config::{NatsOptions, S3Options, TelemetryOptions};
 use shanshui_pipeline::health::{Part, Scope};
 use shanshui_pipeline::queue::Queue;
 use shanshui_pipeline::reconcile::{Audit, Rescuer, Stranded, Watchman};
 use shanshui_pipeline::store::Store;
 use shanshui_pipeline::telemetry::Metrics;
+use shanshui_pipeline::{Step, causes};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, OrExit, Refusal};
@@ -61,12 +61,12 @@ pub(crate) struct Reconciler {
 }
 
 /// Works until SIGTERM or Ctrl-C.
-pub(crate) async fn run(args: ReconcileArgs) -> Result<Exit, Refusal> {
+pub(crate) async fn run(args: ReconcileArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
     args.s3.check().or_exit(Exit::Usage)?;
     let mut service = Service::start(&args.telemetry, &[Part::Nats, Part::Store, Part::Audit], Duration::ZERO).await?;
     let stop = service.shutdown.drain.clone();
     let connected = tokio::select! {
-        connected = connect(&args, &mut service) => connected?,
+        connected = connect(&args, steps, &mut service) => connected?,
         () = stop.cancelled() => return Ok(Exit::Done),
     };
     let (queue, store) = connected;
@@ -76,8 +76,12 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<Exit, Refusal> {
     Ok(Exit::Done)
 }
 
-async fn connect(args: &ReconcileArgs, service: &mut Service) -> anyhow::Result<(Queue, Store)> {
-    let queue = Queue::connect(&args.nats, "shanshui-reconcile").await?;
+async fn connect(
+    args: &ReconcileArgs,
+    steps: &'static [Step],
+    service: &mut Service,
+) -> anyhow::Result<(Queue, Store)> {
+    let queue = Queue::connect(&args.nats, "shanshui-reconcile", steps).await?;
     service.await_link(&queue);
     queue.wait_connected().await;
     let store = service.await_store(&args.s3).await?;

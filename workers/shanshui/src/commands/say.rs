@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use bytes::Bytes;
 use clap::Args;
 use sha2::{Digest, Sha256};
+use shanshui_pipeline::Step;
 use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
 use shanshui_pipeline::queue::Queue;
 use shanshui_pipeline::store::{ObjectKey, Store};
@@ -37,9 +38,6 @@ pub(crate) struct SayArgs {
     /// Names and jargon that are likely to be heard
     #[arg(long, value_name = "TEXT", help_heading = "Speech")]
     hint: Option<String>,
-    /// Where the job ends: transcript or picture
-    #[arg(long, help_heading = "Speech")]
-    until: Option<String>,
     #[command(flatten)]
     job: JobArgs,
     #[command(flatten)]
@@ -49,11 +47,11 @@ pub(crate) struct SayArgs {
 }
 
 /// Submits the recording and sees it through.
-pub(crate) async fn run(args: SayArgs) -> Result<Exit, Refusal> {
+pub(crate) async fn run(args: SayArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
     let recording = read(&args.file).or_exit(Exit::Usage)?;
-    let mut job = args.audio_job(&recording)?;
+    let mut job = args.audio_job(steps, &recording)?;
     let id = send::name(&mut job);
-    let queue = args.reach.queue().await?;
+    let queue = args.reach.queue(steps).await?;
     if !fits(&queue, &job) {
         let store = args.reach.store().await?;
         job.audio = upload(&store, &id, recording).await?;
@@ -62,14 +60,13 @@ pub(crate) async fn run(args: SayArgs) -> Result<Exit, Refusal> {
 }
 
 impl SayArgs {
-    fn audio_job(&self, recording: &Bytes) -> Result<AudioJob, Refusal> {
-        let job: Result<AudioJob, _> = self.job.job(|fields| {
+    fn audio_job(&self, steps: &[Step], recording: &Bytes) -> Result<AudioJob, Refusal> {
+        let job: Result<AudioJob, _> = self.job.job(steps, |fields| {
             let audio = rmpv::Value::Map(vec![("bytes".into(), recording.to_vec().into())]);
             fields.put("audio", Some(audio));
             fields.put("language", self.language.as_deref());
             fields.put("task", self.task.as_deref());
             fields.put("hint", self.hint.as_deref());
-            fields.put("until", self.until.as_deref());
         });
         job.or_exit(Exit::Usage)
     }

@@ -1,6 +1,7 @@
 //! `shanshui streams`: the one administrative step.
 
 use clap::{Args, Subcommand};
+use shanshui_pipeline::Step;
 use shanshui_pipeline::config::{PoolName, StreamSettings};
 use shanshui_pipeline::store::Store;
 
@@ -36,8 +37,8 @@ enum StreamsCommand {
 }
 
 /// Does what was asked.
-pub(crate) async fn run(args: StreamsArgs) -> Result<Exit, Refusal> {
-    let queue = args.reach.queue().await?;
+pub(crate) async fn run(args: StreamsArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
+    let queue = args.reach.queue(steps).await?;
     match &args.command {
         StreamsCommand::Apply { settings, pools, dry_run } => {
             let settings = &StreamSettings { pools: pools.clone(), ..settings.clone() };

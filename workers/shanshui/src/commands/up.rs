@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use shanshui_pipeline::Step;
 use shanshui_pipeline::config::{StreamSettings, TelemetryOptions, WorkerOptions};
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::queue::Queue;
@@ -31,7 +32,6 @@ use crate::embedded::nats_program;
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::models::locate::ModelFolders;
 use crate::service::Service;
-use crate::stages::StageOptions;
 
 /// Run everything on this machine: queue, object store and a worker of every stage
 #[derive(Debug, Clone, Args)]
@@ -45,8 +45,6 @@ pub(crate) struct UpArgs {
     /// The nats-server to start, 2.12.7 or newer: a path, or a name on PATH
     #[arg(long, env = "SHANSHUI_NATS_SERVER", value_name = "PROGRAM", default_value = "nats-server")]
     nats_server: PathBuf,
-    #[command(flatten)]
-    stages: StageOptions,
     #[command(flatten)]
     folders: ModelFolders,
     #[command(flatten)]
@@ -62,24 +60,30 @@ pub(crate) struct UpArgs {
 /// What the parts of `up` share.
 struct Up<'a> {
     args: &'a UpArgs,
+    steps: &'static [Step],
     data: &'a DataDir,
     addresses: Addresses,
     keys: Credentials,
 }
 
-/// Runs until SIGTERM or Ctrl-C, or until the queue fails.
-pub(crate) async fn run(args: UpArgs, data: DataDir) -> Result<Exit, Refusal> {
+/// Runs a worker on each of these seats until SIGTERM or Ctrl-C, or until the queue fails.
+pub(crate) async fn run(
+    args: UpArgs,
+    steps: &'static [Step],
+    seats: Vec<Seat>,
+    data: DataDir,
+) -> Result<Exit, Refusal> {
     args.check()?;
     let _lock = data.lock()?;
     nats_program::check(&args.nats_server).await.or_exit(Exit::Usage)?;
-    let seats = args.stages.seats();
     let seats: Result<Vec<_>, _> = seats.into_iter().map(|seat| seat.find_model(&args.folders, &data)).collect();
     let seats = seats.or_exit(Exit::Usage)?;
     let drain = Duration::from_secs(args.worker.drain_seconds);
     let mut service = Service::start(&args.telemetry, &[Part::Nats, Part::Store], drain).await?;
     let mut services = Services::start(&args, &data).await?;
     let drain = service.shutdown.drain.clone();
-    let up = Up { args: &args, data: &data, addresses: services.addresses(), keys: services.keys.clone() };
+    let (addresses, keys) = (services.addresses(), services.keys.clone());
+    let up = Up { args: &args, steps, data: &data, addresses, keys };
     let ended = tokio::select! {
         ended = up.serve(&mut service, seats) => ended,
         // Without the queue there is nothing to drain.
@@ -139,7 +143,7 @@ impl Up<'_> {
     }
 
     async fn prepare(&self, service: &mut Service, seats: &mut [Seat]) -> anyhow::Result<Env> {
-        let queue = Queue::connect(&self.addresses.nats_options()?, "shanshui-up").await?;
+        let queue = Queue::connect(&self.addresses.nats_options()?, "shanshui-up", self.steps).await?;
         queue.wait_connected().await;
         for said in queue.apply(&self.args.streams, false).await? {
             tracing::info!("{said}");

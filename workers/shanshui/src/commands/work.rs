@@ -10,7 +10,7 @@ use shanshui_pipeline::config::{NatsOptions, S3Options, TelemetryOptions, Worker
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::queue::Queue;
 use shanshui_pipeline::worker::{self, Env};
-use shanshui_pipeline::{Serve, Stage, causes};
+use shanshui_pipeline::{Serve, Stage, Step, causes};
 
 use crate::data::DataDir;
 use crate::exit::{Exit, OrExit, Refusal};
@@ -41,14 +41,14 @@ impl<S: Serve> fmt::Debug for WorkArgs<S> {
 }
 
 /// Works until SIGTERM or Ctrl-C.
-pub(crate) async fn run<S: Serve>(args: WorkArgs<S>, data: DataDir) -> Result<Exit, Refusal> {
+pub(crate) async fn run<S: Serve>(args: WorkArgs<S>, steps: &'static [Step], data: DataDir) -> Result<Exit, Refusal> {
     args.worker.check().and_then(|()| args.s3.check()).or_exit(Exit::Usage)?;
     let folder = args.folders.of_stage::<S>(&args.stage, &data).or_exit(Exit::Usage)?;
     let drain = Duration::from_secs(args.worker.drain_seconds);
     let mut service = Service::start(&args.telemetry, &[Part::Nats, Part::Store, Part::Model], drain).await?;
     let shutdown = service.shutdown.clone();
     let (stage, env) = tokio::select! {
-        prepared = prepare::<S>(&args, folder, &mut service) => prepared?,
+        prepared = prepare::<S>(&args, (steps, folder), &mut service) => prepared?,
         // Nothing has begun: there is nothing to drain.
         () = shutdown.drain.cancelled() => return Ok(Exit::Done),
     };
@@ -57,8 +57,12 @@ pub(crate) async fn run<S: Serve>(args: WorkArgs<S>, data: DataDir) -> Result<Ex
     Ok(Exit::Done)
 }
 
-async fn prepare<S: Serve>(args: &WorkArgs<S>, folder: PathBuf, service: &mut Service) -> anyhow::Result<(S, Env)> {
-    let queue = Queue::connect(&args.nats, &format!("shanshui-{}", S::NAME)).await?;
+async fn prepare<S: Serve>(
+    args: &WorkArgs<S>,
+    (steps, folder): (&'static [Step], PathBuf),
+    service: &mut Service,
+) -> anyhow::Result<(S, Env)> {
+    let queue = Queue::connect(&args.nats, &format!("shanshui-{}", S::NAME), steps).await?;
     service.await_link(&queue);
     queue.wait_connected().await;
     queue.wait_usable(<S as Stage>::NAME, &args.worker.pool_names()).await?;

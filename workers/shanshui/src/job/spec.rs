@@ -5,7 +5,7 @@
 use clap::Args;
 use rmpv::Value;
 use shanshui_pipeline::fields::{FieldError, Fields};
-use shanshui_pipeline::{Job, STEPS, Step};
+use shanshui_pipeline::{Job, Step};
 
 /// What both kinds of job carry.
 #[derive(Debug, Clone, Args)]
@@ -23,6 +23,9 @@ pub(crate) struct JobArgs {
     /// The job fails if no worker has begun it by then
     #[arg(long, value_name = "TIME")]
     start_before: Option<String>,
+    /// Where the job ends: a stage, or what it makes, as transcript or picture [default: the last stage]
+    #[arg(long, value_name = "STAGE")]
+    until: Option<String>,
     /// Attempts at each stage; 1 for no second try [default: as the workers are set]
     #[arg(long, value_name = "COUNT")]
     attempts: Option<u64>,
@@ -81,23 +84,24 @@ impl FieldList {
 }
 
 impl JobArgs {
-    /// The job with these fields and those that `own` adds; an error names the field.
-    pub(crate) fn job<J: Job>(&self, own: impl FnOnce(&mut FieldList)) -> Result<J, FieldError> {
+    /// The job with these fields and those that `own` adds, for the pipeline `steps`; an error names
+    /// the field.
+    pub(crate) fn job<J: Job>(&self, steps: &[Step], own: impl FnOnce(&mut FieldList)) -> Result<J, FieldError> {
         let mut fields = FieldList(Vec::new());
         own(&mut fields);
         fields.put("id", self.id.as_deref());
         fields.put("deadline", self.deadline.as_deref());
         fields.put("start_before", self.start_before.as_deref());
+        fields.put("until", self.until.as_deref());
         fields.put("attempts", self.attempts);
         let labels = self.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
         fields.put("labels", Some(Value::Map(labels.collect())));
         fields.put("picture", Some(self.picture.value()));
         let job = J::from_fields(Fields::new("", Value::Map(fields.0))?)?;
+        let begins = steps.iter().position(|step| step.queue == J::QUEUE).unwrap_or(0);
         match job.meta().until.as_deref() {
-            Some(stage) if Step::named(STEPS, stage).is_none() => {
-                let stages: Vec<_> = STEPS.iter().map(|step| step.stage).collect();
-                let allowed = format!("picture or transcript, or a stage: {}", stages.join(", "));
-                Err(FieldError::new("until", stage, allowed))
+            Some(name) if Step::named(&steps[begins..], name).is_none() => {
+                Err(FieldError::new("until", name, Step::names(&steps[begins..])))
             }
             _ => Ok(job),
         }

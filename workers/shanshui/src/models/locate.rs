@@ -4,12 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
-
-use shanshui_paint::stage::Paint;
 use shanshui_pipeline::{Layout, Serve};
-use shanshui_transcribe::stage::Transcribe;
 
-use super::manifest::{self, Kind};
+use super::manifest;
 use crate::data::DataDir;
 
 /// Where models lie.
@@ -55,7 +52,7 @@ impl ModelFolders {
     /// The folder of the model that is called `wanted`, or that lies at `wanted`.
     pub(crate) fn locate(&self, wanted: &str, layout: Layout, data: &DataDir) -> anyhow::Result<PathBuf> {
         let path = Path::new(wanted);
-        let Layout { flag, file, find } = layout;
+        let Layout { flag, file, find, .. } = layout;
         let refused = match find(path) {
             Ok(found) => return Ok(found),
             Err(error) => anyhow!("{flag}: {error:#}"),
@@ -78,20 +75,13 @@ impl ModelFolders {
     }
 }
 
-/// Whether `folder` holds a model of this kind, or is one in a single file.
-pub(crate) fn is_model(folder: &Path, kind: Kind) -> bool {
-    let layout = match kind {
-        Kind::Whisper => Transcribe::LAYOUT,
-        Kind::Picture => Paint::LAYOUT,
-    };
-    layout.is_some_and(|layout| (layout.find)(folder).is_ok())
-}
-
 #[cfg(test)]
 mod tests {
+    use shanshui_paint::stage::Paint;
     use shanshui_pipeline::Serve;
+    use shanshui_transcribe::stage::Transcribe;
 
-    use super::{ModelFolders, Paint, Transcribe};
+    use super::ModelFolders;
     use crate::data::DataDir;
 
     #[test]

@@ -11,8 +11,8 @@ use serde::Deserialize;
 pub(crate) struct Model {
     /// Its name, and the name of its folder.
     pub(crate) name: String,
-    /// What it is good for.
-    pub(crate) kind: Kind,
+    /// What it is for, as a stage's [`shanshui_pipeline::Layout`] says it.
+    pub(crate) kind: String,
     /// When to choose it, in a few words.
     pub(crate) about: String,
     /// Repository on the hub.
@@ -25,26 +25,6 @@ pub(crate) struct Model {
     pub(crate) bytes: u64,
     /// SHA-256 in hexadecimal by file name.
     pub(crate) files: BTreeMap<String, String>,
-}
-
-/// What a model does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    /// Speech to text, the layout of CTranslate2 or of Hugging Face.
-    Whisper,
-    /// Text to picture, the layout of diffusers.
-    Picture,
-}
-
-impl Kind {
-    /// In words.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Whisper => "speech",
-            Self::Picture => "pictures",
-        }
-    }
 }
 
 #[derive(Deserialize)]

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Command};
 
 use super::file::SettingsFile;
 use super::{check, surroundings};
-use crate::cli::Cli;
+use crate::cli::ALONE;
 use crate::data::DataDir;
 use crate::exit::{Exit, OrExit, Refusal};
 
@@ -26,28 +26,25 @@ pub(crate) enum Stop {
     Refused(Refusal),
 }
 
-/// The command line with every setting in place.
-pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, Stop> {
+/// What the command line says, with every setting in place.
+pub(crate) fn parse(command: Command, arguments: &[OsString]) -> Result<ArgMatches, Stop> {
     let file = settings_file(arguments).map_err(Stop::Refused)?;
     let context = nats_context(arguments).map_err(Stop::Refused)?;
     // Those named first give way to those behind them.
     let told = [file.as_ref(), context.as_ref()];
-    let (cli, matches) = read(&told, arguments)?;
-    let running = running_instance(&cli, &matches, &told);
-    let Some(below) = running.or_else(surroundings::variables) else { return Ok(cli) };
+    let matches = read(command.clone(), &told, arguments)?;
+    let running = running_instance(&matches, &told);
+    let Some(below) = running.or_else(surroundings::variables) else { return Ok(matches) };
     let [file, context] = told;
-    read(&[Some(&below), file, context], arguments).map(|(cli, _)| cli)
+    read(command, &[Some(&below), file, context], arguments)
 }
 
 /// The command line over the defaults of these files.
-fn read(files: &[Option<&SettingsFile>], arguments: &[OsString]) -> Result<(Cli, ArgMatches), Stop> {
-    let mut command = Cli::command();
+fn read(mut command: Command, files: &[Option<&SettingsFile>], arguments: &[OsString]) -> Result<ArgMatches, Stop> {
     for file in files {
         command = apply(command, *file).map_err(Stop::Refused)?;
     }
-    let matches = command.try_get_matches_from(arguments).map_err(Stop::Clap)?;
-    let cli = Cli::from_arg_matches(&matches).map_err(Stop::Clap)?;
-    Ok((cli, matches))
+    command.try_get_matches_from(arguments).map_err(Stop::Clap)
 }
 
 /// The context of `--nats-context`, `SHANSHUI_NATS_CONTEXT` or `NATS_CONTEXT`.
@@ -115,14 +112,14 @@ fn set(command: Command, name: &str, values: &[String]) -> Command {
 }
 
 /// What `shanshui up` wrote down, for commands that are told no address.
-fn running_instance(cli: &Cli, matches: &ArgMatches, files: &[Option<&SettingsFile>]) -> Option<SettingsFile> {
-    if !cli.command.wants_running_instance() || told(matches) {
+fn running_instance(matches: &ArgMatches, files: &[Option<&SettingsFile>]) -> Option<SettingsFile> {
+    if matches.subcommand_name().is_none_or(|command| ALONE.contains(&command)) || told(matches) {
         return None;
     }
     if files.iter().flatten().any(|file| ADDRESSES.iter().any(|name| file.text(name).is_some())) {
         return None;
     }
-    let path = DataDir::at(cli.data.as_deref()).ok()?.addresses();
+    let path = DataDir::at(matches.get_one::<PathBuf>("data").map(PathBuf::as_path)).ok()?.addresses();
     // A file that cannot be read is none: the flags' own defaults and errors are clearer.
     path.is_file().then(|| SettingsFile::read(&path).ok()).flatten()
 }

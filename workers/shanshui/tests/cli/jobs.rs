@@ -36,7 +36,8 @@ fn a_recording_that_is_missing_or_empty_is_refused() {
 fn wishes_for_speech_are_refused_by_name() {
     let place = Place::new().file("a.wav", "RIFF");
     place.run("say a.wav --task sing").refused(2, &["task: sing is not allowed", "auto, transcribe or translate"]);
-    place.run("say a.wav --until never").refused(2, &["until: never is not allowed", "picture or transcript"]);
+    place.run("say a.wav --until never").refused(2, &["until: never is not allowed", "transcript or picture"]);
+    place.run("draw cat --until transcript").refused(2, &["until: transcript is not allowed", "or a stage: paint"]);
     place.run("say a.wav --language 4").refused(2, &["language: 4 is not allowed"]);
 }
 

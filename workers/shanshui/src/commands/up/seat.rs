@@ -48,12 +48,6 @@ impl Seat {
         Self { stage: S::NAME, find: Arc::new(find), load: Arc::new(load), folder: PathBuf::new(), ready: None }
     }
 
-    /// Name of the stage.
-    #[cfg(test)]
-    pub(crate) fn stage(&self) -> &'static str {
-        self.stage
-    }
-
     /// Finds the folder of its model.
     pub(crate) fn find_model(self, folders: &ModelFolders, data: &DataDir) -> anyhow::Result<Self> {
         let folder = (self.find)(folders, data)?;

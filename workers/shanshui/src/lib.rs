@@ -1,0 +1,69 @@
+//! The program of a pipeline: every part of it, and the commands to use it.
+//!
+//! A program is the list of its stages, in the order in which a job takes them. Streams, consumers,
+//! workers, `up`, the reconciler, the audit and the commands follow the list:
+//!
+//! ```text
+//! fn main() -> std::process::ExitCode {
+//!     shanshui::main([Served::of::<Transcribe>(), Served::of::<Paint>(), Served::of::<Enlarge>()])
+//! }
+//! ```
+
+mod cli;
+mod commands;
+mod data;
+mod embedded;
+mod exit;
+mod job;
+mod models;
+mod print;
+mod program;
+mod reach;
+mod served;
+mod service;
+mod settings;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use exit::{Exit, Refusal};
+use program::Program;
+pub use served::Served;
+use settings::Stop;
+use shanshui_pipeline::causes;
+
+/// A blocking call that does not end must not hold up the exit.
+const LAST_CALL: Duration = Duration::from_secs(5);
+
+/// Does what the command line asks of a program with these stages.
+pub fn main(stages: impl IntoIterator<Item = Served>) -> ExitCode {
+    let program = match Program::of(stages) {
+        Ok(program) => program,
+        Err(refusal) => return refuse(&refusal),
+    };
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let matches = match settings::parse(program.command(), &arguments) {
+        Ok(matches) => matches,
+        Err(Stop::Clap(error)) => {
+            // A closed pipe (`--help | head`) is no reason to fail.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+        Err(Stop::Refused(refusal)) => return refuse(&refusal),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error.into()),
+    };
+    let ended = runtime.block_on(program.run(&matches));
+    runtime.shutdown_timeout(LAST_CALL);
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(refusal) => refuse(&refusal),
+    }
+}
+
+fn refuse(refusal: &Refusal) -> ExitCode {
+    print::note(format_args!("shanshui: {}", causes(&refusal.error)));
+    refusal.exit.into()
+}
