@@ -47,13 +47,13 @@ async fn holds_on(program: &Path) {
     only_jobs_and_cancels_came_in(&guarded, &admin).await;
 
     let workers = [guarded.worker("transcribe"), guarded.worker("paint")];
+    victim::are_accepted(&guarded, &EARLY).await;
+    take_names(&attackers, &EARLY).await;
     victim::submits(&guarded, &LATE);
     lie(&attackers, &names).await;
     victim::ends(&guarded, &JOBS).await;
     lie(&attackers, &names).await;
-    for attacker in &attackers {
-        attacker.takes_the_names(&names).await;
-    }
+    take_names(&attackers, &JOBS).await;
     nothing_waits(&admin).await;
     victim::ends(&guarded, &JOBS).await;
     assert_eq!(configurations(&admin).await, configuration, "streams and consumers are as they were");
@@ -67,6 +67,14 @@ async fn holds_on(program: &Path) {
 async fn lie(attackers: &[Attacker], names: &[&str]) {
     for attacker in attackers {
         attacker.lies_about(names).await;
+    }
+}
+
+async fn take_names(attackers: &[Attacker], jobs: &[victim::Named]) {
+    for attacker in attackers {
+        for (id, _) in jobs {
+            attacker.takes_the_name(id).await;
+        }
     }
 }
 

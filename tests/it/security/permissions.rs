@@ -114,7 +114,7 @@ async fn s15_each_role_is_let_do_its_own_work() {
         assert_eq!(voice.publishes(&own).await, Vec::<String>::new(), "{role} is refused none of these");
         let mut ears = vec![format!("_INBOX_{role}.>")];
         if ["transcribe", "paint"].contains(&role) {
-            ears.push("shanshui.cancel.*".into());
+            ears.extend(["shanshui.cancel.*".into(), "shanshui.cancel.*.*".into()]);
         }
         assert_eq!(voice.subscribes(&ears).await, Vec::<String>::new(), "{role} hears these");
     }

@@ -111,19 +111,29 @@ impl Attacker {
             for id in message_ids(victim) {
                 self.sends_with(&[("Nats-Msg-Id", id.as_str())], questions).await;
             }
-            let cancel = format!("shanshui.cancel.{victim}");
-            self.has_answered(&cancel, questions).await;
-            self.says(&cancel, vec![b' '; 7 << 20].into()).await;
+            let cancels = [format!("shanshui.cancel.{victim}"), format!("shanshui.cancel.{victim}.tenant-a")];
+            for cancel in &cancels {
+                self.has_answered(cancel, questions).await;
+                self.says(cancel, Bytes::new()).await;
+            }
+            self.says(&cancels[0], vec![b' '; 7 << 20].into()).await;
         }
         self.voice.settles().await;
     }
 
-    /// Other jobs under the names of these.
-    pub(super) async fn takes_the_names(&self, victims: &[&str]) {
-        for victim in victims {
-            let job = json!({ "id": victim, "text": "another", "picture": { "steps": 1, "count": 1 } }).to_string();
-            for queue in ["text", "audio"] {
-                self.says(&format!("shanshui.{queue}.default"), job.clone().into()).await;
+    /// Other jobs under this name, also as another run of its job, or as its next stage.
+    pub(super) async fn takes_the_name(&self, victim: &str) {
+        let wishes = json!({ "steps": 1, "count": 1 });
+        let plain = json!({ "id": victim, "text": "another", "picture": wishes });
+        let made = json!([{ "stage": "transcribe" }]).to_string();
+        let next = json!({ "id": victim, "text": "another", "picture": wishes, "made": made });
+        for (job, run) in [(&plain, "0"), (&plain, "1"), (&plain, "2"), (&next, "0"), (&next, "1")] {
+            let mut headers = HeaderMap::new();
+            headers.insert("Shanshui-Replay", run);
+            for subject in ["shanshui.text.default", "shanshui.audio.default"] {
+                let (headers, payload) = (headers.clone(), job.to_string().into());
+                let sent = self.voice.client.publish_with_headers(subject, headers, payload).await;
+                sent.expect("a connection");
             }
         }
         self.voice.settles().await;
@@ -198,6 +208,8 @@ fn message_ids(job: &str) -> Vec<String> {
         "picture/0/0",
         "dead/paint/1/0",
         "cancel/0",
+        "text",
+        "audio",
     ];
     parts.map(|part| format!("{job}/{part}")).to_vec()
 }

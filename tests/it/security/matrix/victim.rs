@@ -11,7 +11,7 @@ use crate::security::guarded::Guarded;
 pub(super) const SECRET: &str = "a boat on canary water";
 
 /// A job's name, and whether it is a recording.
-type Named = (&'static str, bool);
+pub(super) type Named = (&'static str, bool);
 
 /// Accepted before the first attack.
 pub(super) const EARLY: [Named; 2] = [("early-words", false), ("early-voice", true)];
@@ -34,11 +34,24 @@ pub(super) fn submits(guarded: &Guarded, jobs: &[Named]) {
     }
 }
 
+/// Workers know the jobs. Before that, a name is anybody's who comes first.
+pub(super) async fn are_accepted(guarded: &Guarded, jobs: &[Named]) {
+    for (id, _) in jobs {
+        let accepted = async || {
+            let kinds = kinds(guarded, id);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            kinds.contains(&"accepted".to_owned()).then_some(())
+        };
+        until(&format!("the beginning of {id}"), accepted).await;
+    }
+}
+
 /// Every job is done, once, and its objects are there.
 pub(super) async fn ends(guarded: &Guarded, jobs: &[Named]) {
     for (id, _) in jobs {
         let ended = async || {
-            let finals = finals(guarded, id);
+            let mut finals = kinds(guarded, id);
+            finals.retain(|kind| FINAL.contains(&kind.as_str()));
             tokio::time::sleep(Duration::from_millis(300)).await;
             (!finals.is_empty()).then_some(finals)
         };
@@ -49,11 +62,10 @@ pub(super) async fn ends(guarded: &Guarded, jobs: &[Named]) {
     }
 }
 
-/// The final events of a job, as its sender sees them.
-fn finals(guarded: &Guarded, id: &str) -> Vec<String> {
+/// The kinds of a job's events, as its sender sees them.
+fn kinds(guarded: &Guarded, id: &str) -> Vec<String> {
     let shown = guarded.run("tenant-a", &["jobs", "show", id, "--json"]);
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap_or_default();
     let events = shown["events"].as_array().cloned().unwrap_or_default();
-    let kinds = events.iter().filter_map(|event| event["data"]["kind"].as_str());
-    kinds.filter(|kind| FINAL.contains(kind)).map(str::to_owned).collect()
+    events.iter().filter_map(|event| event["data"]["kind"].as_str()).map(str::to_owned).collect()
 }
