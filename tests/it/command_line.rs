@@ -92,7 +92,8 @@ fn jobs_are_taken_back_and_dead_ones_replayed() {
     let long = ["draw", "a river", "--steps", "100", "--count", "8", "--id", "long", "--no-wait"];
     assert_eq!(up.says(0, &long).trim(), "long");
     up.says(0, &["jobs", "cancel", "long"]);
-    assert_eq!(up.run(&["draw", "a river", "--id", "long"]).status.code(), Some(4));
+    assert_eq!(up.run(&long[..8]).status.code(), Some(4));
+    up.says(2, &["draw", "another river", "--id", "long"]);
     assert_eq!(up.json(0, &["jobs", "show", "long"])["state"], "canceled");
     up.says(1, &["jobs", "show", "unknown"]);
 

@@ -65,6 +65,17 @@ struct Board {
     over: AtomicBool,
 }
 
+/// A thread that panics ends the trial: the others would wait for it for ever.
+struct OverAtPanic<'a>(&'a Board);
+
+impl Drop for OverAtPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.over.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Outcome {
     /// What must not be: jobs lost, jobs doubled, anything else that breaks the contract.
     pub fn faults(&self) -> Vec<String> {
@@ -110,7 +121,11 @@ pub fn run(plan: &Plan, tell: &(dyn Fn(&str) + Sync)) -> Outcome {
     let store = world.stack.objects().client();
     runtime.block_on(order::upload(&store));
     let (published, (world, log)) = thread::scope(|scope| {
-        let storm = scope.spawn(|| storm::blow(world, plan, &board));
+        let _over = OverAtPanic(&board);
+        let storm = scope.spawn(|| {
+            let _over = OverAtPanic(&board);
+            storm::blow(world, plan, &board)
+        });
         let published = runtime.block_on(async {
             let publishing = publisher::publish(&proxied, &orders, plan.pace(), &board);
             let (published, ()) = tokio::join!(publishing, watch::watch(&direct, &orders, &board, tell));

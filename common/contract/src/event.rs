@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::code::Code;
-use crate::job::JobId;
+use crate::id::{JobId, sha256_hex};
 
 /// One event; the variant's name in kebab case is its kind. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,6 +163,11 @@ impl Event {
             Self::Canceled { .. } => "canceled",
             Self::NoSpeech { .. } => "no-speech",
         }
+    }
+
+    /// What `accepted` says of a payload: tells another job under the same name from the same one.
+    pub fn digest(payload: &[u8]) -> String {
+        sha256_hex(payload)[..16].to_owned()
     }
 
     /// Whether the job has ended.

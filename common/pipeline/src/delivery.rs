@@ -7,8 +7,8 @@ use async_nats::jetstream::AckKind;
 use async_nats::jetstream::message::Acker;
 use async_nats::{HeaderMap, Subject};
 
+use crate::event::Event;
 use crate::fields::FieldError;
-use crate::id::sha256_hex;
 use crate::job::{Job, JobId};
 use crate::made::Made;
 use crate::names::{self, JOB_HEADER, PASSED_HEADER, REPLAY_HEADER, SPENT_HEADER};
@@ -70,7 +70,7 @@ impl Delivery {
 
     /// Digest of the payload: tells another job under the same name from the same one again.
     pub(crate) fn digest(&self) -> String {
-        sha256_hex(&self.message.payload)[..16].to_owned()
+        Event::digest(&self.message.payload)
     }
 
     /// Digest of what the job says, as the stage before told it.

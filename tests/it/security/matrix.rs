@@ -32,6 +32,21 @@ async fn s32_forged_replies_ids_and_headers_change_nothing_of_anybody_elses_on_2
     holds_on(&nats_server()).await;
 }
 
+#[tokio::test]
+async fn s32_other_jobs_under_the_name_of_a_running_one_end_nothing() {
+    let guarded = Guarded::start();
+    let attacker = [Attacker::new(&guarded, "tenant-b").await];
+    let workers = [guarded.worker("transcribe"), guarded.worker("paint")];
+    let voice = &EARLY[1..];
+    victim::submits(&guarded, voice);
+    victim::are_accepted(&guarded, voice).await;
+    take_names(&attacker, voice).await;
+    victim::ends(&guarded, voice).await;
+    nothing_waits(&Voice::of(&guarded, "admin").await).await;
+    victim::ends(&guarded, voice).await;
+    drop(workers);
+}
+
 /// Attacks before any worker has seen the victim's jobs, while they run, and when they are done.
 async fn holds_on(program: &Path) {
     let guarded = Guarded::on(program);

@@ -47,6 +47,9 @@ pub(super) async fn watch(url: &str, orders: &[Order], board: &Board, tell: &(dy
                 seen.2
             ));
         }
+        if board.over.load(Ordering::Relaxed) {
+            break;
+        }
         if changed.elapsed() > STILL {
             tell("nothing moves any more");
             break;

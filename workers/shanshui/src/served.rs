@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 
+use clap::builder::Resettable;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use shanshui_pipeline::{Layout, Serve, Step};
 
@@ -53,13 +54,16 @@ impl Served {
 
     /// The command of one worker.
     pub(crate) fn command(&self) -> Command {
-        let command = Command::new(self.step.stage).about(self.about).after_long_help(exit::HELP);
-        (self.worker_flags)(command)
+        // A group of flags brings the words of its own about itself along.
+        let command = (self.worker_flags)(Command::new(self.step.stage));
+        command.about(self.about).long_about(None).after_long_help(exit::HELP)
     }
 
     /// Adds the stage's own flags to a command that takes those of all stages.
     pub(crate) fn add_flags(&self, command: Command) -> Command {
-        (self.flags)(command.next_help_heading(self.step.stage))
+        let (about, long) = (command.get_about().cloned(), command.get_long_about().cloned());
+        let command = (self.flags)(command.next_help_heading(self.step.stage));
+        command.about(Resettable::from(about)).long_about(Resettable::from(long))
     }
 
     /// Long names of its own flags.

@@ -111,11 +111,11 @@ impl Queue {
         Ok(info.with_context(|| format!("cannot read consumer {name} on {stream}"))?.map(config_of))
     }
 
-    /// An answer of the JetStream API; none where the server says `missing`.
+    /// An answer of the JetStream API; none where the server says `missing`, or that the stream is.
     pub(super) async fn info(&self, subject: &str, missing: ErrorCode) -> anyhow::Result<Option<Value>> {
         match self.ask(subject, &json!({})).await? {
             Response::Ok(info) => Ok(Some(info)),
-            Response::Err { error } if error.error_code() == missing => Ok(None),
+            Response::Err { error } if [missing, ErrorCode::STREAM_NOT_FOUND].contains(&error.error_code()) => Ok(None),
             Response::Err { error } => Err(error.into()),
         }
     }

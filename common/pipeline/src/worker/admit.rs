@@ -111,7 +111,11 @@ impl Attempt {
                 self.known.made.clear();
                 Ok(())
             }
-            _ => Err(Failure::from(FieldError::new("made", "(given)", "nothing; only the pipeline writes it")).into()),
+            _ => {
+                // Whoever forges the next job of another one must not end that one.
+                self.accept().await?;
+                Err(Failure::from(FieldError::new("made", "(given)", "nothing; only the pipeline writes it")).into())
+            }
         }
     }
 

@@ -42,7 +42,7 @@ async fn streams_check_names_what_is_missing_of_the_stage_and_apply_makes_it() {
     let queue = jetstream::new(async_nats::connect(stack.url()).await.unwrap());
     queue.get_stream("PICTURES").await.unwrap().delete_consumer("enlarge_2").await.unwrap();
     let (code, wrong) = said(&stack, &["streams", "check"]);
-    assert_eq!((code, wrong.trim()), (Some(1), "consumer enlarge_2 on PICTURES is missing"));
+    assert!(code == Some(1) && wrong.contains("consumer enlarge_2 on PICTURES is missing"), "{wrong}");
     queue.delete_stream("PICTURES").await.unwrap();
     let (code, wrong) = said(&stack, &["streams", "check"]);
     assert!(code == Some(1) && wrong.contains("stream PICTURES is missing"), "{wrong}");
@@ -71,7 +71,7 @@ async fn the_audit_counts_a_job_that_waits_for_the_stage_and_topology_says_that_
         lines.contains("enlarge: takes shanshui.pictures.<lane> from stream PICTURES, makes enlargement"),
         "{lines}"
     );
-    assert!(lines.contains("1 waiting, 0 in work, 0 workers asking, no live worker"), "{lines}");
+    assert!(lines.contains("1 waiting, 0 running, 0 idle workers, no live worker"), "{lines}");
     let enlarge = &told(&stack, &["topology", "--json"])["steps"][2];
     assert_eq!((&enlarge["stage"], &enlarge["pools"][0]["abandoned"]), (&"enlarge".into(), &true.into()));
 

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use shanshui_pipeline::Job;
+use shanshui_pipeline::event::Event;
 use shanshui_pipeline::fields::FieldError;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::Queue;
+use shanshui_pipeline::{Job, wire};
 use time::OffsetDateTime;
 
 use super::report::Report;
@@ -50,7 +51,11 @@ pub(crate) async fn send<J: Job>(
     mut job: J,
     wait: &WaitArgs,
 ) -> Result<Exit, Refusal> {
+    let named = job.meta().id.is_some();
     let id = name(&mut job);
+    if named {
+        check_name(queue, &id, &job).await?;
+    }
     let submitted = Some(OffsetDateTime::now_utc());
     let receipt = queue.submit(lane, &job).await.map_err(|error| {
         let exit = if error.is::<FieldError>() { Exit::Usage } else { Exit::Unreachable };
@@ -79,6 +84,22 @@ pub(crate) async fn send<J: Job>(
     Report { job: &id, story: &story, state, pictures: &pictures }.print(wait.json);
     explain(exit, &id, &story);
     Ok(exit)
+}
+
+/// A name that another job has had is refused here, as a worker would refuse it later.
+async fn check_name<J: Job>(queue: &Queue, id: &JobId, job: &J) -> Result<(), Refusal> {
+    let own = Event::digest(&wire::encode(job).1);
+    let history = queue.history(id).await.or_exit(Exit::Unreachable)?;
+    let others =
+        |event: &Event| matches!(event, Event::Accepted { digest, .. } if !digest.is_empty() && *digest != own);
+    if history.iter().any(|envelope| others(&envelope.data)) {
+        return Err(Refusal::setting(
+            "id",
+            format_args!("{id} (another job has it)"),
+            "a name of its own for each job",
+        ));
+    }
+    Ok(())
 }
 
 /// Saves the pictures of a job that is done.

@@ -67,7 +67,10 @@ impl Story {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self.end() {
             Some(Event::Failed { reason, .. } | Event::NoSpeech { reason, .. }) => Some(reason),
-            _ => None,
+            _ => self.events.iter().find_map(|envelope| match &envelope.data {
+                Event::Refused { reason, .. } => Some(reason.as_str()),
+                _ => None,
+            }),
         }
     }
 

@@ -45,7 +45,11 @@ pub(crate) async fn watch(
                     let envelope = envelope.or_exit(Exit::Unreachable)?;
                     quiet = false;
                     display.event(&envelope.data);
+                    let refused = is_refusal(&envelope.data, queued);
                     story.events.push(envelope);
+                    if refused {
+                        break Exit::Failed;
+                    }
                 }
                 None => break story.exit(),
             },
@@ -68,6 +72,11 @@ pub(crate) async fn watch(
     };
     display.end();
     Ok(exit)
+}
+
+/// Whether it is our submission that was refused: another job has its name.
+fn is_refusal(event: &Event, queued: Option<Queued>) -> bool {
+    matches!((event, queued), (Event::Refused { message, .. }, Some((_, sequence))) if *message == sequence)
 }
 
 /// Where the job waits, if one can tell: who may only submit may not read the queues.
