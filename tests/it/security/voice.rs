@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::Value;
 use shanshui_tests::until;
+use tokio::task::JoinSet;
 
 use super::guarded::{Guarded, password};
 
@@ -28,6 +29,7 @@ pub(crate) struct Voice {
 pub(crate) struct Ears {
     heard: Arc<Mutex<Vec<Bytes>>>,
     _voice: Voice,
+    _listener: JoinSet<()>,
 }
 
 impl Ears {
@@ -60,14 +62,15 @@ impl Voice {
         self.client.flush().await.expect("a connection");
         let heard = Arc::<Mutex<Vec<Bytes>>>::default();
         let kept = Arc::clone(&heard);
-        tokio::spawn(async move {
+        let mut listener = JoinSet::new();
+        listener.spawn(async move {
             while let Some(message) = all.next().await {
                 let beginning = &message.payload[..message.payload.len().min(BEGINNING)];
                 let beginning = Bytes::copy_from_slice(beginning);
                 kept.lock().expect("no test fails while it holds this").push(beginning);
             }
         });
-        Ears { heard, _voice: self }
+        Ears { heard, _voice: self, _listener: listener }
     }
 
     /// Tries to publish nothing, and to have the answer, on each subject; those that were refused.

@@ -2,7 +2,7 @@
 //! contexts.
 
 use std::collections::BTreeMap;
-use std::env::{var, var_os};
+use std::env::var_os;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -45,7 +45,7 @@ const OTHERS: [&str; 7] =
 /// The variables that are set, as settings.
 pub(super) fn variables() -> Option<SettingsFile> {
     let set = VARIABLES.iter().filter_map(|(name, flag)| {
-        let value = var(name).ok().filter(|value| !value.is_empty())?;
+        let value = var_os(name).filter(|value| !value.is_empty())?.into_string().ok()?;
         Some(((*flag).to_owned(), Value::String(value)))
     });
     let values: BTreeMap<_, _> = set.collect();
@@ -91,8 +91,8 @@ fn is_empty(value: &Json) -> bool {
 
 /// Files of a context may begin with the home folder.
 fn at_home(text: &str) -> String {
-    match (text.strip_prefix("~/"), var("HOME")) {
-        (Some(rest), Ok(home)) => format!("{home}/{rest}"),
+    match (text.strip_prefix("~/"), var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest).to_string_lossy().into_owned(),
         _ => text.to_owned(),
     }
 }
