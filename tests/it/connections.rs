@@ -1,6 +1,7 @@
 //! Addresses and logins of NATS as people have them. Each leads to a picture.
 
 use std::process::{Command, Output};
+use std::time::Instant;
 
 use shanshui_tests::{
     ACCESS_KEY, BUCKET, Nats, Objects, PATIENCE, Process, SECRET_KEY, clean, picture_model, scratch, shanshui,
@@ -56,6 +57,14 @@ impl Site {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// A leaf node that has just connected does not know yet what the hub listens to.
+    fn hears_jetstream(&self, told: Told<'_>) {
+        let deadline = Instant::now() + PATIENCE;
+        while text(&self.run(&["streams", "check"], told).stderr).contains("resource does not exist") {
+            assert!(Instant::now() < deadline, "no JetStream with {told:?}");
+        }
+    }
+
     /// Streams are made, a worker works, a client submits and follows, all told the same.
     fn paints(&self, told: Told<'_>) {
         self.does(&["streams", "apply"], told);
@@ -65,6 +74,10 @@ impl Site {
         assert_eq!(said["state"], "done", "{said}");
         assert_eq!(self.does(&["streams", "check"], told).trim(), "everything is there");
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The address without its scheme.
@@ -119,8 +132,11 @@ fn a_leaf_node_leads_to_the_hubs_queues_by_their_domain() {
     for leaf in [&without, &with] {
         leaf.process().says("Leafnode connection created", PATIENCE);
     }
-    site.paints(&[("SHANSHUI_NATS_URL", &without.url()), ("SHANSHUI_NATS_DOMAIN", "hub")]);
-    site.paints(&[("SHANSHUI_NATS_URL", &with.url()), ("SHANSHUI_NATS_DOMAIN", "hub")]);
+    for leaf in [&without, &with] {
+        let told = [("SHANSHUI_NATS_URL", &*leaf.url()), ("SHANSHUI_NATS_DOMAIN", "hub")];
+        site.hears_jetstream(&told);
+        site.paints(&told);
+    }
     // The leaf's own JetStream has none of it.
     let own = site.run(&["streams", "check"], &[("SHANSHUI_NATS_URL", &with.url())]);
     assert_eq!(own.status.code(), Some(1), "{}", String::from_utf8_lossy(&own.stderr));

@@ -102,7 +102,7 @@ impl Store {
     fn holds(&self) {
         let nats = Nats::start(&self.folder.path().join("nats"));
         let said = self.makes_a_bucket(&nats);
-        assert!(said.contains("bucket shanshui: made"), "{said}");
+        assert!(said.contains("bucket shanshui: created"), "{said}");
         let again = self.run(&nats, &["streams", "apply"]);
         assert!(text(&again).contains("everything is there"), "{}", text(&again));
         self.names_what_is_wrong(&nats);

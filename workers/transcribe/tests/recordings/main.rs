@@ -17,7 +17,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use candle_core::Device;
 use shanshui_transcribe::audio::{AudioError, Budget, Recording, decode};
@@ -59,10 +59,9 @@ fn hear(name: &str) -> Recording {
 #[derive(Debug)]
 struct Work {
     steps: usize,
-    took: Duration,
 }
 
-/// What is said, as a worker reads it, and how much work that took.
+/// What is said, as a worker reads it, and how much work that was.
 fn read(name: &str, recording: &Recording, options: &Options) -> (Transcript, Work) {
     let whisper = base();
     let (start, mut steps) = (Instant::now(), 0);
@@ -72,11 +71,10 @@ fn read(name: &str, recording: &Recording, options: &Options) -> (Transcript, Wo
         ControlFlow::Continue(())
     };
     let transcript = whisper.transcribe_stretches(samples, &sound.stretches, options, &mut count).unwrap();
-    let took = start.elapsed();
     eprintln!(
         "{name}: {:.1} s in {:.1} s, {:?}, {}: {:?}, invented {:?}",
         transcript.duration,
-        took.as_secs_f64(),
+        start.elapsed().as_secs_f64(),
         sound.verdict,
         transcript.language,
         transcript.text,
@@ -86,7 +84,7 @@ fn read(name: &str, recording: &Recording, options: &Options) -> (Transcript, Wo
             .map(|found| (&found.text, found.avg_logprob, found.no_speech_prob))
             .collect::<Vec<_>>(),
     );
-    (transcript, Work { steps, took })
+    (transcript, Work { steps })
 }
 
 /// The words of a recording that is heard without any wish.
