@@ -51,8 +51,9 @@ fn a_talk_of_fourteen_minutes_keeps_every_sentence() {
     // base hears "apple on a" as one word in every third sentence of its kind.
     let errors = word_errors(&heard, &said);
     assert!(errors * 100 < said.len() * 5, "{errors} word errors of {}", said.len());
-    let often = |all: &[String], word: &str| all.iter().filter(|own| *own == word).count();
-    for word in ["field", "mountains", "star", "americans"] {
-        assert_eq!(often(&heard, word), often(&said, word), "{word}");
+    // One word of each sentence; as a part, because base writes "Greenfield", too.
+    let often = |all: &[String], part: &str| all.iter().filter(|word| word.contains(part)).count();
+    for part in ["field", "mountains", "star", "americans"] {
+        assert_eq!(often(&heard, part), often(&said, part), "{part}");
     }
 }
