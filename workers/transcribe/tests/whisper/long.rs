@@ -49,10 +49,10 @@ fn a_minute_is_read_word_for_word_across_the_seams() {
     assert_times_advance(&transcript);
 }
 
-/// No sentence is lost, said twice or invented: with base, 2 of some 600 words are off ("asked" for "ask").
+/// No sentence is lost, said twice or invented. `recordings` reads a talk of fourteen minutes.
 #[test]
-fn five_minutes_keep_every_sentence_once() {
-    let (transcript, said) = read(base(), 300);
+fn three_minutes_keep_every_sentence_once() {
+    let (transcript, said) = read(base(), 180);
     let errors = word_errors(&words(&transcript.text), &said);
     assert!(errors * 100 < said.len(), "{errors} word errors of {}", said.len());
     assert_times_advance(&transcript);
