@@ -41,8 +41,9 @@ Exit codes:
 
 Settings, the first that is there: flag, environment variable, --nats-context, settings file
 (--config), the running `shanshui up` of the data directory, the variables NATS_URL, NATS_CREDS and
-so on as the `nats` command line has them, built-in default. The settings file is TOML; its keys are the long names of the flags, and a table stands for the first words of
-a name: `nats-url = \"…\"` and `[nats] url = \"…\"` mean the same.";
+so on as the `nats` command line has them, built-in default. The settings file is TOML; its keys
+are the long names of the flags, and a table stands for the first words of a name: `nats-url = \"…\"`
+and `[nats] url = \"…\"` mean the same.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -14,6 +14,8 @@ use crate::step::Step;
 
 /// Messages read at a time.
 const READERS: usize = 16;
+/// Most bytes of a queue that are read to find one job.
+const SEARCHED: u64 = 64 << 20;
 
 /// Job names by stage and sequence. A message never changes, so each is read once.
 #[derive(Debug, Default)]
@@ -41,9 +43,14 @@ impl Ledger {
     }
 }
 
-/// Where a job waits, if it waits. Reads every job of the queues, so it needs the right to.
+/// Where a job waits, if it waits and is found. Reads every job of the queues that hold
+/// up to 64 MiB, so it needs the right to.
 pub async fn waiting(queue: &Queue, job: &JobId) -> anyhow::Result<Option<Wait>> {
     for step in queue.steps() {
+        let stream = queue.context.get_stream(queue.names().stream(&step.stream())).await?;
+        if stream.cached_info().state.bytes > SEARCHED {
+            continue;
+        }
         let mut ledger = Ledger::default();
         ledger.waiting(queue, step).await?;
         let found = ledger.known.iter().find(|(_, name)| *name == job);

@@ -126,25 +126,25 @@ impl Store {
         head.map(|()| conditional)
     }
 
-    /// Writes an object of a fixed name, writes it again under the condition that there is none, and
-    /// reads it. The answer is whether the condition held. It is never deleted: that would need
-    /// one more right, and two workers that start together would take it from each other.
+    /// Writes an object of a fixed name under the condition that there is none, once more if there was
+    /// none, and reads it. The answer is whether the condition holds. It is never deleted: that would
+    /// need one more right, and two workers that start together would take it from each other.
     async fn probe_writes(&self) -> Result<bool, Answer> {
         let key = format!("{}{PROBE}", self.prefix);
-        self.put_probe(&key, false).await?;
-        let again = self.put_probe(&key, true).await;
+        let first = self.put_probe(&key).await;
+        let again = if first.is_ok() { self.put_probe(&key).await } else { first };
+        let conditional = match again {
+            Ok(()) => false,
+            Err(answer) if answer.is_taken() => true,
+            Err(answer) if answer.code == "NotImplemented" || answer.status == Some(501) => return Ok(false),
+            Err(answer) => return Err(answer),
+        };
         self.get_probe(&key).await?;
-        match again {
-            Ok(()) => Ok(false),
-            Err(answer) if answer.is_taken() => Ok(true),
-            Err(answer) if answer.code == "NotImplemented" || answer.status == Some(501) => Ok(false),
-            Err(answer) => Err(answer),
-        }
+        Ok(conditional)
     }
 
-    async fn put_probe(&self, key: &str, unless_there: bool) -> Result<(), Answer> {
-        let request = self.client.put_object().bucket(&*self.bucket).key(key);
-        let request = if unless_there { request.if_none_match("*") } else { request };
+    async fn put_probe(&self, key: &str) -> Result<(), Answer> {
+        let request = self.client.put_object().bucket(&*self.bucket).key(key).if_none_match("*");
         let body = bytes::Bytes::from_static(b"probe").into();
         request.body(body).send().await.map(drop).map_err(|error| Answer::of(&error))
     }

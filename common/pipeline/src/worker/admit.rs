@@ -106,8 +106,8 @@ impl Attempt {
         let digest = self.delivery.content();
         match self.shared.env.queue.vouches(&self.job, &digest).await.or_outage()? {
             Some(true) => Ok(()),
-            // The event may have been dropped for its age.
-            None if self.delivery.waited > Queue::EVENTS_KEPT.as_secs_f64() * 0.9 => {
+            // The event may have been dropped for its age; a dead letter is kept for longer.
+            None if self.run() > 0 || self.delivery.waited > Queue::EVENTS_KEPT.as_secs_f64() * 0.9 => {
                 self.known.made.clear();
                 Ok(())
             }

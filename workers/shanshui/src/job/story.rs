@@ -67,7 +67,8 @@ impl Story {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self.end() {
             Some(Event::Failed { reason, .. } | Event::NoSpeech { reason, .. }) => Some(reason),
-            _ => self.events.iter().find_map(|envelope| match &envelope.data {
+            Some(_) => None,
+            None => self.events.iter().find_map(|envelope| match &envelope.data {
                 Event::Refused { reason, .. } => Some(reason.as_str()),
                 _ => None,
             }),
