@@ -1,6 +1,7 @@
 //! The workers and the reconciler: killed, asked to leave, put to sleep, and started again as an orchestrator would.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(super) const DRAIN: u64 = 20;
 /// A worker that drains must have gone after this long: it may have been asleep, and must wait for
 /// a queue that is away.
 const LEAVE: Duration = Duration::from_secs(DRAIN + 40);
+/// The number of SIGTERM.
+const TERMINATED: i32 = 15;
 /// Before a worker that ended by itself is started again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -37,6 +40,8 @@ pub(super) struct Crew {
 pub(super) struct Exits {
     /// Left at a SIGTERM, with exit code 0.
     pub(super) drained: usize,
+    /// Ended by a SIGTERM that came before they could listen for it: they had not said a word.
+    pub(super) unready: usize,
     /// By themselves, by exit code.
     pub(super) alone: BTreeMap<String, usize>,
     /// What must not be.
@@ -141,6 +146,8 @@ impl Crew {
             let exit = process.ends(LEAVE);
             if exit.success() {
                 self.exits.drained += 1;
+            } else if exit.signal() == Some(TERMINATED) && process.log().is_empty() {
+                self.exits.unready += 1;
             } else {
                 self.exits.faults.push(format!("worker {name} left with {} after SIGTERM", said(exit)));
             }

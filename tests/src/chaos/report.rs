@@ -121,6 +121,7 @@ impl Outcome {
         }
         let exits = &self.log.exits;
         rows.push(row("workers that left at SIGTERM with exit code 0, the last ones included", exits.drained));
+        rows.push(row("workers that a SIGTERM ended before their first word", exits.unready));
         for (exit, count) in &exits.alone {
             rows.push(row(&format!("workers that ended by themselves ({exit}) and were started again"), count));
         }
