@@ -7,11 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::{
-    instead::instead_at, scheduler::SchedulerConfig, text_config::TextConfig, unet_config::UnetConfig,
-    vae_config::VaeConfig, wanted::Wanted,
+    scheduler::SchedulerConfig, text_config::TextConfig, unet_config::UnetConfig, vae_config::VaeConfig, wanted::Wanted,
 };
 
-mod instead;
 pub(crate) mod names;
 pub mod recommended;
 pub mod scheduler;
@@ -120,7 +118,9 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
         // Python writes infinities and "not a number" into JSON: `"lambda_min_clipped": -Infinity`.
         Ok(serde_json::from_str(&text).or_else(|error| serde_json::from_str(&finite(&text)).map_err(|_| error))?)
     };
-    let what = || match instead_at(path).filter(|what| !what.starts_with("it is a text")) {
+    let what = || match shanshui_model::instead_at(path, weight_file::ALLOWED)
+        .filter(|what| !what.starts_with("it is a text"))
+    {
         Some(what) => format!("{}: {what}", path.display()),
         None => path.display().to_string(),
     };

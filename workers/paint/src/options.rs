@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use candle_core::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use shanshui_model::DeviceKind;
 
 use crate::limits::Limits;
 use crate::model::Extras;
@@ -41,36 +41,6 @@ pub struct PaintOptions {
     /// Pictures denoised together; more needs more memory
     #[arg(long, env = "SHANSHUI_MAX_BATCH", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub max_batch: u16,
-}
-
-/// A place to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DeviceKind {
-    /// The processor.
-    Cpu,
-    /// The first NVIDIA GPU.
-    Cuda,
-}
-
-impl DeviceKind {
-    /// Opens the device.
-    ///
-    /// # Errors
-    /// When there is no such device, or this build cannot use it.
-    pub fn open(self) -> anyhow::Result<Device> {
-        match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda => Device::new_cuda(0).map_err(|error| anyhow::anyhow!("device cuda: {error}")),
-        }
-    }
-
-    /// Its name in receipts.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda => "cuda",
-        }
-    }
 }
 
 /// `PATH` or `PATH=WEIGHT`.

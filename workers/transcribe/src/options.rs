@@ -1,7 +1,7 @@
 //! Settings of a transcribe worker.
 
-use candle_core::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use shanshui_model::DeviceKind;
 
 use crate::audio::Budget;
 
@@ -30,28 +30,6 @@ pub struct TranscribeOptions {
     /// Languages that the picture model reads; the task `auto` translates all others
     #[arg(long, env = "SHANSHUI_PICTURE_LANGUAGES", value_delimiter = ',', default_value = "en")]
     pub picture_languages: Vec<String>,
-}
-
-/// A place to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DeviceKind {
-    /// The processor.
-    Cpu,
-    /// The first NVIDIA GPU.
-    Cuda,
-}
-
-impl DeviceKind {
-    /// Opens the device.
-    ///
-    /// # Errors
-    /// When there is no such device, or this build cannot use it.
-    pub fn open(self) -> anyhow::Result<Device> {
-        match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda => Device::new_cuda(0).map_err(|error| anyhow::anyhow!("device cuda: {error}")),
-        }
-    }
 }
 
 impl TranscribeOptions {

@@ -1,22 +1,19 @@
 //! One safetensors file, mapped into memory.
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
-use memmap2::Mmap;
-use safetensors::{SafeTensors, tensor::Metadata};
-use sha2::{Digest, Sha256};
+use safetensors::tensor::Metadata;
+use shanshui_model::{MappedFile, header, instead, sha256};
 
-use super::instead::{START, instead};
-
-/// Published headers stay below 1 MB; the JSON parser must not be fed what a hostile length says.
-const MAX_HEADER_BYTES: u64 = 10 << 20;
+/// Formats that are read.
+pub(super) const ALLOWED: &str = "safetensors";
 
 /// A file of named tensors.
 pub struct WeightFile {
     label: String,
-    map: Mmap,
+    map: MappedFile,
     data_start: usize,
     header: Metadata,
 }
@@ -49,17 +46,13 @@ impl WeightFile {
             .context(label)
     }
 
-    fn map(path: &Path) -> Result<(Mmap, usize, Metadata)> {
-        let file = File::open(path)?;
-        #[expect(unsafe_code, reason = "mapping; a model's files are not rewritten while a worker runs")]
-        let map = unsafe { Mmap::map(&file) }?;
-        if let Some(what) = instead(&map[..map.len().min(START)]) {
+    fn map(path: &Path) -> Result<(MappedFile, usize, Metadata)> {
+        let map = MappedFile::open(path)?;
+        if let Some(what) = instead(&map, ALLOWED) {
             bail!("{what}");
         }
-        let length = map.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)).context("shorter than its header")?;
-        ensure!(length <= MAX_HEADER_BYTES, "header of {length} bytes, allowed are {MAX_HEADER_BYTES}");
-        let (header_bytes, header) = SafeTensors::read_metadata(&map).with_context(|| broken(&map, length))?;
-        Ok((map, size_of::<u64>() + header_bytes, header))
+        let (data_start, header) = header(&map).map_err(Error::msg)?;
+        Ok((map, data_start, header))
     }
 
     /// Its path, for errors and receipts.
@@ -84,7 +77,7 @@ impl WeightFile {
 
     /// SHA-256 in hex.
     pub fn sha256(&self) -> String {
-        Sha256::digest(&self.map).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256([&self.map])
     }
 
     /// A tensor in its stored type, on the CPU.
@@ -107,18 +100,4 @@ impl WeightFile {
         let start = self.data_start + start + part * size;
         Ok(Tensor::from_raw_buffer(&self.map[start..start + size], stored, &shape, &Device::Cpu)?)
     }
-}
-
-/// What is wrong with a file whose header is `length` bytes long.
-fn broken(map: &[u8], length: u64) -> String {
-    let (data_start, there) = (size_of::<u64>() as u64 + length, map.len() as u64);
-    let header = map.get(size_of::<u64>()..data_start as usize);
-    let header = header.and_then(|header| serde_json::from_slice::<serde_json::Value>(header).ok());
-    let ends = header.as_ref().and_then(|header| header.as_object()).into_iter().flatten();
-    let end = ends.filter_map(|(_, tensor)| tensor["data_offsets"][1].as_u64()).max();
-    let needed = end.and_then(|end| end.checked_add(data_start)).unwrap_or(data_start);
-    if there < needed {
-        return format!("not a whole safetensors file: {there} of {needed} bytes are there, its download broke off");
-    }
-    "not a whole safetensors file".to_owned()
 }

@@ -7,9 +7,11 @@
 
 use std::{collections::HashMap, ops::Range, path::Path};
 
+use shanshui_model::MappedFile;
+
 use super::{
     ct2_names,
-    weights::{MappedFile, Numbers, Stored, Weights, WeightsError},
+    weights::{self, Numbers, Stored, Weights, WeightsError, corrupt},
 };
 
 pub(super) const FILE: &str = "model.bin";
@@ -19,13 +21,13 @@ const SPECIFICATION: &str = "WhisperSpec";
 const MAX_RANK: u8 = 4;
 
 pub(super) fn open(path: &Path) -> Result<Weights, WeightsError> {
-    let file = MappedFile::open(path)?;
-    let variables = Reader { bytes: &file.map, at: 0 }.variables().map_err(|reason| file.corrupt(reason))?;
+    let file = weights::map(path)?;
+    let variables = Reader { bytes: &file, at: 0 }.variables().map_err(|reason| corrupt(&file, reason))?;
     let mut tensors = HashMap::new();
     let mut heads = HashMap::new();
     for (name, variable) in &variables {
         if let Some(side) = name.strip_suffix("/num_heads") {
-            heads.insert(side.to_owned(), variable.small_number(&file.map));
+            heads.insert(side.to_owned(), variable.small_number(&file));
         }
         let Some(numbers) = variable.numbers() else {
             continue;
@@ -39,7 +41,7 @@ pub(super) fn open(path: &Path) -> Result<Weights, WeightsError> {
         };
         let whole = Whole { variable, numbers, scale };
         for (part, part_name) in parts.iter().enumerate() {
-            let stored = whole.part(part, parts.len()).map_err(|reason| file.corrupt(format!("{name}: {reason}")))?;
+            let stored = whole.part(part, parts.len()).map_err(|reason| corrupt(&file, format!("{name}: {reason}")))?;
             tensors.insert(format!("{prefix}{part_name}{suffix}"), stored);
         }
     }
@@ -109,13 +111,13 @@ fn row_scale(
 ) -> Result<Vec<f32>, WeightsError> {
     let scale_name = format!("{name}_scale");
     let scale = variables.get(&scale_name).ok_or_else(|| WeightsError::Missing(scale_name.clone()))?;
-    let values: Vec<f32> = file.map[scale.bytes.clone()].as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let values: Vec<f32> = file[scale.bytes.clone()].as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let rows = weight.shape.first().copied().unwrap_or(0);
     if scale.numbers() != Some(Numbers::F32) || values.len() != rows {
-        return Err(file.corrupt(format!("{scale_name} does not hold one f32 for each of {rows} rows")));
+        return Err(corrupt(file, format!("{scale_name} does not hold one f32 for each of {rows} rows")));
     }
     if values.iter().any(|value| !value.is_finite() || *value == 0.0) {
-        return Err(file.corrupt(format!("{scale_name} holds a value that nothing can be divided by")));
+        return Err(corrupt(file, format!("{scale_name} holds a value that nothing can be divided by")));
     }
     Ok(values)
 }

@@ -6,16 +6,15 @@ use std::{
     path::Path,
 };
 
-use ::safetensors::{Dtype, SafeTensors};
+use ::safetensors::Dtype;
 use serde::Deserialize;
+use shanshui_model::{MAX_HEADER_BYTES, MappedFile, header};
 
-use super::weights::{MappedFile, Numbers, Stored, Weights, WeightsError};
+use super::weights::{self, Numbers, Stored, Weights, WeightsError, corrupt};
 
 pub(super) const SINGLE: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 
-/// Bytes of JSON that are read before any tensor: the largest Whisper needs 150 kB.
-const HEADER_LIMIT: u64 = 10_000_000;
 const SHARD_LIMIT: usize = 64;
 
 pub(super) fn open(folder: &Path) -> Result<Weights, WeightsError> {
@@ -23,7 +22,7 @@ pub(super) fn open(folder: &Path) -> Result<Weights, WeightsError> {
     let mut files = Vec::new();
     let mut tensors = HashMap::new();
     for name in names {
-        let file = MappedFile::open(&folder.join(name))?;
+        let file = weights::map(&folder.join(name))?;
         read_header(&file, files.len(), &mut tensors)?;
         files.push(file);
     }
@@ -31,12 +30,7 @@ pub(super) fn open(folder: &Path) -> Result<Weights, WeightsError> {
 }
 
 fn read_header(file: &MappedFile, number: usize, tensors: &mut HashMap<String, Stored>) -> Result<(), WeightsError> {
-    let length = file.map.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-    if length.is_none_or(|length| length > HEADER_LIMIT) {
-        return Err(file.corrupt(format!("header of {length:?} bytes, at most {HEADER_LIMIT} are allowed")));
-    }
-    let (length, metadata) = SafeTensors::read_metadata(&file.map).map_err(|error| file.corrupt(error.to_string()))?;
-    let start = 8 + length;
+    let (start, metadata) = header(file).map_err(|reason| corrupt(file, reason))?;
     for (name, info) in metadata.tensors() {
         // Files hold counters and the like beside the weights; only a missing tensor is an error.
         let Some(numbers) = numbers(info.dtype) else {
@@ -69,8 +63,8 @@ fn shards(folder: &Path) -> Result<BTreeSet<String>, WeightsError> {
     let unreadable = |source| WeightsError::Unreadable { file: path.clone(), source };
     let corrupt = |reason| WeightsError::Corrupt { file: path.clone(), reason };
     let size = fs::metadata(&path).map_err(unreadable)?.len();
-    if size > HEADER_LIMIT {
-        return Err(corrupt(format!("{size} bytes, at most {HEADER_LIMIT} are allowed")));
+    if size > MAX_HEADER_BYTES {
+        return Err(corrupt(format!("{size} bytes, at most {MAX_HEADER_BYTES} are allowed")));
     }
     let text = fs::read(&path).map_err(unreadable)?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| corrupt(error.to_string()))?;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -10,8 +9,7 @@ use std::{
 };
 
 use half::{bf16, f16};
-use memmap2::Mmap;
-use sha2::{Digest, Sha256};
+use shanshui_model::{MappedFile, instead, sha256};
 
 use super::{ctranslate2, safetensors};
 
@@ -33,13 +31,14 @@ pub enum WeightsError {
     /// The folder holds no file of a known name.
     #[error("weights: {0} holds no model.safetensors, model.safetensors.index.json or model.bin")]
     Absent(PathBuf),
-    /// A format that is not read here, because reading it can run code or is not Whisper's.
-    #[error("weights: {file} is {found}; allowed are safetensors and CTranslate2 (model.bin)")]
+    /// A format that is not read here, because reading it can run code or is not Whisper's; or what
+    /// a broken download left.
+    #[error("weights: {file}: {found}")]
     Unsupported {
         /// The file that was looked at.
         file: PathBuf,
         /// What it seems to be.
-        found: &'static str,
+        found: String,
     },
     /// The file contradicts itself or ends too early.
     #[error("weights: {file} is damaged: {reason}")]
@@ -90,13 +89,7 @@ impl Weights {
     /// The SHA-256, in hexadecimal, of the weight files one after the other (of the file, if it
     /// is one). Computed at the first call.
     pub fn sha256(&self) -> &str {
-        self.sha256.get_or_init(|| {
-            let mut hasher = Sha256::new();
-            for file in &self.files {
-                hasher.update(&file.map);
-            }
-            hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-        })
+        self.sha256.get_or_init(|| sha256(&self.files))
     }
 
     /// The shape of a tensor, if it is there.
@@ -119,7 +112,7 @@ impl Weights {
                 expected: expected.to_vec(),
             });
         }
-        stored.append(&self.files[stored.file].map[stored.bytes.clone()], out);
+        stored.append(&self.files[stored.file][stored.bytes.clone()], out);
         Ok(())
     }
 
@@ -128,29 +121,22 @@ impl Weights {
     }
 }
 
-/// One mapped weight file.
-#[derive(Debug)]
-pub(super) struct MappedFile {
-    pub(super) path: PathBuf,
-    pub(super) map: Mmap,
+/// Formats that are read.
+const ALLOWED: &str = "safetensors and CTranslate2 (model.bin)";
+
+/// Maps a file that is of one of these formats.
+pub(super) fn map(path: &Path) -> Result<MappedFile, WeightsError> {
+    let unreadable = |source| WeightsError::Unreadable { file: path.to_owned(), source };
+    let file = MappedFile::open(path).map_err(unreadable)?;
+    match instead(&file, ALLOWED) {
+        Some(found) => Err(WeightsError::Unsupported { file: path.to_owned(), found }),
+        None => Ok(file),
+    }
 }
 
-impl MappedFile {
-    pub(super) fn open(path: &Path) -> Result<Self, WeightsError> {
-        let unreadable = |source| WeightsError::Unreadable { file: path.to_owned(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        #[expect(unsafe_code, reason = "weights are mapped: gigabytes that are read once, from files nobody writes")]
-        let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
-        let file = Self { path: path.to_owned(), map };
-        match foreign_format(&file.map) {
-            Some(found) => Err(WeightsError::Unsupported { file: file.path, found }),
-            None => Ok(file),
-        }
-    }
-
-    pub(super) fn corrupt(&self, reason: impl Into<String>) -> WeightsError {
-        WeightsError::Corrupt { file: self.path.clone(), reason: reason.into() }
-    }
+/// The file contradicts itself.
+pub(super) fn corrupt(file: &MappedFile, reason: impl Into<String>) -> WeightsError {
+    WeightsError::Corrupt { file: file.path().to_owned(), reason: reason.into() }
 }
 
 /// How numbers lie in a file.
@@ -201,17 +187,6 @@ impl Stored {
     }
 }
 
-/// Formats that people try, by their first bytes.
-fn foreign_format(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [b'P', b'K', 3, 4, ..] => Some("a pickle archive of PyTorch"),
-        [0x80, 2..=5, ..] => Some("a Python pickle"),
-        [b'G', b'G', b'U', b'F', ..] => Some("GGUF"),
-        [b'l', b'm', b'g', b'g', ..] => Some("ggml (whisper.cpp)"),
-        _ => None,
-    }
-}
-
 fn unsupported(folder: &Path) -> Option<WeightsError> {
     folder.read_dir().ok()?.flatten().find_map(|entry| {
         let file = entry.path();
@@ -223,6 +198,7 @@ fn unsupported(folder: &Path) -> Option<WeightsError> {
             "bin" if file.file_name()?.to_str()?.starts_with("pytorch_model") => "a Python pickle",
             _ => return None,
         };
+        let found = format!("it is {found}; allowed: {ALLOWED}");
         Some(WeightsError::Unsupported { file, found })
     })
 }

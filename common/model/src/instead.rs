@@ -3,13 +3,17 @@
 use std::path::Path;
 
 /// Bytes at a file's start that are enough to tell.
-pub(super) const START: usize = 1024;
+const START: usize = 1024;
+
+const PICKLE: &str = "it is a pickle, which can run code when it is read";
 
 /// Longest text that is quoted.
 const QUOTED: usize = 80;
 
-/// What a file that starts so is instead of a model's file, if it is something known.
-pub(super) fn instead(start: &[u8]) -> Option<String> {
+/// What a file with these bytes at its start is instead of one of the formats `allowed`, if it is
+/// something known.
+pub fn instead(file: &[u8], allowed: &str) -> Option<String> {
+    let start = &file[..file.len().min(START)];
     if start.is_empty() {
         return Some("it is empty: its download broke off".to_owned());
     }
@@ -17,11 +21,15 @@ pub(super) fn instead(start: &[u8]) -> Option<String> {
         (&b"PK\x03\x04"[..], "it is a zip archive, as PyTorch saves pickles, which can run code when they are read"),
         (b"PK", "it is a zip archive"),
         (b"GGUF", "it is a GGUF file"),
-        (b"\x80\x02", "it is a pickle, which can run code when it is read"),
+        (b"lmgg", "it is a ggml file of whisper.cpp"),
+        (b"\x80\x02", PICKLE),
+        (b"\x80\x03", PICKLE),
+        (b"\x80\x04", PICKLE),
+        (b"\x80\x05", PICKLE),
         (b"\x1f\x8b", "it is compressed by gzip"),
     ] {
         if start.starts_with(magic) {
-            return Some(format!("{what}; allowed: safetensors"));
+            return Some(format!("{what}; allowed: {allowed}"));
         }
     }
     let text = match std::str::from_utf8(start) {
@@ -51,11 +59,11 @@ fn text_instead(text: &str) -> Option<String> {
 }
 
 /// The same of the file at a path, when it can be read.
-pub(super) fn instead_at(path: &Path) -> Option<String> {
+pub fn instead_at(path: &Path, allowed: &str) -> Option<String> {
     use std::io::Read;
     let mut start = Vec::new();
     std::fs::File::open(path).ok()?.take(START as u64).read_to_end(&mut start).ok()?;
-    instead(&start)
+    instead(&start, allowed)
 }
 
 #[cfg(test)]
@@ -75,14 +83,15 @@ mod tests {
             ("Entry not found", "it is a text: \"Entry not found\""),
             ("{\"error\": \"gated\"}", "it is a text"),
             ("PK\u{3}\u{4}..", "pickles"),
-            ("GGUF\u{3}", "GGUF"),
+            ("GGUF\u{3}", "GGUF file; allowed: safetensors"),
+            ("lmgg", "ggml"),
             ("", "empty"),
         ] {
-            let told = instead(start.as_bytes()).unwrap_or_default();
+            let told = instead(start.as_bytes(), "safetensors").unwrap_or_default();
             assert!(told.contains(words), "{start:?}: {told}");
         }
         for header in [&[0x18, 0x22, 0, 0, 0, 0, 0, 0, b'{', b'"'][..], &[b'(', 0xa2, 0, 0, 0, 0, 0, 0, b'{']] {
-            assert_eq!(instead(header), None, "a safetensors header of so many bytes");
+            assert_eq!(instead(header, "safetensors"), None, "a safetensors header of so many bytes");
         }
     }
 }
