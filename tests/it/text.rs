@@ -1,5 +1,7 @@
 //! From a text to pictures.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rmpv::Value;
 use serde_json::json;
 
@@ -13,6 +15,24 @@ async fn a_text_becomes_two_pictures() {
     assert_eq!(story.kinds(), ["accepted", "started", "picture", "picture", "done"]);
     let pictures = client.pictures(&story).await;
     assert_ne!(pictures[0], pictures[1]);
+}
+
+#[tokio::test]
+async fn a_picture_shows_itself_while_it_is_painted() {
+    let client = shared().client().await;
+    let job = Job::new("preview");
+    let payload = json!({ "id": job.id, "text": "high mountains", "picture": { "count": 1, "steps": 60 } });
+    let (story, _) = tokio::join!(client.follow(&job.id), client.publish(&job, "text", payload.to_string()));
+    let previews = story.all("preview");
+    assert!(!previews.is_empty(), "no preview among {:#?}", story.told());
+    for preview in previews {
+        let picture = STANDARD.decode(preview["png"].as_str().expect("a picture in base64")).expect("base64");
+        let told = [&preview["width"], &preview["height"]].map(|side| side.as_u64().expect("pixels") as u32);
+        assert_eq!((png::size(&picture), &preview["index"]), ((told[0], told[1]), &json!(0)));
+        assert!((15..60).contains(&preview["step"].as_u64().expect("a step")) && preview["steps"] == 60);
+    }
+    // The stream keeps none.
+    assert!(client.follow(&job.id).await.all("preview").is_empty());
 }
 
 #[tokio::test]

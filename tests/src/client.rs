@@ -1,18 +1,19 @@
 //! A client that knows the contract: subjects, JSON, object keys.
 
+use std::future::ready;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use async_nats::HeaderMap;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{self, OrderedConfig};
+use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::Value;
 
 use super::stack::Stack;
 use super::steps::steps;
-use super::story::Story;
+use super::story::{FLEETING, Story};
 use super::wait::{PATIENCE, until};
 
 /// Connections to the queue and the store of one stack.
@@ -118,9 +119,10 @@ impl<'a> Client<'a> {
     /// All events of a job from the first one until there are enough.
     pub async fn read(&self, job: &str, enough: impl Fn(&Story) -> bool) -> Story {
         let filter_subject = format!("shanshui.events.{job}.>");
-        // The stream keeps no progress.
-        let progress = self.nats.subscribe(format!("shanshui.events.{job}.progress")).await;
-        let mut progress = progress.expect("a subscription");
+        // The stream keeps neither progress nor previews.
+        let all = self.nats.subscribe(format!("shanshui.events.{job}.*")).await.expect("a subscription");
+        let passing = |message: &Message| FLEETING.iter().any(|kind| message.subject.ends_with(kind));
+        let mut fleeting = all.filter(|message| ready(passing(message)));
         let config = OrderedConfig { deliver_policy: DeliverPolicy::All, filter_subject, ..OrderedConfig::default() };
         let events = self.queue.get_stream_no_info("EVENTS").await.expect("a stream of events");
         let mut messages = events.create_consumer(config).await.expect("a reader").messages().await.expect("messages");
@@ -132,7 +134,7 @@ impl<'a> Client<'a> {
                         let message = message.expect("an endless stream").expect("a message");
                         (message.subject.clone(), message.payload.clone())
                     }
-                    message = progress.next() => {
+                    message = fleeting.next() => {
                         let message = message.expect("an endless subscription");
                         (message.subject, message.payload)
                     }

@@ -34,10 +34,14 @@ pub struct Objects {
 impl Objects {
     /// A server on a free port over `folder`.
     pub fn start(folder: &Path) -> Self {
+        Self::start_on(TcpListener::bind("127.0.0.1:0").expect("a free port"), folder)
+    }
+
+    /// The same, on a port that is bound already.
+    pub fn start_on(listener: TcpListener, folder: &Path) -> Self {
         std::fs::create_dir_all(folder).expect("a folder for the objects");
         let mut builder = S3ServiceBuilder::new(FileSystem::new(folder).expect("a store over a folder"));
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound port");
         let (stop, stopped) = oneshot::channel();
         let faults = Faults::new();

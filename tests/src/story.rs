@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+/// The kinds that no stream keeps.
+pub(crate) const FLEETING: [&str; 2] = ["progress", "preview"];
 /// The kinds that end a job.
 pub(crate) const FINAL: [&str; 4] = ["done", "failed", "canceled", "no-speech"];
 
@@ -29,11 +31,11 @@ impl Story {
         !self.finals().is_empty()
     }
 
-    /// The kinds in order, without progress, of which there is more or less, and without the end of
-    /// each stage, for [`Story::stages`].
+    /// The kinds in order, without progress and previews, of which there are more or fewer, and without the
+    /// end of each stage, for [`Story::stages`].
     pub fn kinds(&self) -> Vec<&str> {
         let kinds = self.events.iter().filter_map(|event| event["data"]["kind"].as_str());
-        kinds.filter(|kind| !matches!(*kind, "progress" | "finished")).collect()
+        kinds.filter(|kind| *kind != "finished" && !FLEETING.contains(kind)).collect()
     }
 
     /// The stages that have done their part, in order.

@@ -10,6 +10,7 @@ pub mod noise;
 pub mod options;
 pub mod paint;
 pub mod picture;
+pub mod preview;
 pub mod prompt;
 pub mod receipt;
 pub mod sampler;

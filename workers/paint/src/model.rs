@@ -3,6 +3,7 @@
 mod load;
 mod loras;
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use anyhow::Result;
@@ -11,6 +12,8 @@ use shanshui_pipeline::fields::FieldError;
 
 use crate::diffusers::{Configs, recommended::Recommended, scheduler::SchedulerConfig};
 use crate::error::PaintError;
+use crate::picture::Picture;
+use crate::preview::{self, LatentColors};
 use crate::prompt::syntax::{Piece, Syntax};
 use crate::source::Source;
 use crate::text_encoder::TextEncoder;
@@ -36,6 +39,7 @@ pub struct Model {
     recommended: Recommended,
     loras: Loras,
     hashes: Vec<(String, String)>,
+    colors: RefCell<LatentColors>,
     dtype: DType,
     device: Device,
 }
@@ -176,6 +180,27 @@ impl Model {
     /// How the model is used best.
     pub fn recommended(&self) -> &Recommended {
         &self.recommended
+    }
+
+    /// Latents as a picture of one pixel each; none where that failed. The first call decodes a part of
+    /// them, to learn what colours they have.
+    pub fn coarse(&self, latents: &[f32], shape: [usize; 3]) -> Option<Picture> {
+        let learn = || {
+            let part = preview::middle(latents, shape)?;
+            self.learn_colors(&part.flatten_all()?.to_vec1()?, &self.decode(&part)?.squeeze(0)?)
+        };
+        if self.colors.borrow().is_empty()
+            && let Err(error) = learn()
+        {
+            tracing::warn!(%error, "there is no preview");
+            return None;
+        }
+        Some(self.colors.borrow().picture(latents, shape))
+    }
+
+    /// Learns the colours of latents from what they became, for [`Model::coarse`].
+    pub(crate) fn learn_colors(&self, latents: &[f32], pixels: &Tensor) -> candle_core::Result<()> {
+        self.colors.borrow_mut().learn(latents, &pixels.to_device(&Device::Cpu)?, self.scale())
     }
 
     /// The model's name in receipts.

@@ -9,6 +9,7 @@ use crate::error::{JobError, PaintError, WorkerError};
 use crate::model::{Context, Encoded, Model};
 use crate::noise::NoiseKey;
 use crate::picture::Picture;
+use crate::preview::Sketch;
 use crate::prompt::syntax::Syntax;
 use crate::sampler::{Sampler, SamplerKind, Schedule};
 
@@ -79,6 +80,20 @@ pub fn paint(
     max_batch: usize,
     report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Painted, PaintError> {
+    paint_shown(model, request, max_batch, report, &mut |_| {})
+}
+
+/// As [`paint`]; `show` sees every picture after every step.
+///
+/// # Errors
+/// As [`paint`].
+pub fn paint_shown(
+    model: &Model,
+    request: &Request,
+    max_batch: usize,
+    report: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    show: &mut dyn FnMut(Sketch<'_>),
+) -> Result<Painted, PaintError> {
     let shape = model.latent_shape(request.width, request.height)?;
     let schedule = Arc::new(Schedule::new(request.sampler, model.scheduler(), request.steps)?);
     let max_batch = max_batch.clamp(1, request.count.max(1));
@@ -94,6 +109,7 @@ pub fn paint(
         let context = text.context(model, canvases.len())?;
         while canvases[0].sampler.left() > 0 {
             step(model, &mut canvases, &context, text.guidance)?;
+            canvases.iter().for_each(|canvas| show(canvas.sketch(canvases.len())));
             work.advance()?;
         }
         for canvas in &canvases {
@@ -180,11 +196,18 @@ impl Canvas {
         Ok(self.ensure_finite(&self.latents, "latents")?)
     }
 
+    fn sketch(&self, together: usize) -> Sketch<'_> {
+        let (done, left) = (self.sampler.done() as u32, self.sampler.left() as u32);
+        let (index, latents, shape) = (self.noise.picture, self.sampler.clean(), self.shape);
+        Sketch { index, steps: (done, done + left), together, latents, shape }
+    }
+
     /// Alone, for the decoder needs more memory for one picture than the UNet for a batch.
     fn decode(&self, model: &Model) -> Result<Picture, PaintError> {
         let [channels, height, width] = self.shape;
         let latents = Tensor::from_slice(&self.latents, (1, channels, height, width), &Device::Cpu)?;
         let pixels = model.decode(&latents)?.squeeze(0)?;
+        model.learn_colors(&self.latents, &pixels)?;
         let (_, height, width) = pixels.dims3()?;
         let pixels: Vec<f32> = pixels.permute((1, 2, 0))?.flatten_all()?.to_vec1()?;
         self.ensure_finite(&pixels, "pixels")?;

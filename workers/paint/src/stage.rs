@@ -24,8 +24,9 @@ use crate::error::{JobError, PaintError};
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::options::PaintOptions;
-use crate::paint::{Painted, Request, paint};
+use crate::paint::{Painted, Progress, Request, paint_shown};
 use crate::picture::{Format, Metadata, Picture};
+use crate::preview::Previews;
 use crate::prompt::Texts;
 use crate::receipt::{self, About, Receipt};
 use crate::sampler::SamplerKind;
@@ -138,14 +139,22 @@ impl Paint {
         context: &Context,
     ) -> Result<Result<Painted, PaintError>, Failure> {
         let (request, progress, stop) = (request.clone(), Arc::clone(&context.progress), context.stop.clone());
+        let (mut previews, mut shown) = Previews::channel();
         let painted = self.model.call_in_turn(&context.progress, move |model| {
             model.adapt(&request.loras)?;
-            paint(model, &request, max_batch, &mut |at| {
+            let mut report = |at: Progress| {
                 progress.report(at.done as f64, at.total as f64);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
+            };
+            paint_shown(model, &request, max_batch, &mut report, &mut |sketch| previews.show(model, sketch))
         });
-        painted.await.map_err(|gone| Failure::Broken(anyhow!(gone)))
+        let tell = async {
+            while let Some(event) = shown.recv().await {
+                context.mention(event).await;
+            }
+        };
+        let (painted, ()) = tokio::join!(painted, tell);
+        painted.map_err(|gone| Failure::Broken(anyhow!(gone)))
     }
 
     async fn keep(&self, wish: &Wish, picture: &Picture, index: u32, context: &Context) -> Result<Stored, Failure> {

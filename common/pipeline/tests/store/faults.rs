@@ -31,7 +31,7 @@ async fn r22_a_store_in_trouble_is_asked_again() {
     let (store, job) = (store(&server, &[]).await.unwrap(), job("a"));
     let stored = store.put(&ObjectKey::Receipt(&job), Bytes::from_static(b"{}")).await.unwrap();
     assert!(!stored.existed);
-    assert_eq!(server.asked(), ["PUT /pictures/jobs/a/receipt.json"; 5]);
+    assert_eq!(server.asked(), ["PUT /shanshui/jobs/a/receipt.json"; 5]);
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn r24_a_put_whose_response_was_lost_ends_as_success() {
     let (store, job) = (store(&server, &[]).await.unwrap(), job("a"));
     let stored = store.put(&ObjectKey::Receipt(&job), Bytes::from_static(b"{}")).await.unwrap();
     assert_eq!((stored.sha256, stored.bytes), (sha, 2));
-    assert_eq!(server.asked()[1..], ["PUT /pictures/jobs/a/receipt.json", "HEAD /pictures/jobs/a/receipt.json"]);
+    assert_eq!(server.asked()[1..], ["PUT /shanshui/jobs/a/receipt.json", "HEAD /shanshui/jobs/a/receipt.json"]);
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn r26_a_store_without_conditional_writes_is_found_out_and_looked_into_bef
     let first = store.put(&key, Bytes::from_static(b"first")).await.unwrap();
     let second = store.put(&key, Bytes::from_static(b"second")).await.unwrap();
     assert_eq!((first.existed, second.existed, second.sha256), (false, true, first.sha256));
-    let writes = server.asked().iter().filter(|line| line.starts_with("PUT /pictures/jobs")).count();
+    let writes = server.asked().iter().filter(|line| line.starts_with("PUT /shanshui/jobs")).count();
     assert_eq!(writes, 1);
 }
 
@@ -147,7 +147,7 @@ async fn r21_an_unreachable_store_is_an_outage() {
     let store = Store::open(&options(&["--s3-endpoint", &format!("http://{address}")])).await.unwrap();
     let failure = store.get("audio/a", 10).await.unwrap_err();
     assert!(matches!(failure, Failure::Outage(_)), "{failure}");
-    assert!(failure.to_string().contains("pictures/audio/a"), "{failure}");
+    assert!(failure.to_string().contains("shanshui/audio/a"), "{failure}");
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn an_object_that_does_not_exist_is_rejected_by_name() {
     let store = Store::connect(&server.options(&[])).await.unwrap();
     let error = store.get("audio/nobody", 10).await.unwrap_err();
     assert!(matches!(error, Failure::Reject(_)), "{error}");
-    assert!(error.to_string().contains("pictures/audio/nobody"), "{error}");
+    assert!(error.to_string().contains("shanshui/audio/nobody"), "{error}");
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn a_store_that_stays_away_is_an_error_after_the_wait() {
     let endpoint = format!("http://{address}");
     let options = options(&["--s3-endpoint", &endpoint, "--s3-wait-seconds", "0"]);
     let text = format!("{:#}", Store::connect(&options).await.unwrap_err());
-    assert!(text.contains(&endpoint) && text.contains("bucket pictures"), "{text}");
+    assert!(text.contains(&endpoint) && text.contains("bucket shanshui"), "{text}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! From files to networks.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
@@ -117,7 +118,22 @@ impl Model {
         };
         hashes.extend(loras.hashes());
         let (name, device) = (source.name.clone(), device.clone());
-        Ok(Self { name, tokenizer, text, unet, decoder, parts, configs, recommended, loras, hashes, dtype, device })
+        let colors = RefCell::default();
+        Ok(Self {
+            name,
+            tokenizer,
+            text,
+            unet,
+            decoder,
+            parts,
+            configs,
+            recommended,
+            loras,
+            hashes,
+            colors,
+            dtype,
+            device,
+        })
     }
 }
 
