@@ -24,7 +24,8 @@ pub struct Layout {
 
 /// A stage that the program can serve. The name of the stage is the name of its command.
 pub trait Serve: Stage + Sized {
-    /// Its settings. Flags begin with the stage's name, because `up` takes those of all stages.
+    /// Its settings. `up` takes those of all stages, so a program refuses two flags of one name: begin
+    /// them with the stage's name.
     type Options: Args + Clone + Debug + Send + Sync + 'static;
     /// One line for `--help`.
     const ABOUT: &'static str;
