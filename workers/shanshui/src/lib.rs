@@ -35,8 +35,25 @@ use shanshui_pipeline::causes;
 /// A blocking call that does not end must not hold up the exit.
 const LAST_CALL: Duration = Duration::from_secs(5);
 
+/// candle's variable for the number of its threads, and rayon's.
+const THREADS: &str = "RAYON_NUM_THREADS";
+
+/// Without a number in the environment candle 0.11 reads /proc/cpuinfo at every matrix product, and takes
+/// one thread where two processors share a core, as they do on most virtual machines.
+fn set_threads() {
+    if let Ok(cores) = std::thread::available_parallelism()
+        && std::env::var_os(THREADS).is_none()
+    {
+        #[expect(unsafe_code, reason = "the first thing that the program does: there is no other thread")]
+        unsafe {
+            std::env::set_var(THREADS, cores.to_string());
+        }
+    }
+}
+
 /// Does what the command line asks of a program with these stages.
 pub fn main(stages: impl IntoIterator<Item = Served>) -> ExitCode {
+    set_threads();
     let program = match Program::of(stages) {
         Ok(program) => program,
         Err(refusal) => return refuse(&refusal),

@@ -22,12 +22,32 @@ pub(super) fn elements_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> 
 }
 
 /// Calls `work` with the index of each row of `width` elements, on all threads when there is enough to do.
+/// What `work` inlines is compiled for the widest vectors of the processor.
 pub(super) fn for_rows(values: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    let arch = pulp::Arch::new();
+    let run = |first, values| arch.dispatch(Rows { values, width, first, work: &work });
     if values.len() < PARALLEL_FROM || rayon::current_num_threads() == 1 {
-        values.chunks_exact_mut(width).enumerate().for_each(|(index, row)| work(index, row));
-    } else {
-        let least = (PARALLEL_FROM / 4).div_ceil(width);
-        values.par_chunks_exact_mut(width).with_min_len(least).enumerate().for_each(|(index, row)| work(index, row));
+        return run(0, values);
+    }
+    let rows = (PARALLEL_FROM / 4).div_ceil(width);
+    values.par_chunks_mut(rows * width).enumerate().for_each(|(part, values)| run(part * rows, values));
+}
+
+struct Rows<'a, W> {
+    values: &'a mut [f32],
+    width: usize,
+    first: usize,
+    work: &'a W,
+}
+
+impl<W: Fn(usize, &mut [f32])> pulp::NullaryFnOnce for Rows<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (index, row) in self.values.chunks_exact_mut(self.width).enumerate() {
+            (self.work)(self.first + index, row);
+        }
     }
 }
 
