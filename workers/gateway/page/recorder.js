@@ -11,7 +11,7 @@ export function obstacle() {
   return undefined;
 }
 
-const REASONS = { NotAllowedError: "refusedMicrophone", SecurityError: "refusedMicrophone", NotFoundError: "noMicrophone", NotReadableError: "busyMicrophone", AbortError: "busyMicrophone" };
+const REASONS = { NotAllowedError: "refusedMicrophone", SecurityError: "refusedMicrophone", NotFoundError: "noMicrophone", NotReadableError: "busyMicrophone", AbortError: "busyMicrophone", NotSupportedError: "unsupported" };
 
 export const reason = (error) => REASONS[error?.name] ?? "noMicrophone";
 

@@ -47,7 +47,7 @@ function drawLink() {
   const seconds = Math.max(0, Math.ceil((Math.min(...waits.map((wait) => wait.until)) - Date.now()) / 1000));
   if (banner.hidden || !banner.firstChild) {
     const now = make("button", { type: "button", class: "quiet", onclick: () => waitsNow() }, t("tryNow"));
-    banner.replaceChildren(make("span", {}, t(navigator.onLine ? "serverGone" : "offline")), make("span", { class: "count", "aria-hidden": "true" }), now);
+    banner.replaceChildren(make("span", {}, t(navigator.onLine ? "serverGone" : "offline")), make("span", { class: "ticks", "aria-hidden": "true" }), now);
     show(banner, true);
   }
   put(banner.children[1], seconds > 0 ? t("againIn", { seconds }) : t("tryingAgain"));
