@@ -94,13 +94,14 @@ export async function send({ text, recording, name, spec }, once) {
 
 export const picturePath = (id, index) => `/v1/jobs/${encodeURIComponent(id)}/pictures/${index}`;
 
-// An <img> cannot send a key; with one the picture is fetched here and shown from memory.
+// An <img> cannot send a key: with one the picture is fetched here and shown from memory. `again` is for
+// an address that the image could not load: perhaps because the server wants a key.
 const fetched = new Map();
-export async function picture(id, index) {
+export async function picture(id, index, again) {
   const path = picturePath(id, index);
-  if (!key()) return path;
+  if (!key() && !again) return path;
   if (!fetched.has(path)) {
-    const got = request(path, {}, false).then((response) => response.blob()).then((blob) => URL.createObjectURL(blob));
+    const got = request(path).then((response) => response.blob()).then((blob) => URL.createObjectURL(blob));
     got.catch(() => fetched.delete(path));
     fetched.set(path, got);
   }

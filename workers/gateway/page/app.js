@@ -147,22 +147,26 @@ function openCard(job) {
   card = new Card(job, act);
   $("work").replaceChildren(card.element);
   show($("work"), true);
+  document.body.classList.add("has-work");
   hangAll();
-  const { top, bottom } = $("work").getBoundingClientRect();
-  if (top < 0 || bottom > innerHeight) $("work").scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
+  const { top } = $("work").getBoundingClientRect();
+  if (top < 0 || top > innerHeight * 0.7) toWork();
 }
+
+const toWork = () => $("work").scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
 
 function closeCard() {
   open = card = undefined;
   show($("work"), false);
   $("work").replaceChildren();
+  document.body.classList.remove("has-work");
   history.replaceState(null, "", location.pathname);
 }
 
 function openJob(id) {
   const job = jobs.get(id);
   if (job && open !== job) openCard(job);
-  else if (job) $("work").scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
+  else if (job) toWork();
 }
 
 const hangAll = () => hang(listed(), open?.id, act);

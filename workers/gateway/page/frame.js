@@ -1,7 +1,7 @@
 // The mount of the open job: a sheet for each picture, empty at first, then a coarse preview, then it.
 import { make, show } from "/page/dom.js";
-import { picture } from "/page/api.js";
 import { ENDED } from "/page/job.js";
+import { imageOf } from "/page/image.js";
 import { t } from "/page/language.js";
 
 export class Frame {
@@ -56,15 +56,17 @@ export class Frame {
     if (figure.shown === shown) return;
     figure.shown = shown;
     figure.paper.classList.remove("empty");
-    const image = make("img", { class: "painted", alt: t("pictureOf", { words: job.words ?? "", number: ready.index + 1 }), decoding: "async" });
-    const link = make("a", { class: "whole", target: "_blank", rel: "noopener", title: t("openWhole") }, image);
+    const link = make("a", { class: "whole", target: "_blank", rel: "noopener", title: t("openWhole") });
     const save = make("a", { class: "save", download: `${job.id}-${ready.index}.png` }, t("save"));
-    // The preview stays below until the picture is there, so that nothing flickers.
-    image.addEventListener("load", () => figure.paper.replaceChildren(link), { once: true });
-    image.addEventListener("error", () => figure.paper.replaceChildren(make("p", { class: "lost" }, t("pictureGone"))), { once: true });
-    figure.caption.replaceChildren(make("span", {}, `${ready.width} × ${ready.height}`), save);
-    picture(job.id, ready.index).then((url) => {
-      image.src = link.href = save.href = url;
-    }, () => image.dispatchEvent(new Event("error")));
+    const alt = t("pictureOf", { words: job.words ?? "", number: ready.index + 1 });
+    link.append(imageOf(job, ready.index, { class: "painted", alt }, {
+      // The preview stays below until the picture is there, so that nothing flickers.
+      loaded: (url) => {
+        link.href = save.href = url;
+        figure.paper.replaceChildren(link);
+        figure.caption.replaceChildren(make("span", {}, `${ready.width} × ${ready.height}`), save);
+      },
+      failed: (why) => figure.paper.replaceChildren(make("p", { class: "lost" }, why)),
+    }));
   }
 }

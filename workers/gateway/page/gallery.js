@@ -1,8 +1,8 @@
 // The gallery: a tile for each job, newest first. A tile opens its job.
 import { $, make, put, show } from "/page/dom.js";
-import { picture } from "/page/api.js";
+import { imageOf } from "/page/image.js";
 import { ENDED, part } from "/page/job.js";
-import { t } from "/page/language.js";
+import { count, t } from "/page/language.js";
 
 const tiles = new Map();
 
@@ -45,23 +45,25 @@ export function draw(job, open) {
 }
 
 function stateOf(job) {
-  if (job.state === "done") return job.pictures.length > 1 ? `${job.pictures.length}` : "";
-  if (ENDED.has(job.state)) return t(`tile.${job.state}`);
+  if (job.state === "done") return count("pictures", job.pictures.length);
+  if (ENDED.has(job.state)) return "";
   const done = part(job);
   return done === undefined ? t(`tile.${job.state}`) : `${Math.round(done * 100)} %`;
 }
 
+// The picture, or what is known of it so far, or why there is none.
 function hangPicture(tile, job) {
   const first = job.pictures[0];
-  const shown = first ? `${job.id}/${first.index}` : "";
+  const lost = ENDED.has(job.state) && !first ? t(`tile.${job.state}`) : undefined;
+  const shown = first ? `${job.id}/${first.index}` : (lost ?? job.previews[0] ?? "");
   if (tile.shown === shown) return;
   tile.shown = shown;
-  if (!first) return tile.sheet.replaceChildren();
-  const image = make("img", { alt: "", loading: "lazy", decoding: "async", width: first.width || null, height: first.height || null });
-  // The words beside it say what it shows; only a picture that is no longer there needs a text.
-  image.addEventListener("error", () => tile.sheet.replaceChildren(make("span", { class: "lost" }, t("pictureGone"))));
-  picture(job.id, first.index).then((url) => (image.src = url), () => image.dispatchEvent(new Event("error")));
-  return tile.sheet.replaceChildren(image);
+  const say = (text) => tile.sheet.replaceChildren(make("span", { class: "lost" }, text));
+  if (lost) return say(lost);
+  if (!first) return tile.sheet.replaceChildren(...(shown ? [make("img", { class: "tile-preview", alt: "", src: shown })] : []));
+  // The words beside it say what it shows.
+  const attributes = { alt: "", loading: "lazy", width: first.width || null, height: first.height || null };
+  return tile.sheet.replaceChildren(imageOf(job, first.index, attributes, { failed: say }));
 }
 
 // After another language was chosen.

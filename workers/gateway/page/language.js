@@ -25,7 +25,7 @@ export function about(seconds) {
 }
 
 export const hour = (time) =>
-  new Date(time).toLocaleString(document.documentElement.lang, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  new Date(time).toLocaleString(document.documentElement.lang, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 
 export function translate(root = document) {
   for (const element of root.querySelectorAll("[data-t]")) put(element, t(element.dataset.t));

@@ -151,7 +151,7 @@ export function scene() {
     near.fit();
     far.wipe();
     for (const ridge of FAR) far.ridge(still(far, ridge), ridge);
-    far.birds(far.width * 0.3, far.height * 0.2);
+    if (far.width > 640 && far.height > 300) far.birds(far.width * 0.3, far.height * 0.2);
     paintNear();
   }
 
@@ -165,9 +165,8 @@ export function scene() {
     voice.frame = setTimeout(() => requestAnimationFrame(move), calm() ? 250 : 0);
   }
 
-  addEventListener("resize", paint);
+  new ResizeObserver(paint).observe($("far"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
-  paint();
   return {
     paint,
     listen(level) {

@@ -57,7 +57,7 @@ export const english = {
   unexpected: "That did not work: {reason}",
   tryIn: "Try again in {seconds} seconds.",
   "http.full": "The queue is full: too many jobs wait before yours. What you said is kept here.",
-  "http.401": "The server does not know this key.",
+  "http.401": "The server asks for a key that it knows.",
   "http.413": "The recording is too large for this server. {reason}",
   "http.415": "The server cannot read this kind of file. {reason}",
   "http.429": "Too many requests at once. What you said is kept here.",
@@ -131,7 +131,7 @@ export const english = {
   save: "Save",
 
   "tile.sending": "sending", "tile.queued": "waiting", "tile.working": "at work", "tile.failed": "failed",
-  "tile.canceled": "cancelled", "tile.no-speech": "no speech", "tile.gone": "gone",
+  "tile.canceled": "cancelled", "tile.no-speech": "no speech", "tile.gone": "gone", "tile.done": "no picture", "tile.unsent": "not sent",
   listeningTile: "A recording",
   noWords: "No words",
 

@@ -57,7 +57,7 @@ export const chinese = {
   unexpected: "没有成功：{reason}",
   tryIn: "请在 {seconds} 秒后再试。",
   "http.full": "队列满了：前面等待的任务太多。你说的话还留在这里。",
-  "http.401": "服务器不认识这个密钥。",
+  "http.401": "服务器需要一个它认识的密钥。",
   "http.413": "录音太大，这台服务器不接受。{reason}",
   "http.415": "服务器读不了这种文件。{reason}",
   "http.429": "一次请求太多。你说的话还留在这里。",
@@ -131,7 +131,7 @@ export const chinese = {
   save: "保存",
 
   "tile.sending": "发送中", "tile.queued": "等待", "tile.working": "进行中", "tile.failed": "失败",
-  "tile.canceled": "已取消", "tile.no-speech": "无人声", "tile.gone": "不在了",
+  "tile.canceled": "已取消", "tile.no-speech": "无人声", "tile.gone": "不在了", "tile.done": "没有画", "tile.unsent": "没有发出",
   listeningTile: "一段录音",
   noWords: "没有文字",
 
