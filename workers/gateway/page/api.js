@@ -33,7 +33,7 @@ export async function request(path, options = {}, asked = true) {
   const headers = { ...options.headers, ...(used ? { Authorization: `Bearer ${used}` } : {}) };
   let response;
   try {
-    response = await fetch(path, { ...options, headers, cache: "no-store" });
+    response = await fetch(path, { cache: "no-store", ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Unreachable(error.message);
@@ -101,7 +101,7 @@ export async function picture(id, index, again) {
   const path = picturePath(id, index);
   if (!key() && !again) return path;
   if (!fetched.has(path)) {
-    const got = request(path).then((response) => response.blob()).then((blob) => URL.createObjectURL(blob));
+    const got = request(path, { cache: "default" }).then((response) => response.blob()).then((blob) => URL.createObjectURL(blob));
     got.catch(() => fetched.delete(path));
     fetched.set(path, got);
   }

@@ -77,7 +77,7 @@ function explain(error) {
   if (error instanceof Unreachable) return t(navigator.onLine ? "cannotReach" : "offline");
   if (!(error instanceof Refused)) return t("unexpected", { reason: error.message });
   const wait = error.wait ? ` ${t("tryIn", { seconds: error.wait })}` : "";
-  const key = error.code === "queue-full" || error.code === "queue_full" ? "http.full" : `http.${error.status}`;
+  const key = error.code === "queue-full" ? "http.full" : `http.${error.status}`;
   return t(["http.full", "http.401", "http.413", "http.415", "http.429", "http.503"].includes(key) ? key : "http.other", { reason: error.message }) + wait;
 }
 
@@ -114,6 +114,7 @@ function heard(job, kind, data) {
 const told = (job) => [sentence(job), job.state === "done" ? "" : job.reason].filter(Boolean).join(" ");
 
 function changed(job) {
+  if (job.state === "done") settings.learnFrom(job);
   if (open === job) card.update(job);
   if (job.id) drawTile(job, open?.id);
 }
@@ -175,7 +176,6 @@ async function introduce() {
   settings.draw();
   try {
     settings.serverCan(await capabilities());
-    examples();
   } catch {
     // The page works without: fields stay empty, and the server refuses what it cannot do.
   }
@@ -192,9 +192,10 @@ function start() {
     redraw(listed(), open?.id);
     if (open) openCard(open);
   });
-  talkButton({ scene: landscape, limit: () => settings.limits().audio_seconds ?? 600, said: ({ recording, name }) => hear("voice", recording, name) });
+  talkButton({ scene: landscape, said: ({ recording, name }) => hear("voice", recording, name) });
   compose(act);
   hangAll();
+  for (const job of listed()) settings.learnFrom(job);
   for (const job of listed()) if (!ENDED.has(job.state)) watch(job);
   shelf.onOther(() => {
     for (const job of shelf.all()) if (!jobs.has(job.id)) jobs.set(job.id, job), ENDED.has(job.state) || watch(job);

@@ -50,14 +50,13 @@ export const receiptFold = (job) => fold(t("receipt"), async (body) => {
   }
 });
 
-// A list of stages, or an object by their names.
-function stages({ stages }) {
-  if (Array.isArray(stages)) return stages;
-  return Object.entries(stages ?? {}).map(([name, made]) => ({ stage: name, ...made }));
+// The receipt has what each stage made and how; the document beside it how long the job waited for it.
+function stages({ stages, receipt }) {
+  return stages.map(({ stage, wait_seconds: waited }) => ({ stage, waited, ...receipt?.stages?.[stage] }));
 }
 
 // What people ask first; the rest is in the JSON below.
-const FACTS = ["model", "language", "task", "sampler", "steps", "guidance", "seed", "width", "height", "negative", "device", "dtype", "seconds", "code"];
+const FACTS = ["model", "language", "task", "sampler", "steps", "guidance", "seed", "width", "height", "negative", "device", "dtype", "waited", "seconds", "code"];
 
 function stage(made) {
   const all = { ...made, ...made.recipe };
@@ -67,7 +66,7 @@ function stage(made) {
 }
 
 function value(name, given) {
-  if (name === "seconds") return `${Number(given).toFixed(1)} s`;
+  if (name === "seconds" || name === "waited") return `${Number(given).toFixed(1)} s`;
   if (name === "model") return given.name ?? String(given);
   return typeof given === "object" ? JSON.stringify(given) : String(given);
 }

@@ -54,6 +54,7 @@ function end(job, state, facts) {
 export function learn(job, said) {
   if (said.transcript?.text) Object.assign(job, { words: said.transcript.text, language: said.transcript.language ?? job.language });
   if (said.pictures?.length) job.pictures = said.pictures.map(({ index, seed, width, height }) => ({ index, seed: String(seed), width, height }));
+  if (said.total_seconds && job.took === undefined) job.took = said.total_seconds;
   if (ENDED.has(said.state) && !ENDED.has(job.state)) end(job, said.state, { code: said.error?.code, reason: said.error?.reason ?? said.error?.message });
   return job;
 }

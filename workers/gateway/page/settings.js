@@ -9,30 +9,32 @@ const SPOKEN = ["en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "ar"
 const DEFAULTS = { shape: "", width: "", height: "", count: "2", seed: "", steps: "", guidance: "", sampler: "", negative: "", language: "" };
 
 let chosen = { ...DEFAULTS, ...memory.read("settings", {}) };
-let facts = { width: 512, height: 512, samplers: [], limits: {} };
+// What the server allows, and the side that its picture model makes of itself, once that is known.
+let limits = {};
+let samplers = [];
+let side;
 
-// What the server says it can do; the names differ between a pool's facts and the whole.
 export function serverCan(capabilities) {
-  const paint = (capabilities.stages ?? []).find?.((stage) => (stage.stage ?? stage.name) === "paint") ?? {};
-  const pool = paint.pools?.[0] ?? {};
-  const pick = (name) => pool[name] ?? pool.model?.[name] ?? paint[name] ?? capabilities.picture?.[name] ?? capabilities[name];
-  const samplers = pick("samplers") ?? [];
-  facts = {
-    width: pick("width"), height: pick("height"), steps: pick("steps"), guidance: pick("guidance"), sampler: pick("sampler"),
-    languages: pick("languages"), limits: capabilities.limits ?? {},
-    samplers: samplers.map((sampler) => sampler.name ?? sampler),
-  };
+  limits = capabilities.limits ?? {};
+  samplers = (capabilities.samplers ?? []).map((sampler) => sampler.id ?? sampler);
   draw();
 }
 
-export const limits = () => facts.limits;
-export const languages = () => facts.languages;
+// Nobody tells which size the model recommends; a picture that was made without a size shows it.
+export function learnFrom(job) {
+  const first = job.pictures[0];
+  if (side || !first?.width || job.picture?.width) return;
+  side = Math.min(first.width, first.height);
+  if (!$("settings").open) draw();
+}
+
+export const mostBytes = () => limits.request_bytes;
 
 const round = (pixels) => Math.max(8, Math.round(pixels / 8) * 8);
 
-// The side that the model was trained on, and one and a half of it for portrait and wide.
+// The model's side, and one and a half of it for portrait and wide.
 function shapes() {
-  const side = facts.width ?? 512;
+  if (!side) return {};
   const long = round(side * 1.5);
   return { square: [side, side], portrait: [side, long], wide: [long, side] };
 }
@@ -66,6 +68,7 @@ function field(name, control, wide) {
 }
 
 function select(name, options) {
+  // What was chosen before stays, also where this server does not offer it: it says so itself.
   const known = options.some(([value]) => value === chosen[name]) ? options : [...options, [chosen[name], chosen[name]]];
   const list = make("select", { onchange: (event) => choose(name, event.target.value) },
     known.map(([value, label]) => make("option", { value }, label)));
@@ -73,8 +76,8 @@ function select(name, options) {
   return list;
 }
 
-function number(name, { min, max, step, hint }) {
-  const input = make("input", { type: "number", inputmode: "decimal", min, max, step, placeholder: hint === undefined ? t("modelsOwn") : String(hint),
+function number(name, { least: min, most: max }, step) {
+  const input = make("input", { type: "number", inputmode: "decimal", min, max, step, placeholder: t("modelsOwn"),
     oninput: (event) => event.target.validity.valid && choose(name, event.target.value) });
   input.value = chosen[name];
   return input;
@@ -88,7 +91,7 @@ function seedField() {
 }
 
 function countField() {
-  const most = Math.min(4, facts.limits.count ?? facts.limits.pictures ?? 4);
+  const most = Math.min(4, limits.count?.most ?? 4);
   const options = Array.from({ length: most }, (_, i) => String(i + 1)).map((value) => {
     const radio = make("input", { type: "radio", name: "count", value, onchange: () => choose("count", value) });
     radio.checked = chosen.count === value;
@@ -98,8 +101,8 @@ function countField() {
 }
 
 function customSize() {
-  const side = { min: 8, max: facts.limits.side ?? 2048, step: 8 };
-  const fields = [field("width", number("width", { ...side, hint: facts.width })), field("height", number("height", { ...side, hint: facts.height }))];
+  const sides = limits.side ?? { least: 8, most: 2048 };
+  const fields = ["width", "height"].map((name) => field(name, number(name, sides, sides.multiple_of ?? 8)));
   for (const one of fields) one.hidden = chosen.shape !== "custom";
   return fields;
 }
@@ -107,17 +110,16 @@ function customSize() {
 export function draw() {
   const sized = (name) => [name, `${t(`shape.${name}`)} · ${shapes()[name].join(" × ")}`];
   const sizes = customSize();
-  const shape = select("shape", [["", t("modelsOwn")], sized("square"), sized("portrait"), sized("wide"), ["custom", t("shape.custom")]]);
+  const shape = select("shape", [["", t("modelsOwn")], ...Object.keys(shapes()).map(sized), ["custom", t("shape.custom")]]);
   shape.addEventListener("change", () => sizes.forEach((one) => (one.hidden = shape.value !== "custom")));
   const spokenIn = SPOKEN.map((code) => [code, new Intl.DisplayNames([document.documentElement.lang], { type: "language" }).of(code)]);
   const negative = make("input", { type: "text", maxlength: 2000, autocomplete: "off", placeholder: t("negativeHint"), oninput: (event) => choose("negative", event.target.value) });
   negative.value = chosen.negative;
-  const samplers = facts.samplers.map((name) => [name, name]);
-  const sampler = [["", facts.sampler ? `${t("modelsOwn")} · ${facts.sampler}` : t("modelsOwn")], ...samplers];
+  const sampler = [["", t("modelsOwn")], ...samplers.map((name) => [name, name])];
   $("fields").replaceChildren(
     field("shape", shape), ...sizes, countField(), field("seed", seedField()), field("sampler", select("sampler", sampler)),
-    field("steps", number("steps", { min: 1, max: facts.limits.steps ?? 150, step: 1, hint: facts.steps })),
-    field("guidance", number("guidance", { min: 0, max: 50, step: "any", hint: facts.guidance })),
+    field("steps", number("steps", limits.steps ?? { least: 1, most: 150 }, 1)),
+    field("guidance", number("guidance", limits.guidance ?? { least: 0, most: 50 }, "any")),
     field("language", select("language", [["", t("findOut")], ...spokenIn])),
     field("negative", negative, true),
     make("p", { class: "wide" }, make("button", { type: "button", class: "quiet", onclick: reset }, t("reset"))));

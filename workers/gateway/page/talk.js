@@ -11,13 +11,16 @@ const HOLD = 400;
 // Shorter than this nobody has said anything.
 const LEAST = 0.4;
 
+// Seconds after which nobody holds the button on purpose.
+const MOST = 300;
+
 // Who lets go before the browser has asked and been answered does not speak any more.
 const PATIENCE = 1500;
 
 const now = { state: "idle", recorder: undefined, pressed: false, since: 0, timer: undefined };
 let settings;
 
-// said({ recording, name }) gets what was said; scene shows the voice; limit() is in seconds.
+// said({ recording, name }) gets what was said; scene shows the voice.
 export function talkButton(given) {
   settings = given;
   const button = $("talk");
@@ -131,7 +134,7 @@ function tick() {
   put($("clock"), clock(seconds));
   // The level is read here, too: a scene that does not move still has to know whether there was sound.
   now.recorder.level();
-  if (seconds > settings.limit()) finish();
+  if (seconds > MOST) finish();
 }
 
 function rest() {

@@ -123,7 +123,7 @@ export const english = {
   "stage.paint": "Text to picture",
   "fact.model": "Model", "fact.language": "Language", "fact.task": "Task", "fact.sampler": "Sampler", "fact.steps": "Steps",
   "fact.guidance": "Guidance", "fact.seed": "Seed", "fact.width": "Width", "fact.height": "Height", "fact.negative": "Without",
-  "fact.device": "Device", "fact.dtype": "Numbers", "fact.seconds": "Time", "fact.code": "Program",
+  "fact.device": "Device", "fact.dtype": "Numbers", "fact.waited": "Waited", "fact.seconds": "Time", "fact.code": "Program",
   preview: "A coarse preview",
   pictureOf: "Picture {number}: {words}",
   pictureGone: "This picture is not on the server any more",

@@ -123,7 +123,7 @@ export const chinese = {
   "stage.paint": "文字变画",
   "fact.model": "模型", "fact.language": "语言", "fact.task": "任务", "fact.sampler": "采样器", "fact.steps": "步数",
   "fact.guidance": "引导", "fact.seed": "种子", "fact.width": "宽", "fact.height": "高", "fact.negative": "不要",
-  "fact.device": "设备", "fact.dtype": "数值", "fact.seconds": "用时", "fact.code": "程序",
+  "fact.device": "设备", "fact.dtype": "数值", "fact.waited": "等待", "fact.seconds": "用时", "fact.code": "程序",
   preview: "粗略预览",
   pictureOf: "第 {number} 幅：{words}",
   pictureGone: "服务器上已经没有这幅画",
