@@ -1,18 +1,20 @@
 // What the checks stand on: one line for each, a real Chromium with a microphone that hears a file, and a
 // door between browser and gateway that can be shut.
-import { mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync } from "node:fs";
 import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
 
-const { NODE_MODULES, CHROMIUM = "/usr/bin/chromium-headless-shell", FFMPEG = "ffmpeg" } = process.env;
+const { NODE_MODULES, CHROMIUM } = process.env;
+const INSTALLED = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium", "/usr/bin/google-chrome"];
 const found = createRequire(join(NODE_MODULES, "page.cjs"));
 const { chromium } = found("playwright-core");
 export const axePath = found.resolve("axe-core/axe.min.js");
 
-export const PATIENCE = 60_000;
+// Others may use the same workers at the same time.
+export const PATIENCE = 180_000;
 export const DESK = { viewport: { width: 1280, height: 860 }, locale: "en-US" };
 export const PHONE = { viewport: { width: 390, height: 844 }, locale: "en-US", isMobile: true, hasTouch: true, deviceScaleFactor: 1 };
 
@@ -37,13 +39,13 @@ export function hold(truth, why) {
 // `asked` is what Chromium answers for the user when a page asks for the microphone.
 export async function browserThatHears(recording, asked = "accept") {
   const wav = join(mkdtempSync(join(tmpdir(), "shanshui-page-")), "voice.wav");
-  execFileSync(FFMPEG, ["-v", "error", "-i", recording, "-af", "adelay=300:all=1,apad=pad_dur=2", "-ar", "48000", "-ac", "1", wav]);
+  execFileSync("ffmpeg", ["-v", "error", "-i", recording, "-af", "adelay=300:all=1,apad=pad_dur=2", "-ar", "48000", "-ac", "1", wav]);
   const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--use-fake-device-for-media-stream", `--use-file-for-fake-audio-capture=${wav}%noloop`,
     asked === "deny" ? "--use-fake-ui-for-media-stream=deny" : "--use-fake-ui-for-media-stream",
     // A name that is not this machine's own: pages from there get no microphone.
     "--host-resolver-rules=MAP app.test 127.0.0.1"];
-  return chromium.launch({ executablePath: CHROMIUM, args });
+  return chromium.launch({ executablePath: CHROMIUM ?? INSTALLED.find(existsSync), args });
 }
 
 // Complaints of the browser: errors of scripts, and what the Content-Security-Policy forbade. A request

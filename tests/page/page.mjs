@@ -2,7 +2,7 @@
 //   node page.mjs ADDRESS RECORDING.wav PICTURES [POOR KEY]
 // ADDRESS is the gateway's, PICTURES a folder for screenshots. POOR is the address of another gateway: it asks
 // for KEY, nobody works for it, and its queue takes few jobs. A line for each promise; the first broken one ends it with 1.
-// NODE_MODULES is the folder that npm has filled; CHROMIUM and FFMPEG name the programs.
+// NODE_MODULES is the folder that npm has filled; CHROMIUM names the program, where it is not installed.
 import { dirname, join } from "node:path";
 import { DESK, PATIENCE, browserThatHears, check, door, hold, opened } from "./harness.mjs";
 import { accessible, photographed } from "./looks.mjs";

@@ -166,8 +166,11 @@ function closeCard() {
 
 function openJob(id) {
   const job = jobs.get(id);
-  if (job && open !== job) openCard(job);
-  else if (job) toWork();
+  if (!job) return;
+  if (open !== job) openCard(job);
+  else toWork();
+  // Who came by the keyboard goes on there; the card is no stop of its own.
+  card.element.focus({ preventScroll: true });
 }
 
 const hangAll = () => hang(listed(), open?.id, act);
@@ -201,6 +204,8 @@ function start() {
     for (const job of shelf.all()) if (!jobs.has(job.id)) jobs.set(job.id, job), ENDED.has(job.state) || watch(job);
     hangAll();
   });
+  // What was said and not sent would be lost.
+  addEventListener("beforeunload", (event) => open?.wish && event.preventDefault());
   addEventListener("hashchange", () => openJob(location.hash.slice(1)));
   const first = jobs.get(location.hash.slice(1));
   if (first) openCard(first);

@@ -48,7 +48,7 @@ export class Card {
     this.commands = commandsFold(() => this.#job);
     this.receipt = receiptFold(() => this.#job);
     const colophon = make("div", { class: "colophon" }, this.kind, this.words, this.remark, this.state, this.bar, this.reason, this.actions, this.commands.element, this.receipt.element);
-    this.element = make("article", { class: "work", data: { job: job.id ?? "" } }, make("h2", { class: "unseen" }, t("work")), this.frame.element, colophon);
+    this.element = make("article", { class: "work", tabindex: "-1", data: { job: job.id ?? "" } }, make("h2", { class: "unseen" }, t("work")), this.frame.element, colophon);
     this.#buttons();
     this.update(job);
   }

@@ -17,7 +17,7 @@ const MOST = 300;
 // Who lets go before the browser has asked and been answered does not speak any more.
 const PATIENCE = 1500;
 
-const now = { state: "idle", recorder: undefined, pressed: false, since: 0, timer: undefined };
+const now = { state: "idle", recorder: undefined, pressed: false, keyed: false, pointed: -1000, since: 0, timer: undefined };
 let settings;
 
 // said({ recording, name }) gets what was said; scene shows the voice.
@@ -29,11 +29,17 @@ export function talkButton(given) {
     button.setPointerCapture(event.pointerId);
     press();
   });
-  for (const kind of ["pointerup", "pointercancel"]) button.addEventListener(kind, release);
+  for (const kind of ["pointerup", "pointercancel"]) {
+    button.addEventListener(kind, () => {
+      now.pointed = performance.now();
+      release();
+    });
+  }
   // A long press on a phone opens a menu otherwise.
   button.addEventListener("contextmenu", (event) => event.preventDefault());
   // Only a screen reader's or a script's click comes without a pointer or a key: it toggles.
-  button.addEventListener("click", (event) => event.detail === 0 && !now.keyed && toggle());
+  const alone = () => !now.keyed && performance.now() - now.pointed > 500;
+  button.addEventListener("click", (event) => event.detail === 0 && alone() && toggle());
   $("discard").addEventListener("click", discard);
   addEventListener("keydown", keyDown);
   addEventListener("keyup", keyUp);
