@@ -78,7 +78,7 @@ fn monitored(store: &Path) -> String {
 }
 
 /// One queue, one store, both workers and the reconciler, as README starts them.
-fn stack() -> &'static Stack {
+pub(crate) fn stack() -> &'static Stack {
     static STACK: OnceLock<(Stack, [Process; 3])> = OnceLock::new();
     let (stack, _) = STACK.get_or_init(|| {
         let stack = Stack::start();
@@ -125,7 +125,7 @@ pub(crate) fn fetched(path: impl AsRef<Path>) -> PathBuf {
 }
 
 /// A client that is told where queue and store are, in the words that all of them share.
-fn client(program: impl AsRef<OsStr>, stack: &Stack) -> Command {
+pub(crate) fn client(program: impl AsRef<OsStr>, stack: &Stack) -> Command {
     let mut command = told(program, stack.url(), &stack.objects().endpoint(), [ACCESS_KEY, SECRET_KEY]);
     command.env("NODE_MODULES", root().join(".cache/node/node_modules"));
     command

@@ -4,6 +4,7 @@
 pub mod chaos;
 mod client;
 mod disk;
+pub mod door;
 mod faults;
 mod nats;
 mod objects;
@@ -20,6 +21,7 @@ mod wait;
 
 pub use client::{Client, Dead, Job};
 pub use disk::Disk;
+pub use door::Door;
 pub use faults::{Faults, Made};
 pub use nats::Nats;
 pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, sha256};

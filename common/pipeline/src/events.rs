@@ -61,6 +61,15 @@ impl Events {
         }
     }
 
+    /// Publishes an event if nothing has been told of the job; says whether it did.
+    ///
+    /// # Errors
+    /// As [`Events::publish`].
+    pub async fn publish_first(&self, job: &JobId, event: &Event) -> Result<bool, Failure> {
+        let filter = self.queue.names().event(job, ">");
+        self.queue.publish_first(&filter, self.outgoing(job, event)).await.or_outage()
+    }
+
     /// Tells that the job is accepted, and learns from it whether it is new: the stream takes the
     /// event only if there is none on its subject.
     pub(crate) async fn accept(&self, job: &JobId, event: &Event) -> Result<Acceptance, Failure> {

@@ -11,10 +11,11 @@ use super::voice::Voice;
 
 /// Subjects, and the roles that may publish there.
 const PUBLISH: &[(&str, &[&str])] = &[
-    ("shanshui.audio.default", &["admin", "reconcile"]),
-    ("shanshui.text.default", &["admin", "transcribe", "reconcile"]),
-    ("shanshui.cancel.job", &["admin"]),
+    ("shanshui.audio.default", &["admin", "reconcile", "gateway"]),
+    ("shanshui.text.default", &["admin", "transcribe", "reconcile", "gateway"]),
+    ("shanshui.cancel.job", &["admin", "gateway"]),
     ("shanshui.events.job.done", &["transcribe", "paint", "reconcile"]),
+    ("shanshui.events.job.queued", &["transcribe", "paint", "reconcile", "gateway"]),
     ("shanshui.text.default.sdxl", &["admin", "paint", "reconcile"]),
     ("shanshui.ended.job.0", &["transcribe", "paint", "reconcile"]),
     ("shanshui.state.audit", &["reconcile"]),
@@ -28,22 +29,22 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.ACK.TEXT.paint.1.1.1.1.1", &["paint"]),
     ("$JS.ACK.hub.hash.TEXT.paint.1.1.1.1.1", &["paint"]),
     ("$JS.ACK.ADVISORIES.reconcile.1.1.1.1.1", &["reconcile"]),
-    ("$JS.API.STREAM.INFO.TEXT", &["admin", "transcribe", "paint", "reconcile"]),
-    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "transcribe", "paint", "reconcile"]),
-    ("$JS.API.CONSUMER.INFO.AUDIO.transcribe", &["admin", "transcribe", "reconcile"]),
-    ("$JS.API.CONSUMER.INFO.TEXT.paint", &["admin", "paint", "reconcile"]),
+    ("$JS.API.STREAM.INFO.TEXT", &["admin", "transcribe", "paint", "reconcile", "gateway"]),
+    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "transcribe", "paint", "reconcile", "gateway"]),
+    ("$JS.API.CONSUMER.INFO.AUDIO.transcribe", &["admin", "transcribe", "reconcile", "gateway"]),
+    ("$JS.API.CONSUMER.INFO.TEXT.paint", &["admin", "paint", "reconcile", "gateway"]),
     ("$JS.API.STREAM.CREATE.OTHER", &["admin"]),
     ("$JS.API.STREAM.UPDATE.AUDIO", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.AUDIO.transcribe.shanshui.audio.*.default.2", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.TEXT.paint.shanshui.text.*.default.2", &["admin"]),
     ("$JS.API.CONSUMER.NAMES.TEXT", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.ADVISORIES.reconcile", &["admin"]),
-    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile"]),
+    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile", "gateway"]),
     ("$JS.API.STREAM.MSG.GET.ENDS", &["transcribe", "paint", "reconcile"]),
     ("$JS.API.STREAM.MSG.GET.CANCELS", &["transcribe", "paint", "reconcile"]),
     ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile"]),
     ("$JS.API.DIRECT.GET.ENDS", &["reconcile"]),
-    ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile"]),
+    ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile", "gateway"]),
     ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile"]),
     ("$JS.API.STREAM.MSG.DELETE.TEXT", &["reconcile"]),
     ("$JS.API.STREAM.MSG.DELETE.DEAD", &["admin"]),
@@ -115,6 +116,9 @@ async fn s15_each_role_is_let_do_its_own_work() {
         let mut ears = vec![format!("_INBOX_{role}.>")];
         if ["transcribe", "paint"].contains(&role) {
             ears.extend(["shanshui.cancel.*".into(), "shanshui.cancel.*.*".into()]);
+        }
+        if role == "gateway" {
+            ears.push("shanshui.events.*.*".into());
         }
         assert_eq!(voice.subscribes(&ears).await, Vec::<String>::new(), "{role} hears these");
     }

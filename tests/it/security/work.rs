@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-use shanshui_tests::{PATIENCE, Process, clip, ends_well, until};
+use serde_json::{Value, json};
+use shanshui_tests::{Door, PATIENCE, Process, clip, ends_well, until};
 
 use super::guarded::Guarded;
 use super::voice::Voice;
@@ -23,6 +23,16 @@ async fn s15_a_whole_job_passes_through_workers_with_least_rights() {
     let shown: Value =
         serde_json::from_str(&guarded.does("watch", &["jobs", "show", "spoken", "--json"])).expect("JSON");
     assert_eq!(shown["state"], "done");
+    let gateway = Process::spawn("gateway", &mut guarded.command("gateway", &["gateway", "--gateway", "127.0.0.1:0"]));
+    let door = Door::of(&gateway);
+    let job = json!({ "text": "a boat", "picture": { "steps": 4, "count": 1 } });
+    let done = door.post("/v1/jobs", &[("Prefer", "wait=120")], &job).is(200).json();
+    assert_eq!(done["state"], "done");
+    for path in ["/v1/capabilities", "/v1/jobs", "/v1/jobs?limit=1"] {
+        door.get(path).is(200);
+    }
+    gateway.signal("TERM");
+    ends_well(&gateway);
 
     // A job that nobody can read is buried, looked at and sent back.
     Voice::of(&guarded, "tenant-a").await.says("shanshui.text.default", "{\"text\":7}").await;
@@ -44,7 +54,7 @@ async fn s15_a_whole_job_passes_through_workers_with_least_rights() {
         worker.signal("TERM");
         ends_well(worker);
     }
-    quiet(&guarded, &(workers.map(|worker| worker.log()).concat() + &reconciler.log()));
+    quiet(&guarded, &(workers.map(|worker| worker.log()).concat() + &reconciler.log() + &gateway.log()));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, dead, draw, jobs, models, reconcile, say, streams, topology, up};
+use crate::commands::{audit, dead, draw, gateway, jobs, models, reconcile, say, streams, topology, up};
 use crate::data::DataDir;
 use crate::exit::{self, Exit, Refusal};
 use crate::program::Program;
@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 /// What the program can do besides working as one of its stages.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run everything on this machine: queue, object store and a worker of every stage
+    /// Run everything on this machine: queue, object store, a worker of every stage, and the page
     #[command(after_long_help = exit::HELP, display_order = 0)]
     Up(Box<up::UpArgs>),
     /// Transcribe a recording and paint it
@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Rescue the messages that JetStream gave up on, and audit again and again
     #[command(after_long_help = exit::HELP)]
     Reconcile(Box<reconcile::ReconcileArgs>),
+    /// Serve the page to speak to, and jobs over HTTP
+    #[command(after_long_help = exit::HELP)]
+    Gateway(Box<gateway::GatewayArgs>),
     /// Show the stages, their queues and pools, and who works there
     #[command(after_long_help = exit::HELP)]
     Topology(Box<topology::TopologyArgs>),
@@ -77,6 +80,7 @@ impl Command {
             Self::Jobs(args) => jobs::run(*args, steps).await,
             Self::Audit(args) => audit::run(*args, steps).await,
             Self::Reconcile(args) => reconcile::run(*args, steps).await,
+            Self::Gateway(args) => gateway::run(*args, steps).await,
             Self::Dead(args) => dead::run(*args, steps).await,
             Self::Topology(args) => topology::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use shanshui_client::Story;
+use shanshui_pipeline::Event;
 use shanshui_pipeline::queue::Refused;
 
 /// The exit codes, as `--help` lists them.
@@ -25,6 +27,18 @@ pub(crate) enum Exit {
     Unreachable = 6,
     /// Another process works on the same data directory.
     Busy = 7,
+}
+
+impl Exit {
+    /// The exit code of a job that has ended so.
+    pub(crate) fn of(story: &Story) -> Self {
+        match story.end() {
+            Some(Event::Done { .. }) => Self::Done,
+            Some(Event::NoSpeech { .. }) => Self::NoSpeech,
+            Some(Event::Canceled { .. }) => Self::Canceled,
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// The table at the end of `--help`.
@@ -85,5 +99,27 @@ pub(crate) trait OrExit<T> {
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit(self, exit: Exit) -> Result<T, Refusal> {
         self.map_err(|error| Refusal { exit, error: error.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Exit, Story};
+
+    #[test]
+    fn the_exit_code_tells_how_a_job_ended() {
+        let ends = [
+            (json!({ "kind": "done", "stage": "paint", "key": null, "seconds": 1.0 }), Exit::Done),
+            (json!({ "kind": "failed", "stage": "paint", "reason": "r", "attempts": 1 }), Exit::Failed),
+            (json!({ "kind": "no-speech", "reason": "r" }), Exit::NoSpeech),
+            (json!({ "kind": "canceled", "stage": "paint" }), Exit::Canceled),
+        ];
+        for (end, exit) in ends {
+            let event = json!({ "subject": "a", "time": "2027-01-01T00:00:00Z", "source": "/x", "data": end });
+            let story = Story { submitted: None, events: vec![serde_json::from_value(event).unwrap()] };
+            assert_eq!(Exit::of(&story), exit, "{end}");
+        }
     }
 }

@@ -5,5 +5,4 @@ pub(crate) mod report;
 pub(crate) mod save;
 pub(crate) mod send;
 pub(crate) mod spec;
-pub(crate) mod story;
 pub(crate) mod watch;

@@ -65,6 +65,22 @@ impl Service {
         });
     }
 
+    /// Has readiness follow the connection for the life of the process.
+    pub(crate) fn follow_link(&mut self, queue: &Queue) {
+        let (mut state, health) = (queue.link_state(), self.health.process());
+        self.tasks.spawn(async move {
+            loop {
+                match state.borrow_and_update().trouble() {
+                    Some(trouble) => health.down(Part::Nats, trouble),
+                    None => health.up(Part::Nats),
+                }
+                if state.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Waits for the store as long as it takes, says meanwhile why in readiness, and has it follow the
     /// store from then on.
     pub(crate) async fn await_store(&mut self, options: &S3Options) -> anyhow::Result<Store> {

@@ -12,7 +12,15 @@ use crate::names::ANY_LANE;
 impl Queue {
     /// Cancels a job, wherever it is.
     pub async fn cancel(&self, job: &JobId) -> anyhow::Result<()> {
-        let subject = self.names.cancel(job.as_str());
+        self.publish_cancel(job, self.names.cancel(job.as_str())).await
+    }
+
+    /// Cancels a job if it is in this lane.
+    pub async fn cancel_in(&self, job: &JobId, lane: &str) -> anyhow::Result<()> {
+        self.publish_cancel(job, self.names.cancel_in(job.as_str(), lane)).await
+    }
+
+    async fn publish_cancel(&self, job: &JobId, subject: String) -> anyhow::Result<()> {
         let message_id = format!("{job}/cancel/{:016x}", rand::random::<u64>());
         let outgoing = Outgoing { subject, message_id, headers: HeaderMap::new(), payload: Bytes::new() };
         self.publish(outgoing).await.map(drop)

@@ -2,8 +2,9 @@
 
 use anyhow::Context as _;
 use async_nats::HeaderMap;
-use async_nats::jetstream::context::{PublishAckFuture, PublishErrorKind};
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::publish::PublishAck;
 use bytes::Bytes;
 
 use super::Queue;
@@ -99,14 +100,30 @@ impl Queue {
         let Outgoing { subject, headers, payload, .. } = outgoing;
         let message = PublishMessage::build().headers(plain(&headers)).payload(payload);
         let ack = self.send(&subject, message.expected_last_subject_sequence(last)).await?.await;
+        self.stored_unless_wrong(&subject, ack)
+    }
+
+    fn stored_unless_wrong(&self, subject: &str, ack: Result<PublishAck, PublishError>) -> anyhow::Result<bool> {
         match ack {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
             Err(error) => {
-                let error = self.explained(&subject, error.into());
+                let error = self.explained(subject, error.into());
                 Err(error).with_context(|| format!("cannot store a message on {subject}"))
             }
         }
+    }
+
+    /// Publishes a message only if the stream holds none on the subjects of `filter`; says whether it did.
+    pub(crate) async fn publish_first(&self, filter: &str, outgoing: Outgoing) -> anyhow::Result<bool> {
+        self.fits(&outgoing)?;
+        let Outgoing { subject, headers, payload, .. } = outgoing;
+        let mut headers = plain(&headers);
+        // nats-server 2.12: what the expected sequence is about, where it is not the subject itself.
+        headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter);
+        let message = PublishMessage::build().headers(headers).payload(payload);
+        let ack = self.send(&subject, message.expected_last_subject_sequence(0)).await?.await;
+        self.stored_unless_wrong(&subject, ack)
     }
 
     async fn send(&self, subject: &str, message: PublishMessage) -> anyhow::Result<PublishAckFuture> {

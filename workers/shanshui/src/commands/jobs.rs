@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use shanshui_client::Story;
 use shanshui_pipeline::Step;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::Queue;
@@ -9,7 +10,6 @@ use shanshui_pipeline::{Event, reconcile};
 
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::job::display::describe;
-use crate::job::story::Story;
 use crate::print;
 use crate::reach::Reach;
 

@@ -7,17 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use clap::Args;
-use sha2::{Digest, Sha256};
-use shanshui_pipeline::Step;
-use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
-use shanshui_pipeline::queue::Queue;
-use shanshui_pipeline::store::{ObjectKey, Store};
-use shanshui_pipeline::wire;
+use shanshui_pipeline::job::AudioJob;
+use shanshui_pipeline::{Failure, Step};
 
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::job::send::{self, WaitArgs};
 use crate::job::spec::JobArgs;
-use crate::models::verify::hex;
 use crate::reach::Reach;
 
 /// Most bytes of a recording that is sent: hours of compressed speech, and memory to hold it.
@@ -50,11 +45,11 @@ pub(crate) struct SayArgs {
 pub(crate) async fn run(args: SayArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
     let recording = read(&args.file).or_exit(Exit::Usage)?;
     let mut job = args.audio_job(steps, &recording)?;
-    let id = send::name(&mut job);
+    let id = shanshui_client::name(&mut job);
     let queue = args.reach.queue(steps).await?;
-    if !fits(&queue, &job) {
+    if !shanshui_client::fits(&queue, &job) {
         let store = args.reach.store().await?;
-        job.audio = upload(&store, &id, recording).await?;
+        job.audio = shanshui_client::upload(&store, &id, recording).await.map_err(refusal)?;
     }
     send::send((&args.reach, &queue), &args.job.lane, job, &args.wait).await
 }
@@ -72,21 +67,9 @@ impl SayArgs {
     }
 }
 
-/// Whether the job travels with its recording in one message.
-fn fits(queue: &Queue, job: &AudioJob) -> bool {
-    let limit = queue.max_payload();
-    // Encoding copies: spare it for what cannot fit.
-    let AudioSource::Inline(bytes) = &job.audio else { return true };
-    bytes.len() <= limit && wire::encode(job).1.len() <= limit
-}
-
-async fn upload(store: &Store, id: &JobId, recording: Bytes) -> Result<AudioSource, Refusal> {
-    let sha256 = hex(&Sha256::digest(&recording));
-    let stored = store.put(&ObjectKey::Audio(id), recording).await.or_exit(Exit::Unreachable)?;
-    if stored.sha256 != sha256 {
-        return Err(Refusal::setting("id", id, "a name that no other recording has"));
-    }
-    Ok(AudioSource::Stored { key: stored.key, sha256: Some(sha256) })
+fn refusal(failure: Failure) -> Refusal {
+    let exit = if matches!(failure, Failure::Reject(_)) { Exit::Usage } else { Exit::Unreachable };
+    Refusal { exit, error: failure.into() }
 }
 
 fn read(path: &Path) -> anyhow::Result<Bytes> {

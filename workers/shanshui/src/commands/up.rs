@@ -8,23 +8,27 @@ mod addresses;
 mod seat;
 mod services;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use shanshui_gateway::{GatewayOptions, Parts};
 use shanshui_pipeline::Step;
 use shanshui_pipeline::config::{StreamSettings, TelemetryOptions, WorkerOptions};
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::queue::Queue;
 use shanshui_pipeline::store::Store;
 use shanshui_pipeline::worker::Env;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::addresses::Addresses;
 pub(crate) use self::seat::Seat;
 use self::services::Services;
+use crate::commands::gateway;
 use crate::commands::reconcile::{ReconcileSettings, Reconciler};
 use crate::data::DataDir;
 use crate::embedded::credentials::Credentials;
@@ -33,7 +37,7 @@ use crate::exit::{Exit, OrExit, Refusal};
 use crate::models::locate::ModelFolders;
 use crate::service::Service;
 
-/// Run everything on this machine: queue, object store and a worker of every stage
+/// Run everything on this machine: queue, object store, a worker of every stage, and the page
 #[derive(Debug, Clone, Args)]
 pub(crate) struct UpArgs {
     /// Port of NATS on 127.0.0.1; 0 takes a free one
@@ -53,6 +57,8 @@ pub(crate) struct UpArgs {
     streams: StreamSettings,
     #[command(flatten)]
     reconcile: ReconcileSettings,
+    #[command(flatten)]
+    gateway: GatewayOptions,
     #[command(flatten)]
     telemetry: TelemetryOptions,
 }
@@ -80,12 +86,13 @@ pub(crate) async fn run(
     let seats = seats.or_exit(Exit::Usage)?;
     let drain = Duration::from_secs(args.worker.drain_seconds);
     let mut service = Service::start(&args.telemetry, &[Part::Nats, Part::Store], drain).await?;
+    let listener = args.listen().await.or_exit(Exit::Usage)?;
     let mut services = Services::start(&args, &data).await?;
     let drain = service.shutdown.drain.clone();
-    let (addresses, keys) = (services.addresses(), services.keys.clone());
+    let (addresses, keys) = (services.addresses(listener.local_addr()?), services.keys.clone());
     let up = Up { args: &args, steps, data: &data, addresses, keys };
     let ended = tokio::select! {
-        ended = up.serve(&mut service, seats) => ended,
+        ended = up.serve(&mut service, listener, seats) => ended,
         // Without the queue there is nothing to drain.
         error = services.nats.gone() => Err(error),
     };
@@ -99,8 +106,10 @@ pub(crate) async fn run(
 impl UpArgs {
     fn check(&self) -> Result<(), Refusal> {
         self.worker.check().or_exit(Exit::Usage)?;
+        self.gateway.check().or_exit(Exit::Usage)?;
+        let page = self.gateway.gateway.map_or(0, |address| address.port());
         let http = self.telemetry.http.map_or(0, |address| address.port());
-        let ports = [("nats-port", self.nats_port), ("s3-port", self.s3_port), ("http", http)];
+        let ports = [("nats-port", self.nats_port), ("s3-port", self.s3_port), ("http", http), ("gateway", page)];
         for (at, (name, port)) in ports.iter().enumerate() {
             if let Some((other, _)) = ports[..at].iter().find(|(_, taken)| *port != 0 && taken == port) {
                 return Err(Refusal::setting(name, port, format_args!("another port than {other} has")));
@@ -108,11 +117,24 @@ impl UpArgs {
         }
         Ok(())
     }
+
+    /// The usual address, else a free port beside it: where nobody asked for one, another program may
+    /// have it.
+    async fn listen(&self) -> anyhow::Result<TcpListener> {
+        let usual = GatewayOptions::ADDRESS;
+        match self.gateway.gateway {
+            Some(address) => gateway::bind(address).await,
+            None => match gateway::bind(usual).await {
+                Ok(listener) => Ok(listener),
+                Err(_) => gateway::bind(SocketAddr::new(usual.ip(), 0)).await,
+            },
+        }
+    }
 }
 
 impl Up<'_> {
     /// Makes what is missing, loads the models, and works until the drain is over.
-    async fn serve(&self, service: &mut Service, mut seats: Vec<Seat>) -> anyhow::Result<()> {
+    async fn serve(&self, service: &mut Service, door: TcpListener, mut seats: Vec<Seat>) -> anyhow::Result<()> {
         let shutdown = service.shutdown.clone();
         let env = tokio::select! {
             prepared = self.prepare(service, &mut seats) => prepared?,
@@ -124,6 +146,7 @@ impl Up<'_> {
         let (mut workers, drained) = (JoinSet::new(), CancellationToken::new());
         let until = drained.clone();
         let reconciling = async move { reconciler.serve(until).await };
+        let serving = shanshui_gateway::serve(door, self.gateway(&env), drained.clone());
         for seat in seats {
             workers.spawn(seat.keep(env.clone(), shutdown.clone()));
         }
@@ -134,7 +157,12 @@ impl Up<'_> {
             drained.cancel();
             anyhow::Ok(())
         };
-        tokio::try_join!(working, reconciling).map(drop)
+        tokio::try_join!(working, reconciling, serving).map(drop)
+    }
+
+    fn gateway(&self, env: &Env) -> Parts {
+        let (queue, store, options) = (env.queue.clone(), env.store.clone(), self.args.gateway.clone());
+        Parts { queue, store, options, words: gateway::vocabulary() }
     }
 
     fn reconciler(&self, env: &Env) -> Reconciler {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use shanshui_client::{Picture, Story};
 use shanshui_pipeline::job::JobId;
 
-use super::story::{Picture, Story};
 use crate::print;
 
 /// A job that was waited for.

@@ -5,11 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use shanshui_client::Picture;
 use shanshui_pipeline::id::sha256_hex;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::store::Store;
-
-use super::story::Picture;
 
 /// Most bytes of one picture: a PNG of 4096 x 4096 pixels that nothing compresses is 50 MB.
 const MAX_PICTURE: u64 = 256 << 20;

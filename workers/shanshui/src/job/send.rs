@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use shanshui_pipeline::event::Event;
-use shanshui_pipeline::fields::FieldError;
+use shanshui_client::{Picture, Story, SubmitError};
+use shanshui_pipeline::Job;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::Queue;
-use shanshui_pipeline::{Job, wire};
 use time::OffsetDateTime;
 
 use super::report::Report;
-use super::story::{Picture, Story};
 use super::{save, watch};
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::print;
@@ -39,11 +37,6 @@ pub(crate) struct WaitArgs {
     json: bool,
 }
 
-/// The job's own name, or a new one that it gets hereby.
-pub(crate) fn name(job: &mut impl Job) -> JobId {
-    job.meta_mut().id.get_or_insert_with(JobId::random).clone()
-}
-
 /// Submits `job`, which has its name, and waits as `wait` says.
 pub(crate) async fn send<J: Job>(
     (reach, queue): (&Reach, &Queue),
@@ -51,16 +44,9 @@ pub(crate) async fn send<J: Job>(
     mut job: J,
     wait: &WaitArgs,
 ) -> Result<Exit, Refusal> {
-    let named = job.meta().id.is_some();
-    let id = name(&mut job);
-    if named {
-        check_name(queue, &id, &job).await?;
-    }
     let submitted = Some(OffsetDateTime::now_utc());
-    let receipt = queue.submit(lane, &job).await.map_err(|error| {
-        let exit = if error.is::<FieldError>() { Exit::Usage } else { Exit::Unreachable };
-        Refusal { exit, error: error.context(format!("job {id} is not accepted")) }
-    })?;
+    let receipt = shanshui_client::submit(queue, lane, &mut job).await.map_err(refusal)?;
+    let id = shanshui_client::name(&mut job);
     if receipt.duplicate {
         print::note(format_args!("job {id} was submitted before; its events follow"));
     }
@@ -86,27 +72,20 @@ pub(crate) async fn send<J: Job>(
     Ok(exit)
 }
 
-/// A name that another job has had is refused here, as a worker would refuse it later.
-async fn check_name<J: Job>(queue: &Queue, id: &JobId, job: &J) -> Result<(), Refusal> {
-    let own = Event::digest(&wire::encode(job).1);
-    let history = queue.history(id).await.or_exit(Exit::Unreachable)?;
-    let others =
-        |event: &Event| matches!(event, Event::Accepted { digest, .. } if !digest.is_empty() && *digest != own);
-    if history.iter().any(|envelope| others(&envelope.data)) {
-        return Err(Refusal::setting(
-            "id",
-            format_args!("{id} (another job has it)"),
-            "a name of its own for each job",
-        ));
-    }
-    Ok(())
+fn refusal(error: SubmitError) -> Refusal {
+    let (exit, error) = match error {
+        SubmitError::NameUsed(error) => return Refusal { exit: Exit::Usage, error: error.into() },
+        SubmitError::Field(error) => (Exit::Usage, error.into()),
+        SubmitError::Away(error) => (Exit::Unreachable, error),
+    };
+    Refusal { exit, error: error.context("the job is not accepted") }
 }
 
 /// Saves the pictures of a job that is done.
 async fn fetch(reach: &Reach, id: &JobId, story: &Story, wait: &WaitArgs) -> Result<Vec<(Picture, PathBuf)>, Refusal> {
     let mut saved = Vec::new();
     let pictures = story.pictures();
-    if story.exit() != Exit::Done || pictures.is_empty() {
+    if Exit::of(story) != Exit::Done || pictures.is_empty() {
         return Ok(saved);
     }
     let store = reach.store().await?;

@@ -97,14 +97,9 @@ impl JobArgs {
         let labels = self.labels.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
         fields.put("labels", Some(Value::Map(labels.collect())));
         fields.put("picture", Some(self.picture.value()));
-        let job = J::from_fields(Fields::new("", Value::Map(fields.0))?)?;
-        let begins = steps.iter().position(|step| step.queue == J::QUEUE).unwrap_or(0);
-        match job.meta().until.as_deref() {
-            Some(name) if Step::named(&steps[begins..], name).is_none() => {
-                Err(FieldError::new("until", name, Step::names(&steps[begins..])))
-            }
-            _ => Ok(job),
-        }
+        let job: J = J::from_fields(Fields::new("", Value::Map(fields.0))?)?;
+        shanshui_client::check_until(steps, &job)?;
+        Ok(job)
     }
 }
 

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::StreamExt;
+use shanshui_client::Story;
 use shanshui_pipeline::Step;
 use shanshui_pipeline::event::Event;
 use shanshui_pipeline::job::JobId;
@@ -11,7 +12,6 @@ use shanshui_pipeline::queue::Queue;
 use tokio::time::Instant;
 
 use super::display::Display;
-use super::story::Story;
 use crate::exit::{Exit, OrExit, Refusal};
 
 /// How long a canceled job may take to say so. A job that no worker has seen says nothing.
@@ -51,7 +51,7 @@ pub(crate) async fn watch(
                         break Exit::Failed;
                     }
                 }
-                None => break story.exit(),
+                None => break Exit::of(story),
             },
             event = &mut waiting, if quiet => {
                 quiet = false;

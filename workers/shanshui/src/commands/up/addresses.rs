@@ -16,6 +16,8 @@ pub(super) struct Addresses {
     pub(super) nats: String,
     /// `http://…`
     pub(super) s3: String,
+    /// Of the page and the HTTP interfaces.
+    pub(super) gateway: SocketAddr,
 }
 
 /// The file that other commands read as settings: its keys are the names of flags.
@@ -26,6 +28,7 @@ struct File<'a> {
     s3_endpoint: &'a str,
     s3_access_key: &'a str,
     s3_secret_key: &'a str,
+    gateway: SocketAddr,
 }
 
 impl Addresses {
@@ -48,6 +51,7 @@ impl Addresses {
             s3_endpoint: &self.s3,
             s3_access_key: &keys.access_key,
             s3_secret_key: &keys.secret_key,
+            gateway: self.gateway,
         };
         write_secret(&data.addresses(), &toml::to_string(&file)?)
     }
@@ -58,6 +62,7 @@ impl Addresses {
         let flag = if ours { String::new() } else { format!(" --data {}", data.root().display()) };
         let (nats, s3, file) = (&self.nats, &self.s3, data.addresses());
         print::line("shanshui is ready");
+        print::line(format_args!("  page: http://{}/", self.gateway));
         print::line(format_args!("  NATS     {nats}"));
         print::line(format_args!("  S3       {s3} (bucket shanshui; keys in {})", file.display()));
         if let Some(address) = http {

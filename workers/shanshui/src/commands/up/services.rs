@@ -1,5 +1,7 @@
 //! The embedded services of `up`.
 
+use std::net::SocketAddr;
+
 use super::{Addresses, UpArgs};
 use crate::data::DataDir;
 use crate::embedded::credentials::Credentials;
@@ -26,7 +28,7 @@ impl Services {
         }
     }
 
-    pub(super) fn addresses(&self) -> Addresses {
-        Addresses { nats: self.nats.url().to_owned(), s3: self.s3.url() }
+    pub(super) fn addresses(&self, gateway: SocketAddr) -> Addresses {
+        Addresses { nats: self.nats.url().to_owned(), s3: self.s3.url(), gateway }
     }
 }

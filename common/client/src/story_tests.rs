@@ -1,7 +1,7 @@
 use serde_json::json;
 use shanshui_pipeline::event::Envelope;
 
-use super::{Exit, Story};
+use super::Story;
 
 fn story(events: &[(f64, serde_json::Value)]) -> Story {
     let event = |(at, data): &(f64, serde_json::Value)| -> Envelope {
@@ -40,23 +40,21 @@ fn each_stage_waits_from_the_end_of_the_one_before_and_works_through_its_retries
 }
 
 #[test]
-fn a_finished_job_knows_its_words_its_pictures_in_order_and_its_exit_code() {
+fn a_finished_job_knows_its_words_and_its_pictures_in_order() {
     let story = story(&spoken());
     assert_eq!(story.transcript(), Some(("a cat", "en")));
     assert_eq!(story.pictures().iter().map(|picture| picture.index).collect::<Vec<_>>(), [0, 1]);
-    assert_eq!((story.state(), story.exit()), ("done", Exit::Done));
+    assert_eq!(story.state(), "done");
 }
 
 #[test]
-fn the_exit_code_tells_how_a_job_ended() {
-    let ends = [
-        (json!({ "kind": "failed", "stage": "paint", "reason": "r", "attempts": 1 }), Exit::Failed),
-        (json!({ "kind": "no-speech", "reason": "r" }), Exit::NoSpeech),
-        (json!({ "kind": "canceled", "stage": "paint" }), Exit::Canceled),
-    ];
-    for (end, exit) in ends {
-        assert_eq!(story(&[(1.0, end.clone())]).exit(), exit, "{end}");
-    }
+fn a_job_that_was_replayed_has_not_ended_before_its_last_run_has() {
+    let failed = json!({ "kind": "failed", "stage": "paint", "reason": "r", "attempts": 1 });
+    let accepted = json!({ "kind": "accepted", "stage": "paint", "run": 1 });
+    let mut events = vec![(1.0, json!({ "kind": "accepted", "stage": "paint" })), (2.0, failed)];
+    assert_eq!(story(&events).state(), "failed");
+    events.push((3.0, accepted));
+    assert_eq!(story(&events).end(), None);
 }
 
 #[test]

@@ -4,48 +4,46 @@ use shanshui_pipeline::event::{Envelope, Event};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::exit::Exit;
-
 /// The events of one job in their order.
-#[derive(Debug, Default)]
-pub(crate) struct Story {
+#[derive(Debug, Clone, Default)]
+pub struct Story {
     /// When this process submitted the job; none when it only looks on.
-    pub(crate) submitted: Option<OffsetDateTime>,
+    pub submitted: Option<OffsetDateTime>,
     /// The events.
-    pub(crate) events: Vec<Envelope>,
+    pub events: Vec<Envelope>,
 }
 
 /// Time that a job spent on one stage, in seconds.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct StageTime {
+pub struct StageTime {
     /// The stage.
-    pub(crate) stage: String,
+    pub stage: String,
     /// From the end of the stage before to the first start.
-    pub(crate) wait: f64,
+    pub wait: f64,
     /// From the first start to the end, further attempts included.
-    pub(crate) work: f64,
+    pub work: f64,
     /// Attempts made.
-    pub(crate) attempts: u64,
+    pub attempts: u64,
 }
 
 /// One picture as the events name it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Picture {
+pub struct Picture {
     /// Counts from 0.
-    pub(crate) index: u32,
+    pub index: u32,
     /// Object.
-    pub(crate) key: String,
+    pub key: String,
     /// SHA-256 of the object.
-    pub(crate) sha256: String,
+    pub sha256: String,
     /// Seed that paints it again.
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// Width and height in pixels.
-    pub(crate) size: (u32, u32),
+    pub size: (u32, u32),
 }
 
 impl Story {
     /// Kind of the final event; without one, `working` or `queued`.
-    pub(crate) fn state(&self) -> &'static str {
+    pub fn state(&self) -> &'static str {
         match self.end() {
             Some(event) => event.kind(),
             None if self.events.iter().any(|envelope| matches!(envelope.data, Event::Started { .. })) => "working",
@@ -53,18 +51,8 @@ impl Story {
         }
     }
 
-    /// The exit code of a job that has ended so.
-    pub(crate) fn exit(&self) -> Exit {
-        match self.end() {
-            Some(Event::Done { .. }) => Exit::Done,
-            Some(Event::NoSpeech { .. }) => Exit::NoSpeech,
-            Some(Event::Canceled { .. }) => Exit::Canceled,
-            _ => Exit::Failed,
-        }
-    }
-
     /// Why the job ended without a result.
-    pub(crate) fn reason(&self) -> Option<&str> {
+    pub fn reason(&self) -> Option<&str> {
         match self.end() {
             Some(Event::Failed { reason, .. } | Event::NoSpeech { reason, .. }) => Some(reason),
             Some(_) => None,
@@ -76,7 +64,7 @@ impl Story {
     }
 
     /// Words and language.
-    pub(crate) fn transcript(&self) -> Option<(&str, &str)> {
+    pub fn transcript(&self) -> Option<(&str, &str)> {
         self.events.iter().rev().find_map(|envelope| match &envelope.data {
             Event::Transcript { text, language, .. } => Some((text.as_str(), language.as_str())),
             _ => None,
@@ -84,7 +72,7 @@ impl Story {
     }
 
     /// The pictures, by index; of a job that was replayed, the last ones.
-    pub(crate) fn pictures(&self) -> Vec<Picture> {
+    pub fn pictures(&self) -> Vec<Picture> {
         let mut pictures = std::collections::BTreeMap::new();
         for envelope in &self.events {
             if let Event::Picture { index, key, sha256, seed, width, height } = &envelope.data {
@@ -96,7 +84,7 @@ impl Story {
     }
 
     /// Time spent per stage, from the times of the events: as exact as the clocks agree.
-    pub(crate) fn stages(&self) -> Vec<StageTime> {
+    pub fn stages(&self) -> Vec<StageTime> {
         let mut stages: Vec<(StageTime, OffsetDateTime)> = Vec::new();
         let mut ready = self.submitted;
         for envelope in &self.events {
@@ -124,7 +112,7 @@ impl Story {
     }
 
     /// Seconds from submission (else the first event) to the last event.
-    pub(crate) fn total(&self) -> f64 {
+    pub fn total(&self) -> f64 {
         let times = || self.events.iter().filter_map(|event| OffsetDateTime::parse(&event.time, &Rfc3339).ok());
         match (self.submitted.or_else(|| times().next()), times().next_back()) {
             (Some(first), Some(last)) => seconds(first, last),
@@ -132,8 +120,11 @@ impl Story {
         }
     }
 
-    fn end(&self) -> Option<&Event> {
-        self.events.iter().rev().map(|envelope| &envelope.data).find(|event| event.is_final())
+    /// The final event of the last run; a job that was replayed goes on after its first one.
+    pub fn end(&self) -> Option<&Event> {
+        let last_run = self.events.iter().rposition(|envelope| matches!(envelope.data, Event::Accepted { .. }));
+        let events = &self.events[last_run.unwrap_or(0)..];
+        events.iter().rev().map(|envelope| &envelope.data).find(|event| event.is_final())
     }
 }
 

@@ -1,0 +1,118 @@
+//! What all requests share, and the life of a gateway.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shanshui_pipeline::events::Events;
+use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::{Queue, Store, causes};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::a1111::Painting;
+use crate::hub::Hub;
+use crate::keys::Keys;
+use crate::options::GatewayOptions;
+use crate::rate::Rate;
+use crate::{routes, server};
+
+/// MiB of requests that are held at a time.
+const HELD_MIB: usize = 512;
+
+/// What a gateway works with.
+pub struct Parts {
+    /// The queue.
+    pub queue: Queue,
+    /// The bucket.
+    pub store: Store,
+    /// Settings, which [`GatewayOptions::check`] has seen.
+    pub options: GatewayOptions,
+    /// Words of the stages.
+    pub words: Vocabulary,
+}
+
+/// What the stages of the program call things: the gateway knows none of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Vocabulary {
+    /// English name of a language, by its code.
+    pub language: fn(&str) -> Option<&'static str>,
+    /// Samplers: the name in jobs, and the name that people read.
+    pub samplers: &'static [(&'static str, &'static str)],
+}
+
+/// The shared state, cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Gateway(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) store: Store,
+    pub(crate) options: GatewayOptions,
+    pub(crate) words: Vocabulary,
+    pub(crate) hub: Hub,
+    pub(crate) keys: Keys,
+    pub(crate) rate: Rate,
+    /// Speaks for the gateway on the stream of events.
+    pub(crate) events: Events,
+    /// MiB of requests that may still be taken in.
+    pub(crate) room: Arc<Semaphore>,
+    pub(crate) stop: CancellationToken,
+    /// Jobs whose caller hung up before the answer.
+    abandoned: mpsc::UnboundedSender<JobId>,
+    /// The A1111 request that is in work for each caller.
+    painting: Mutex<HashMap<String, Painting>>,
+}
+
+impl Deref for Gateway {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// A file of keys that cannot be read.
+pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
+    let (abandoned, given_up) = mpsc::unbounded_channel();
+    let Parts { queue, store, options, words } = parts;
+    let (keys, rate) = (Keys::read(options.api_keys.as_deref())?, Rate::per_minute(options.jobs_per_minute));
+    let events = Events::new(queue.clone(), "gateway", &std::process::id().to_string(), 0);
+    let (room, hub, painting) = (Arc::new(Semaphore::new(HELD_MIB)), Hub::default(), Mutex::default());
+    let own_stop = stop.clone();
+    let shared =
+        Shared { queue, store, options, words, hub, keys, rate, events, room, stop: own_stop, abandoned, painting };
+    let gateway = Gateway(Arc::new(shared));
+    let router = routes::router(&gateway);
+    tokio::select! {
+        served = server::run(listener, router, stop) => served,
+        never = gateway.hub.listen(&gateway.queue) => match never {},
+        () = cancel(&gateway.queue, given_up) => Ok(()),
+    }
+}
+
+impl Shared {
+    /// The A1111 requests that are in work.
+    pub(crate) fn painting(&self) -> MutexGuard<'_, HashMap<String, Painting>> {
+        self.painting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cancels a job for which nobody waits any more.
+    pub(crate) fn abandon(&self, job: &JobId) {
+        // At the end of the process nobody listens.
+        let _ = self.abandoned.send(job.clone());
+    }
+}
+
+async fn cancel(queue: &Queue, mut given_up: mpsc::UnboundedReceiver<JobId>) {
+    while let Some(job) = given_up.recv().await {
+        match queue.cancel(&job).await {
+            Ok(()) => tracing::info!(%job, "canceled: its caller hung up"),
+            Err(error) => tracing::warn!(%job, error = causes(&error), "cannot cancel a job whose caller hung up"),
+        }
+    }
+}

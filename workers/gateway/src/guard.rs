@@ -1,0 +1,149 @@
+//! What every request passes through: the host it asks for, the key, the size; and what every answer
+//! carries.
+
+use std::net::IpAddr;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::body::{self, BodyError};
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+use crate::keys::Caller;
+
+/// Nothing is loaded from another host, and nothing that was said becomes code.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
+    media-src 'self' blob:; connect-src 'self'; worker-src 'self'; font-src 'self'; manifest-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Headers of every answer.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// For every request: who may ask at all, and what every answer carries.
+pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let mut response = match check_origin(&gateway, request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    let id = format!("{:016x}", rand_id());
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
+}
+
+/// For the interfaces: a key, a connection to NATS, and a body of allowed size.
+pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
+    let Some(caller) = gateway.keys.caller(key(request.headers()).as_deref()) else {
+        let message = "an API key is missing or unknown: send `Authorization: Bearer KEY`";
+        return ApiError::new(StatusCode::UNAUTHORIZED, "invalid-api-key", message).into_response();
+    };
+    if !gateway.queue.is_connected() {
+        return ApiError::away(&anyhow::anyhow!("NATS does not answer")).into_response();
+    }
+    match hold(&gateway, &mut request) {
+        Ok(()) => {
+            request.extensions_mut().insert::<Caller>(caller);
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Bounds the body, and counts it among those that are held now.
+fn hold(gateway: &Gateway, request: &mut Request) -> Result<(), ApiError> {
+    let limit = gateway.options.max_body();
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let none = matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
+    let length = length.unwrap_or(if none { 0 } else { limit });
+    if length > limit {
+        return Err(body::too_large(&BodyError::TooLarge(limit)));
+    }
+    let mib = u32::try_from(length.div_ceil(1 << 20)).unwrap_or(u32::MAX);
+    let room = std::sync::Arc::clone(&gateway.room).try_acquire_many_owned(mib).map_err(|_| {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is being sent at this moment").after(2)
+    })?;
+    let whole = std::mem::replace(request.body_mut(), Body::empty());
+    *request.body_mut() = body::watched(whole, limit, Some(room));
+    Ok(())
+}
+
+/// The key of a request: a bearer token, or the password of a user, as A1111's clients send it.
+fn key(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, value) = given.split_once(' ')?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Some(value.trim().to_owned()),
+        "basic" => {
+            let text = String::from_utf8(BASE64_STANDARD.decode(value.trim()).ok()?).ok()?;
+            Some(text.split_once(':')?.1.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// A page of another site makes a browser send requests here. Where no key is needed, a name that
+/// leads to this machine would even let it read the answers (DNS rebinding).
+fn check_origin(gateway: &Gateway, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(HOST).unwrap_or_default();
+    let refused = |what: &str| Err(ApiError::new(StatusCode::FORBIDDEN, "other-site", what));
+    if !gateway.keys.are_needed() && !is_local(host) {
+        return refused("this host is not allowed; allowed without API keys: localhost and loopback addresses");
+    }
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    match text(ORIGIN) {
+        Some(origin) if !reads && origin.split_once("://").is_none_or(|(_, own)| own != host) => {
+            refused("a page of another site may not send this request")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn rand_id() -> u64 {
+    // Names a request in a report; it guards nothing.
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn only_names_of_this_machine_are_local() {
+        for host in ["localhost", "localhost:8080", "127.0.0.1:1", "127.0.0.1", "[::1]:8080", "[::1]"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["", "evil.example", "localhost.evil.example:8080", "10.0.0.1:8080", "127.0.0.1.evil.example"] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `GET /v1/jobs/{id}`: all that is known of a job.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+use shanshui_client::{Picture, Story};
+use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::store::ObjectKey;
+use shanshui_pipeline::{Code, Event, reconcile};
+
+use crate::error::{ApiError, answer};
+use crate::gateway::Gateway;
+use crate::keys::Caller;
+
+/// Largest receipt that is read.
+const RECEIPT: u64 = 4 << 20;
+
+/// Answers with the job's document.
+pub(crate) async fn read(
+    State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let id = parse(&id)?;
+    match find(&gateway, &caller, &id).await? {
+        Some(document) => Ok(answer(StatusCode::OK, &document)),
+        None => Err(ApiError::unknown_job(&id)),
+    }
+}
+
+/// The name in a path. One that cannot be a job's is nobody's.
+pub(crate) fn parse(id: &str) -> Result<JobId, ApiError> {
+    JobId::parse("id", id)
+        .map_err(|_| ApiError::unknown_job(shanshui_pipeline::fields::FieldError::new("id", id, "").value))
+}
+
+/// The document of a job, if the caller may know it.
+pub(crate) async fn find(gateway: &Gateway, caller: &Caller, id: &JobId) -> Result<Option<Value>, ApiError> {
+    let Some(story) = story(gateway, caller, id).await? else { return Ok(None) };
+    Ok(Some(of(gateway, id, &story).await))
+}
+
+/// The events of a job, if the caller may know it and somebody does.
+pub(crate) async fn story(gateway: &Gateway, caller: &Caller, id: &JobId) -> Result<Option<Story>, ApiError> {
+    let events = gateway.queue.history(id).await.map_err(|error| ApiError::away(&error))?;
+    let story = Story { events, ..Story::default() };
+    if !may_know(caller, &story) {
+        return Ok(None);
+    }
+    if story.events.is_empty() {
+        // A job that came without a gateway waits in its queue, and nobody has told anything of it.
+        let waiting = reconcile::waiting(&gateway.queue, id).await.map_err(|error| ApiError::away(&error))?;
+        return Ok(waiting.map(|_| story));
+    }
+    Ok(Some(story))
+}
+
+/// Whoever has a lane of its own sees nothing of other lanes.
+fn may_know(caller: &Caller, story: &Story) -> bool {
+    let Some(own) = &caller.lane else { return true };
+    story.events.iter().all(|envelope| match &envelope.data {
+        Event::Accepted { lane, .. } => lane == own,
+        _ => true,
+    })
+}
+
+/// The document of a job with these events.
+pub(crate) async fn of(gateway: &Gateway, id: &JobId, story: &Story) -> Value {
+    let mut document = from_events(id, story);
+    match story.end() {
+        None if state(story) == "queued" => {
+            let waiting = reconcile::waiting(&gateway.queue, id).await.ok().flatten();
+            document["place"] = waiting.as_ref().map(|wait| wait.place).into();
+            document["estimate_seconds"] = waiting.as_ref().and_then(|wait| wait.seconds).into();
+            document["workers"] = waiting.as_ref().map(|wait| wait.pool.workers()).into();
+        }
+        Some(Event::Done { .. }) => {
+            // The document is worth something without its receipt.
+            let receipt = gateway.store.get(&ObjectKey::Receipt(id).path(), RECEIPT).await.ok();
+            let receipt = receipt.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+            document["receipt"] = receipt.unwrap_or_default();
+        }
+        _ => {}
+    }
+    document
+}
+
+fn from_events(id: &JobId, story: &Story) -> Value {
+    let accepted = story.events.iter().rev().find_map(|envelope| match &envelope.data {
+        Event::Accepted { labels, lane, .. } => Some((labels, lane)),
+        _ => None,
+    });
+    let transcript = story.transcript().map(|(text, language)| {
+        let url = format!("/v1/jobs/{id}/transcript.json");
+        json!({ "text": text, "language": language, "url": url })
+    });
+    let stages = story.stages().into_iter().map(|stage| {
+        let (wait, work) = (stage.wait, stage.work);
+        json!({ "stage": stage.stage, "wait_seconds": wait, "work_seconds": work, "attempts": stage.attempts })
+    });
+    json!({
+        "id": id.as_str(),
+        "state": state(story),
+        "created": story.events.first().map(|envelope| &envelope.time),
+        "updated": story.events.last().map(|envelope| &envelope.time),
+        "lane": accepted.map(|(_, lane)| lane),
+        "labels": accepted.map(|(labels, _)| labels),
+        "transcript": transcript,
+        "pictures": story.pictures().iter().map(|own| picture(id, own)).collect::<Vec<_>>(),
+        "stages": stages.collect::<Vec<_>>(),
+        "total_seconds": story.total(),
+        "error": error(story),
+        "links": links(id),
+    })
+}
+
+/// The state in one word.
+pub(crate) fn state(story: &Story) -> &'static str {
+    match story.state() {
+        "working" => "running",
+        state => state,
+    }
+}
+
+/// Why the job has no result.
+pub(crate) fn error(story: &Story) -> Option<Value> {
+    let (code, reason) = match story.end()? {
+        Event::Failed { code, reason, .. } => (*code, reason.as_str()),
+        Event::NoSpeech { reason, .. } => (Code::NoSpeech, reason.as_str()),
+        _ => return None,
+    };
+    Some(json!({ "code": code, "reason": reason }))
+}
+
+fn picture(id: &JobId, own: &Picture) -> Value {
+    json!({
+        "index": own.index,
+        "width": own.size.0,
+        "height": own.size.1,
+        "seed": own.seed,
+        "sha256": own.sha256,
+        "type": super::objects::media_type(&own.key),
+        "url": format!("/v1/jobs/{id}/pictures/{}", own.index),
+    })
+}
+
+/// Where everything of a job is.
+pub(crate) fn links(id: &JobId) -> Value {
+    let own = format!("/v1/jobs/{id}");
+    json!({
+        "self": own,
+        "events": format!("{own}/events"),
+        "cancel": own,
+        "transcript": format!("{own}/transcript.json"),
+    })
+}

@@ -1,0 +1,92 @@
+//! `GET /v1/jobs/{id}/events`: Server-Sent Events, from the first event on or from where a follower left.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event as Sent, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use futures::stream::unfold;
+use serde::Deserialize;
+use serde_json::Value;
+use shanshui_pipeline::job::JobId;
+
+use super::document;
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+use crate::keys::Caller;
+use crate::wait::{Follower, News};
+
+/// Between two comments that show that the line still stands.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+#[derive(Deserialize)]
+pub(crate) struct From {
+    /// For clients that cannot set a header.
+    last_event_id: Option<String>,
+}
+
+/// Follows a job to its end.
+pub(crate) async fn follow(
+    State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Query(from): Query<From>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = document::parse(&id)?;
+    let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()).or(from.last_event_id.as_deref());
+    let last = last.and_then(|last| last.parse().ok()).unwrap_or(0);
+    let follower = Follower::new(&gateway, &id, last);
+    document::story(&gateway, &caller, &id).await?.ok_or_else(|| ApiError::unknown_job(&id))?;
+    // A browser that is told "no content" does not come back.
+    if last > 0 && follower.is_over().await.map_err(|error| ApiError::away(&error))? {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let stream = Sse::new(events(gateway, id, follower));
+    let mut response = stream.keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    // A proxy that gathers the answer would keep the events back.
+    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+fn events(
+    gateway: Gateway,
+    id: JobId,
+    follower: Follower,
+) -> impl Stream<Item = Result<Sent, Infallible>> + Send + 'static {
+    unfold(Some((gateway, id, follower)), |state| async move {
+        let (gateway, id, mut follower) = state?;
+        let news = tokio::select! {
+            news = follower.next() => news,
+            () = gateway.stop.cancelled() => return None,
+        };
+        match news {
+            Ok(Some(news)) => Some((Ok(sent(&news)), Some((gateway, id, follower)))),
+            Ok(None) => None,
+            Err(error) => {
+                // The client comes back, and is told then what is wrong.
+                super::submit::forgotten(&id, &error);
+                None
+            }
+        }
+    })
+}
+
+fn sent(news: &News) -> Sent {
+    let (sequence, payload) = match news {
+        News::Kept(event) => (Some(event.sequence), &event.payload),
+        News::Passing(payload) => (None, payload),
+    };
+    // Written anew: a publisher's own line breaks would end the event.
+    let value: Value = serde_json::from_slice(payload).unwrap_or_default();
+    let kind = value["data"]["kind"].as_str().unwrap_or("event").to_owned();
+    let event = Sent::default().event(kind).data(value.to_string());
+    match sequence {
+        Some(sequence) => event.id(sequence.to_string()),
+        None => event,
+    }
+}

@@ -1,0 +1,83 @@
+//! `GET /v1/jobs`: the newest jobs first.
+
+use axum::Extension;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shanshui_pipeline::Event;
+use shanshui_pipeline::event::Envelope;
+use shanshui_pipeline::fields::FieldError;
+use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::queue::KeptEvent;
+
+use super::document::links;
+use crate::error::{ApiError, answer};
+use crate::gateway::Gateway;
+use crate::keys::Caller;
+
+/// Jobs of one answer, where none are asked for and at most.
+const JOBS: (usize, usize) = (20, 100);
+
+#[derive(Deserialize)]
+pub(crate) struct Page {
+    limit: Option<String>,
+    after: Option<String>,
+}
+
+/// Lists the jobs that a worker has accepted.
+pub(crate) async fn list(
+    State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Query(page): Query<Page>,
+) -> Result<Response, ApiError> {
+    let limit = number("limit", page.limit.as_deref(), 1..=JOBS.1 as u64)?.map_or(JOBS.0, |limit| limit as usize);
+    let mut before = number("after", page.after.as_deref(), 1..=u64::MAX)?;
+    let mut jobs = Vec::new();
+    let next = loop {
+        let part = gateway.queue.jobs_before(before, limit).await.map_err(|error| ApiError::away(&error))?;
+        let more = part.len() == limit;
+        before = part.last().map(|event| event.sequence).or(before);
+        for event in part {
+            if jobs.len() < limit && of_caller(&caller, &event.envelope.data) {
+                jobs.push(entry(&gateway, &event).await?);
+                before = Some(event.sequence);
+            }
+        }
+        if !more || jobs.len() == limit {
+            break before.filter(|_| more);
+        }
+    };
+    Ok(answer(StatusCode::OK, &json!({ "jobs": jobs, "next": next.map(|next| next.to_string()) })))
+}
+
+fn number(name: &str, given: Option<&str>, range: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, FieldError> {
+    let Some(text) = given else { return Ok(None) };
+    let allowed = || format!("a whole number from {} to {}", range.start(), range.end());
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.map(Some).ok_or_else(|| FieldError::new(name, text, allowed()))
+}
+
+fn of_caller(caller: &Caller, event: &Event) -> bool {
+    let Event::Accepted { lane, .. } = event else { return false };
+    caller.lane.as_ref().is_none_or(|own| own == lane)
+}
+
+async fn entry(gateway: &Gateway, accepted: &KeptEvent) -> Result<Value, ApiError> {
+    let Envelope { subject, time, data, .. } = &accepted.envelope;
+    let id = JobId::parse("id", subject)?;
+    let last = gateway.queue.newest_event(&id).await.map_err(|error| ApiError::away(&error))?;
+    let state = match last.as_ref().map(|last| &last.envelope.data) {
+        Some(event) if event.is_final() => event.kind(),
+        Some(Event::Accepted { .. } | Event::Queued { .. }) | None => "queued",
+        Some(_) => "running",
+    };
+    let (labels, lane) = match data {
+        Event::Accepted { labels, lane, .. } => (json!(labels), json!(lane)),
+        _ => Default::default(),
+    };
+    Ok(json!({
+        "id": id.as_str(), "state": state, "created": time, "lane": lane, "labels": labels, "links": links(&id),
+    }))
+}

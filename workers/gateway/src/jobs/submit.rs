@@ -1,0 +1,185 @@
+//! `POST /v1/jobs`
+
+use std::time::{Duration, Instant};
+
+use axum::Extension;
+use axum::extract::{Query, Request, State};
+use axum::http::header::{HeaderName, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shanshui_pipeline::fields::FieldError;
+use shanshui_pipeline::id::sha256_hex;
+use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
+use shanshui_pipeline::queue::{Submitted, Wait};
+use shanshui_pipeline::{Job, causes};
+
+use super::document;
+use super::parse::{self, Wish};
+use crate::error::{ApiError, answer};
+use crate::gateway::Gateway;
+use crate::keys::Caller;
+use crate::wait;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Longest wait that a caller may ask for, in seconds.
+const MAX_WAIT: u64 = 600;
+
+#[derive(Deserialize)]
+pub(crate) struct Wanted {
+    /// Lane of the queue, for callers whose key has none.
+    lane: Option<String>,
+}
+
+/// A job that the queue has.
+pub(crate) struct Sent {
+    pub(crate) id: JobId,
+    pub(crate) submitted: Submitted,
+    wait: Option<Wait>,
+}
+
+/// Takes a job, and waits for its end as long as the caller wants.
+pub(crate) async fn submit(
+    State(gateway): State<Gateway>,
+    Extension(caller): Extension<Caller>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let patience = patience(&headers)?;
+    let lane = lane(&caller, wanted.lane)?;
+    may_send(&gateway, &caller)?;
+    let mut wish = parse::wish(gateway.queue.steps(), request).await?;
+    name(&mut wish, &caller, &headers)?;
+    let sent = send(&gateway, &lane, wish).await?;
+    if let Some(patience) = patience
+        && let Ok(Some(story)) = wait::end(&gateway, (&sent.id, sent.submitted.sequence), Some(patience), |_| ()).await
+    {
+        let document = document::of(&gateway, &sent.id, &story).await;
+        wait::result(&story)?;
+        return Ok(located(answer(StatusCode::OK, &document), &sent.id));
+    }
+    let mut told = accepted(&sent);
+    if sent.submitted.duplicate
+        && let Some(document) = document::find(&gateway, &caller, &sent.id).await?
+    {
+        told["state"] = document["state"].clone();
+    }
+    Ok(located(answer(StatusCode::ACCEPTED, &told), &sent.id))
+}
+
+/// Whether the caller may send one more job now.
+pub(crate) fn may_send(gateway: &Gateway, caller: &Caller) -> Result<(), ApiError> {
+    gateway.rate.take(&caller.name, Instant::now()).map_err(|seconds| {
+        let limit = gateway.options.jobs_per_minute;
+        let message = format!("more than {limit} jobs a minute");
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit", message).after(seconds)
+    })
+}
+
+/// The lane of a caller's jobs.
+pub(crate) fn lane(caller: &Caller, wanted: Option<String>) -> Result<String, ApiError> {
+    match (&caller.lane, wanted) {
+        (Some(own), Some(other)) if *own != other => {
+            Err(FieldError::new("lane", other, format!("{own}, the lane of this API key")).into())
+        }
+        (Some(own), _) => Ok(own.clone()),
+        (None, wanted) => Ok(wanted.unwrap_or_else(|| "default".to_owned())),
+    }
+}
+
+/// Puts a job on its queue, a large recording into the bucket before.
+pub(crate) async fn send(gateway: &Gateway, lane: &str, wish: Wish) -> Result<Sent, ApiError> {
+    let (id, submitted, queue) = match wish {
+        Wish::Audio(mut job) => {
+            stow(gateway, &mut job).await?;
+            queued(gateway, lane, job).await?
+        }
+        Wish::Text(job) => queued(gateway, lane, job).await?,
+    };
+    let wait = if submitted.duplicate { None } else { announce(gateway, &id, queue, submitted.sequence).await };
+    Ok(Sent { id, submitted, wait })
+}
+
+async fn queued<J: Job>(
+    gateway: &Gateway,
+    lane: &str,
+    mut job: J,
+) -> Result<(JobId, Submitted, &'static str), ApiError> {
+    let submitted = shanshui_client::submit(&gateway.queue, lane, &mut job).await?;
+    Ok((shanshui_client::name(&mut job), submitted, J::QUEUE))
+}
+
+async fn stow(gateway: &Gateway, job: &mut AudioJob) -> Result<(), ApiError> {
+    if shanshui_client::fits(&gateway.queue, job) {
+        return Ok(());
+    }
+    let id = shanshui_client::name(job);
+    let AudioSource::Inline(recording) = &job.audio else { return Ok(()) };
+    job.audio = shanshui_client::upload(&gateway.store, &id, recording.clone()).await?;
+    Ok(())
+}
+
+/// Says on the stream of events where the job waits: from now on everybody knows the job, before a
+/// worker has seen it. A job is accepted without that, too.
+async fn announce(gateway: &Gateway, id: &JobId, queue: &str, sequence: u64) -> Option<Wait> {
+    let step = gateway.queue.steps().iter().find(|step| step.queue == queue)?;
+    let wait = gateway.queue.wait_of(step, sequence).await.ok().flatten()?;
+    if let Err(failure) = gateway.events.publish_first(id, &wait.event()).await {
+        tracing::debug!(job = %id, %failure, "cannot tell where a job waits");
+    }
+    Some(wait)
+}
+
+/// A job gets its name from the key that makes a request the same one when it is sent again.
+pub(crate) fn name(wish: &mut Wish, caller: &Caller, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(()) };
+    let meta = match wish {
+        Wish::Audio(job) => &mut job.meta,
+        Wish::Text(job) => &mut job.meta,
+    };
+    if meta.id.is_some() {
+        return Err(FieldError::new("id", "(given, and Idempotency-Key as well)", "one of the two").into());
+    }
+    let digest = sha256_hex(&[caller.name.as_bytes(), b"\0", key.as_bytes()].concat());
+    meta.id = Some(JobId::parse("Idempotency-Key", &digest[..32])?);
+    Ok(())
+}
+
+/// `Prefer: wait=N` (RFC 7240).
+fn patience(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
+    let prefer = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let wait = prefer.flat_map(|value| value.split([',', ';'])).find_map(|wish| wish.trim().strip_prefix("wait="));
+    let Some(wait) = wait else { return Ok(None) };
+    let seconds = wait.trim_matches('"').parse().ok().filter(|seconds| (0..=MAX_WAIT).contains(seconds));
+    let allowed = format!("wait=N with a whole number of seconds up to {MAX_WAIT}, or respond-async");
+    match seconds {
+        Some(seconds) => Ok(Some(Duration::from_secs(seconds))),
+        None => Err(FieldError::new("Prefer", wait, allowed).into()),
+    }
+}
+
+fn accepted(sent: &Sent) -> Value {
+    let wait = sent.wait.as_ref();
+    json!({
+        "id": sent.id.as_str(),
+        "state": "queued",
+        "place": wait.map(|wait| wait.place),
+        "estimate_seconds": wait.and_then(|wait| wait.seconds),
+        "workers": wait.map(|wait| wait.pool.workers()),
+        "links": document::links(&sent.id),
+    })
+}
+
+fn located(mut response: Response, id: &JobId) -> Response {
+    if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{id}")) {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    response.into_response()
+}
+
+/// Only for the log: what cannot be told to the caller any more.
+pub(crate) fn forgotten(id: &JobId, error: &anyhow::Error) {
+    tracing::warn!(job = %id, error = causes(error), "cannot follow a job");
+}

@@ -1,0 +1,26 @@
+//! The HTTP door: it turns requests into jobs, and events and objects into answers.
+//!
+//! A gateway owns no state. It publishes jobs, reads events and passes objects on, so any number of
+//! gateways may run beside each other. What it remembers it can lose: how many jobs a key sent in the
+//! last minute, and which A1111 request is in work.
+
+mod a1111;
+mod body;
+mod capabilities;
+mod error;
+mod gateway;
+mod guard;
+mod hub;
+mod jobs;
+mod keys;
+mod openai;
+mod openapi;
+mod options;
+mod page;
+mod rate;
+mod routes;
+mod server;
+mod wait;
+
+pub use gateway::{Parts, Vocabulary, serve};
+pub use options::GatewayOptions;

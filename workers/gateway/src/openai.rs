@@ -1,0 +1,73 @@
+//! The shapes of OpenAI's API, for clients that know no other: their SDKs unchanged.
+
+pub(crate) mod audio;
+mod audio_answer;
+pub(crate) mod images;
+mod images_stream;
+pub(crate) mod models;
+
+use axum::http::{HeaderMap, StatusCode};
+use shanshui_client::Story;
+use shanshui_pipeline::Event;
+use shanshui_pipeline::job::JobId;
+
+use crate::error::ApiError;
+use crate::gateway::Gateway;
+use crate::jobs::parse::Wish;
+use crate::jobs::submit;
+use crate::keys::Caller;
+use crate::wait;
+
+/// A job that is canceled unless its caller is still there at its end: these clients have no other
+/// way to give a job up.
+pub(crate) struct Watched {
+    gateway: Gateway,
+    pub(crate) id: JobId,
+    pub(crate) sequence: u64,
+    ended: bool,
+}
+
+impl Watched {
+    /// Sends a job for a caller that waits. A request that is sent again under an `Idempotency-Key` is the
+    /// same job.
+    pub(crate) async fn send(
+        gateway: &Gateway,
+        caller: &Caller,
+        headers: &HeaderMap,
+        wish: Wish,
+    ) -> Result<Self, ApiError> {
+        submit::may_send(gateway, caller)?;
+        let lane = submit::lane(caller, None)?;
+        let mut wish = wish.checked(gateway.queue.steps())?;
+        submit::name(&mut wish, caller, headers)?;
+        let sent = submit::send(gateway, &lane, wish).await?;
+        Ok(Self { gateway: gateway.clone(), id: sent.id, sequence: sent.submitted.sequence, ended: false })
+    }
+
+    /// Waits for the result; `hear` gets what is told on the way and not kept.
+    pub(crate) async fn result(&mut self, hear: impl FnMut(&Event)) -> Result<Story, ApiError> {
+        let story = wait::end(&self.gateway, (&self.id, self.sequence), None, hear).await?;
+        self.ended = true;
+        let story = story.ok_or_else(|| ApiError::unknown_job(&self.id))?;
+        wait::result(&story)?;
+        Ok(story)
+    }
+
+    /// The job has ended: nothing is left to be given up.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.gateway.abandon(&self.id);
+        }
+    }
+}
+
+/// A value that is not taken.
+pub(crate) fn refused(param: &str, message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "bad-input", message).about(param)
+}

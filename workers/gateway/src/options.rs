@@ -1,0 +1,55 @@
+//! The settings of a gateway.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Where it listens, and whom it serves.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Gateway")]
+pub struct GatewayOptions {
+    /// Address of the page and the HTTP interfaces; any but a loopback address needs --api-keys
+    /// [default: 127.0.0.1:8080]
+    #[arg(long, env = "SHANSHUI_GATEWAY", value_name = "ADDRESS")]
+    pub gateway: Option<SocketAddr>,
+    /// File of API keys, one a line: NAME:SHA256[:LANE], the SHA-256 of the key in hexadecimal and the
+    /// lane of its jobs; without a file nobody is asked for a key
+    #[arg(long, env = "SHANSHUI_API_KEYS", value_name = "FILE")]
+    pub api_keys: Option<PathBuf>,
+    /// Largest request in MiB
+    #[arg(long, env = "SHANSHUI_MAX_BODY_MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub max_body_mib: u64,
+    /// Jobs a minute that one API key may send to this process; 0 for no limit
+    #[arg(long, env = "SHANSHUI_JOBS_PER_MINUTE", default_value_t = 120, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub jobs_per_minute: u32,
+    /// Folder with another page, read at each request; without it the page in the program is served
+    #[arg(long, env = "SHANSHUI_PAGE", value_name = "DIR")]
+    pub page: Option<PathBuf>,
+}
+
+impl GatewayOptions {
+    /// The address where none is given.
+    pub const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+    /// Refuses an address that others reach while nobody is asked for a key.
+    ///
+    /// # Errors
+    /// Names the address.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let open = self.gateway.filter(|address| !address.ip().is_loopback());
+        match open {
+            Some(address) if self.api_keys.is_none() => {
+                anyhow::bail!(
+                    "gateway: {address} is not allowed; allowed: a loopback address, or any with --api-keys FILE"
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes of the largest request.
+    pub(crate) fn max_body(&self) -> usize {
+        usize::try_from(self.max_body_mib << 20).unwrap_or(usize::MAX)
+    }
+}
