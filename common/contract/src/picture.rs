@@ -6,6 +6,8 @@ use crate::fields::{FieldError, Fields};
 
 /// Longest side in pixels that any configuration may allow.
 const MAX_SIDE: u64 = 4096;
+/// Most LoRA files of one job.
+const MAX_LORAS: usize = 16;
 
 /// Wishes for the pictures of one job; what is absent is the model's recommendation.
 ///
@@ -32,6 +34,10 @@ pub struct PictureSpec {
     pub sampler: Option<String>,
     /// File format.
     pub format: Option<String>,
+    /// How the texts are read: `plain`, or `a1111` for its weights and tags.
+    pub syntax: Option<String>,
+    /// Names of LoRA files that the worker has, and how strongly each counts.
+    pub loras: Vec<(String, f64)>,
     /// Fields this version does not know.
     pub extra: Vec<(Value, Value)>,
 }
@@ -51,6 +57,8 @@ impl PictureSpec {
             count: fields.integer("count", 1..=64)?.map(|n| n as u32),
             sampler: fields.name("sampler")?,
             format: fields.parsed("format", "png, jpeg or webp", format_name)?,
+            syntax: fields.parsed("syntax", "plain or a1111", syntax_name)?,
+            loras: loras(&mut fields)?,
             extra: fields.rest(),
         })
     }
@@ -71,6 +79,11 @@ impl PictureSpec {
         put("count", self.count.map(Into::into));
         put("sampler", self.sampler.as_deref().map(Into::into));
         put("format", self.format.as_deref().map(Into::into));
+        put("syntax", self.syntax.as_deref().map(Into::into));
+        let lora = |(name, weight): &(String, f64)| {
+            Value::Map(vec![("name".into(), name.as_str().into()), ("weight".into(), (*weight).into())])
+        };
+        put("loras", (!self.loras.is_empty()).then(|| Value::Array(self.loras.iter().map(lora).collect())));
         Value::Map(entries)
     }
 }
@@ -90,5 +103,60 @@ fn format_name(text: &str) -> Option<String> {
         "jpg" => Some("jpeg".into()),
         "png" | "jpeg" | "webp" => Some(lower),
         _ => None,
+    }
+}
+
+fn syntax_name(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    ["plain", "a1111"].contains(&lower.as_str()).then_some(lower)
+}
+
+/// A list of `{"name": "detail", "weight": 0.8}`; the weight may be left out.
+fn loras(fields: &mut Fields) -> Result<Vec<(String, f64)>, FieldError> {
+    let path = fields.path("loras");
+    let allowed = format!("a list of up to {MAX_LORAS} objects with a name and a weight");
+    let list = match fields.take("loras") {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) if list.len() <= MAX_LORAS => list,
+        Some(other) => return Err(FieldError::new(&path, other, allowed)),
+    };
+    let one = |(at, value): (usize, Value)| {
+        let mut fields = Fields::new(&format!("{path}[{at}]"), value)?;
+        let name = fields.name("name")?.ok_or_else(|| FieldError::missing(&fields.path("name"), "a name"))?;
+        Ok((name, fields.number("weight", -100.0..=100.0)?.unwrap_or(1.0)))
+    };
+    list.into_iter().enumerate().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<PictureSpec, FieldError> {
+        let value = rmpv::ext::to_value(serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap();
+        PictureSpec::parse(Some(Fields::new("picture", value).unwrap()))
+    }
+
+    #[test]
+    fn syntax_and_loras_come_through_every_queue() {
+        let spec = read(r#"{"syntax": "A1111", "loras": [{"name": "detail", "weight": 0.8}, {"name": "b"}]}"#).unwrap();
+        assert_eq!(spec.syntax.as_deref(), Some("a1111"));
+        assert_eq!(spec.loras, [("detail".to_owned(), 0.8), ("b".to_owned(), 1.0)]);
+        let again = PictureSpec::parse(Some(Fields::new("picture", spec.to_value()).unwrap())).unwrap();
+        assert_eq!(again, spec);
+    }
+
+    #[test]
+    fn wrong_loras_are_named_with_their_place() {
+        for (wrong, field) in [
+            (r#""detail""#, "picture.loras"),
+            ("[1]", "picture.loras[0]"),
+            (r#"[{"weight": 1}]"#, "picture.loras[0].name"),
+            (r#"[{"name": "a"}, {"name": "b", "weight": "much"}]"#, "picture.loras[1].weight"),
+        ] {
+            assert_eq!(read(&format!("{{\"loras\": {wrong}}}")).unwrap_err().field, field, "{wrong}");
+        }
+        let error = read(r#"{"syntax": "compel"}"#).unwrap_err().to_string();
+        assert_eq!(error, "picture.syntax: compel is not allowed; allowed: plain or a1111");
     }
 }

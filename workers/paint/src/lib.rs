@@ -21,4 +21,3 @@ pub mod text_encoder;
 pub mod tokenizer;
 pub mod unet;
 pub mod vae;
-pub mod wishes;

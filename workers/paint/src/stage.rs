@@ -31,7 +31,6 @@ use crate::prompt::Texts;
 use crate::receipt::{self, About, Receipt};
 use crate::sampler::SamplerKind;
 use crate::source::Source;
-use crate::wishes::Wishes;
 
 /// Pictures of a job that does not say how many.
 const COUNT: usize = 2;
@@ -93,9 +92,10 @@ impl Paint {
     /// What the job asks for, with the model's recommendations where it does not say.
     fn wish(&self, id: &JobId, job: &TextJob) -> Result<Wish, FieldError> {
         let (spec, best) = (&job.meta.picture, &self.recommended);
-        let Wishes { syntax, loras } = Wishes::read(spec)?;
+        // The contract has checked the name.
+        let syntax = spec.syntax.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default();
         let mut texts = Texts::clean([&job.text, &spec.negative], syntax, self.limits.max_prompt_chars);
-        texts.loras.splice(0..0, loras);
+        texts.loras.splice(0..0, spec.loras.iter().cloned());
         let sampler = spec.sampler.as_deref().unwrap_or(&best.sampler);
         let refused = |_| {
             let known: Vec<_> = SamplerKind::all().map(SamplerKind::id).collect();

@@ -29,6 +29,9 @@ fn up_serves_the_stage_and_draw_shows_it() {
     assert!(told.contains("enlarge: started by") && told.contains("done: enlarge took"), "{told}");
 
     let job = report["job"].as_str().unwrap();
+    let saved = report["files"][0]["path"].as_str().unwrap();
+    assert_eq!((&report["files"][0]["kind"], saved), (&"enlarged".into(), format!("./{job}-0-x4.png").as_str()));
+    assert_eq!(image::open(folder.path().join(saved)).unwrap().width(), 256);
     let shown = command(&["jobs", "show", job]).output().unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("enlarge: finished after") && shown.contains("enlarge: waited"), "{shown}");

@@ -1,10 +1,11 @@
 //! What a command says at the end: lines for people, one JSON object for scripts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use shanshui_client::{Picture, Story};
 use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::made::MadeObject;
 
 use crate::print;
 
@@ -16,8 +17,17 @@ pub(crate) struct Report<'a> {
     pub(crate) story: &'a Story,
     /// `done`, `failed` …, or `timeout`.
     pub(crate) state: &'a str,
-    /// Pictures with the files they were saved to.
-    pub(crate) pictures: &'a [(Picture, PathBuf)],
+    /// Where its results are.
+    pub(crate) saved: &'a Saved,
+}
+
+/// Results with the files that they were saved to.
+#[derive(Debug, Default)]
+pub(crate) struct Saved {
+    /// Pictures, as their events tell of them.
+    pub(crate) pictures: Vec<(Picture, PathBuf)>,
+    /// What a later stage made.
+    pub(crate) files: Vec<(MadeObject, PathBuf)>,
 }
 
 impl Report<'_> {
@@ -35,9 +45,9 @@ impl Report<'_> {
             print::line(format_args!("{name}: waited {wait:.2} s, worked {work:.2} s{attempts}"));
         }
         print::line(format_args!("job {}: {} after {:.2} s", self.job, self.state, self.story.total()));
-        for (_, path) in self.pictures {
-            print::line(path.display());
-        }
+        let Saved { pictures, files } = self.saved;
+        let paths = pictures.iter().map(|(_, path)| path).chain(files.iter().map(|(_, path)| path));
+        paths.for_each(|path| print::line(path.display()));
     }
 
     /// Prints what is known of a job that nobody waits for: its name.
@@ -61,6 +71,7 @@ impl Report<'_> {
             })
             .collect();
         let pictures: Vec<Value> = self
+            .saved
             .pictures
             .iter()
             .map(|(picture, path)| {
@@ -84,6 +95,11 @@ impl Report<'_> {
             "stages": stages,
             "total_seconds": self.story.total(),
             "pictures": pictures,
+            "files": self.saved.files.iter().map(|(object, path)| file(object, path)).collect::<Vec<_>>(),
         })
     }
+}
+
+fn file(object: &MadeObject, path: &Path) -> Value {
+    json!({ "kind": object.kind, "path": path, "key": object.key, "sha256": object.sha256 })
 }

@@ -1,23 +1,56 @@
-//! Brings the pictures of a job to the disk.
+//! Brings what a job made to the disk.
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use shanshui_client::Picture;
+use serde_json::Value;
+use shanshui_client::{Picture, Story};
+use shanshui_pipeline::event::Event;
 use shanshui_pipeline::id::sha256_hex;
 use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::made::MadeObject;
 use shanshui_pipeline::store::Store;
 
 /// Most bytes of one picture: a PNG of 4096 x 4096 pixels that nothing compresses is 50 MB.
 const MAX_PICTURE: u64 = 256 << 20;
 
-/// Fetches one picture, checks its hash and writes it to `to`.
-pub(crate) async fn save(store: &Store, picture: &Picture, to: &Path) -> anyhow::Result<()> {
-    let bytes = store.get(&picture.key, MAX_PICTURE).await?;
+/// Most bytes of a receipt.
+const MAX_RECEIPT: u64 = 16 << 20;
+
+/// What the last stage made, if no event told of it: its objects, as the receipt lists them.
+pub(crate) async fn untold(store: &Store, story: &Story) -> anyhow::Result<Vec<MadeObject>> {
+    let events = || story.events.iter().map(|envelope| &envelope.data);
+    let end = events().rev().find_map(|event| match event {
+        Event::Done { stage, key: Some(key), .. } => Some((stage, key)),
+        _ => None,
+    });
+    let Some((stage, key)) = end else { return Ok(Vec::new()) };
+    let receipt: Value = serde_json::from_slice(&store.get(key, MAX_RECEIPT).await?).context(key.clone())?;
+    let objects = receipt["stages"][stage]["objects"].clone();
+    let objects: Vec<MadeObject> = serde_json::from_value(objects).context(key.clone())?;
+    let told = |object: &MadeObject| {
+        events().any(
+            |event| matches!(event, Event::Picture { key, .. } | Event::Transcript { key, .. } if *key == object.key),
+        )
+    };
+    Ok(if objects.iter().any(told) { Vec::new() } else { objects })
+}
+
+/// Where such an object goes: `OUT/<job>-<name>`.
+pub(crate) fn path_of_object(out: &Path, job: &JobId, object: &MadeObject) -> PathBuf {
+    let name = Path::new(&object.key).file_name().unwrap_or_default();
+    let mut path = OsString::from(format!("{job}-"));
+    path.push(name);
+    out.join(path)
+}
+
+/// Fetches an object, checks its hash and writes it to `to`.
+pub(crate) async fn save(store: &Store, (key, sha256): (&str, &str), to: &Path) -> anyhow::Result<()> {
+    let bytes = store.get(key, MAX_PICTURE).await?;
     let found = sha256_hex(&bytes);
-    ensure!(found == picture.sha256, "{}: sha256 is {found}, not {}", picture.key, picture.sha256);
+    ensure!(found == sha256, "{key}: sha256 is {found}, not {sha256}");
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;

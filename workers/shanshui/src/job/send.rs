@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use shanshui_client::{Picture, Story, SubmitError};
+use shanshui_client::{Story, SubmitError};
 use shanshui_pipeline::Job;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::Queue;
 use time::OffsetDateTime;
 
-use super::report::Report;
+use super::report::{Report, Saved};
 use super::{save, watch};
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::print;
@@ -54,20 +54,20 @@ pub(crate) async fn send<J: Job>(
     let submitted = submitted.filter(|_| !receipt.duplicate);
     let mut story = Story { submitted, ..Story::default() };
     if wait.no_wait {
-        Report { job: &id, story: &story, state: "queued", pictures: &[] }.print_submitted(wait.json);
+        Report { job: &id, story: &story, state: "queued", saved: &Saved::default() }.print_submitted(wait.json);
         return Ok(Exit::Done);
     }
     print::note(format_args!("job {id} is queued"));
     let step = queue.steps().iter().find(|step| step.queue == J::QUEUE);
     let queued = step.filter(|_| !receipt.duplicate).map(|step| (step, receipt.sequence));
     let exit = watch::watch(queue, (&id, queued), wait.timeout, &mut story).await?;
-    let pictures = fetch(reach, &id, &story, wait).await?;
+    let saved = fetch(reach, &id, &story, wait).await?;
     let state = match exit {
         Exit::TimedOut => "timeout",
         Exit::Canceled => "canceled",
         _ => story.state(),
     };
-    Report { job: &id, story: &story, state, pictures: &pictures }.print(wait.json);
+    Report { job: &id, story: &story, state, saved: &saved }.print(wait.json);
     explain(exit, &id, &story);
     Ok(exit)
 }
@@ -81,18 +81,22 @@ fn refusal(error: SubmitError) -> Refusal {
     Refusal { exit, error: error.context("the job is not accepted") }
 }
 
-/// Saves the pictures of a job that is done.
-async fn fetch(reach: &Reach, id: &JobId, story: &Story, wait: &WaitArgs) -> Result<Vec<(Picture, PathBuf)>, Refusal> {
-    let mut saved = Vec::new();
-    let pictures = story.pictures();
+/// Saves what a job made that is done: its pictures, and what a later stage made of them.
+async fn fetch(reach: &Reach, id: &JobId, story: &Story, wait: &WaitArgs) -> Result<Saved, Refusal> {
+    let (mut saved, pictures) = (Saved::default(), story.pictures());
     if Exit::of(story) != Exit::Done || pictures.is_empty() {
         return Ok(saved);
     }
     let store = reach.store().await?;
     for picture in pictures {
         let path = save::path(&wait.out, wait.output.as_deref(), id, &picture);
-        save::save(&store, &picture, &path).await.or_exit(Exit::Failed)?;
-        saved.push((picture, path));
+        save::save(&store, (&picture.key, &picture.sha256), &path).await.or_exit(Exit::Failed)?;
+        saved.pictures.push((picture, path));
+    }
+    for object in save::untold(&store, story).await.or_exit(Exit::Failed)? {
+        let path = save::path_of_object(&wait.out, id, &object);
+        save::save(&store, (&object.key, &object.sha256), &path).await.or_exit(Exit::Failed)?;
+        saved.files.push((object, path));
     }
     Ok(saved)
 }

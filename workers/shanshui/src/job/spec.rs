@@ -71,6 +71,12 @@ struct PictureArgs {
     /// png (keeps the receipt), jpeg or webp
     #[arg(long)]
     format: Option<String>,
+    /// How the text is read: plain, or a1111 for (word:1.3), BREAK and <lora:…> [default: plain]
+    #[arg(long)]
+    syntax: Option<String>,
+    /// LoRA file that the worker has, by name, and how strongly it counts [default: 1]; may be repeated
+    #[arg(long = "lora", value_name = "NAME[=WEIGHT]", value_parser = lora)]
+    loras: Vec<(String, f64)>,
 }
 
 /// Fields of a job, in the making.
@@ -116,6 +122,12 @@ impl PictureArgs {
         fields.put("count", self.count);
         fields.put("sampler", self.sampler.as_deref());
         fields.put("format", self.format.as_deref());
+        fields.put("syntax", self.syntax.as_deref());
+        let lora = |(name, weight): &(String, f64)| {
+            Value::Map(vec![("name".into(), name.as_str().into()), ("weight".into(), (*weight).into())])
+        };
+        let loras: Vec<Value> = self.loras.iter().map(lora).collect();
+        fields.put("loras", (!loras.is_empty()).then_some(loras));
         Value::Map(fields.0)
     }
 }
@@ -125,4 +137,11 @@ fn label(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("a label is KEY=VALUE".into()),
     }
+}
+
+/// `NAME` or `NAME=WEIGHT`.
+fn lora(text: &str) -> Result<(String, f64), String> {
+    let Some((name, weight)) = text.rsplit_once('=') else { return Ok((text.to_owned(), 1.0)) };
+    let weight = weight.parse().map_err(|_| format!("{weight:?} is not a weight"))?;
+    Ok((name.to_owned(), weight))
 }
