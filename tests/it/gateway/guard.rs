@@ -9,7 +9,7 @@ use serde_json::json;
 use shanshui_tests::door::read;
 use shanshui_tests::{PATIENCE, Process, sha256};
 
-use super::{command, door, gateway, painted, small, text};
+use super::{door, gateway, painted, small, text};
 use crate::clients::stack;
 
 #[test]
@@ -100,6 +100,4 @@ fn an_address_that_is_taken_is_an_error_at_once_and_a_signal_ends_open_streams()
     assert!(end.is_none_or(|event| event.kind != "done"));
     assert!(process.ends(PATIENCE).success() && began.elapsed() < Duration::from_secs(10), "{}", process.log());
     super::door().send("DELETE", sent.header("location"), &[], b"").is(202);
-    // Nobody listens for commands beside HTTP.
-    drop(command(stack(), &[]));
 }

@@ -27,6 +27,8 @@ struct Pace {
 
 /// A poor line, and not a client that wants to hold a place.
 const PACE: Pace = Pace { piece: Duration::from_secs(20), grace: Duration::from_secs(30), bytes: 16.0 * 1024.0 };
+/// Most parts of a form.
+const PARTS: usize = 100;
 /// Largest part of a form that is no file.
 const FIELD: usize = 1 << 20;
 
@@ -86,6 +88,9 @@ impl Form {
         let mut multipart = multipart.map_err(|error| bad(error.body_text()))?;
         let mut form = Self::default();
         while let Some(part) = multipart.next_field().await.map_err(|error| broken(&error))? {
+            if form.fields.len() >= PARTS {
+                return Err(bad("the form has more than 100 parts"));
+            }
             let name = part.name().unwrap_or_default().to_owned();
             let bytes = part.bytes().await.map_err(|error| broken(&error))?;
             if files.contains(&name.as_str()) {
