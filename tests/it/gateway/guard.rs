@@ -13,7 +13,7 @@ use super::{door, gateway, painted, small, text};
 use crate::clients::stack;
 
 #[test]
-fn a_key_opens_the_door_to_its_own_lane_and_no_other() {
+fn s29_a_key_opens_the_door_to_its_own_lane_and_no_other() {
     let file = stack().folder().join("keys");
     let line = |name: &str, key: &str, lane: &str| format!("{name}:{}{lane}\n", sha256(&key.to_owned().into()));
     let lines = line("anna", "key of anna", ":anna") + &line("ben", "key of ben", ":ben") + &line("all", "master", "");
@@ -70,7 +70,7 @@ fn without_keys_only_this_machine_is_served() {
 }
 
 #[test]
-fn a_request_that_grows_beyond_the_limit_is_cut_off() {
+fn s20_a_request_that_grows_beyond_the_limit_is_cut_off() {
     let (door, _process) = gateway(stack(), &["--max-body-mib", "1"]);
     let mut link = door.open("POST", "/v1/jobs", &[("Content-Type", "audio/wav"), ("Transfer-Encoding", "chunked")]);
     let piece = [b"10000\r\n".as_slice(), &[0; 0x10000], b"\r\n"].concat();

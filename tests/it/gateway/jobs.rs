@@ -146,7 +146,7 @@ async fn a_recording_that_no_message_holds_goes_through_the_bucket() {
     let done = door.form("/v1/jobs", &[("Prefer", "wait=120")], &parts).is(200).json();
     assert!(text(&done["transcript"]["text"]).contains("cat"), "{done}");
     let key = format!("audio/{}", text(&done["id"]));
-    assert_eq!(stack().client().await.keys("audio/").await, [key]);
+    assert!(stack().client().await.keys("audio/").await.contains(&key), "{key}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn clients_of_a1111_paint_look_on_and_interrupt() {
     door.post("/sdapi/v1/options", &[], &json!({ "sd_model_checkpoint": "default" })).is(200);
     let wanted = json!({
         "prompt": "a (red:1.2) boat", "negative_prompt": "people", "steps": 2, "cfg_scale": 4.5, "width": 64, "height": 64,
-        "seed": 42, "sampler_name": "Euler a", "batch_size": 2, "n_iter": 1, "enable_hr": false,
+        "seed": 42, "sampler_name": "Euler a", "scheduler": "karras", "batch_size": 2, "n_iter": 1, "enable_hr": false,
     });
     let done = door.post("/sdapi/v1/txt2img", &[], &wanted).is(200).json();
     let info: Value = serde_json::from_str(&text(&done["info"])).expect("JSON in a string");

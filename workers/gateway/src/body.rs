@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_may_neither_stop_nor_drip_nor_grow_without_end() {
+    async fn s20_a_body_may_neither_stop_nor_drip_nor_grow_without_end() {
         assert_eq!(said(dripping(5, 1), 50).await, Ok(50));
         assert_eq!(said(dripping(6, 1), 50).await, Err("too-large".into()));
         assert_eq!(said(dripping(2, 300), 50).await, Err("too-slow".into()));
