@@ -165,6 +165,7 @@ need_foreign() {
     has go || missing+=(golang-go)
     [ -d "$gocode" ] || missing+=(golang-github-nats-io-go-nats-dev)
     echo '#include <nats/nats.h>' | cc -E - >/dev/null 2>&1 || missing+=(libnats-dev)
+    has chromium-headless-shell || has chromium || has google-chrome || missing+=(chromium-headless-shell)
     [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
     # Some packages of Node.js bring npm along, and cannot be installed beside Debian's.
     has npm || install npm
@@ -173,14 +174,20 @@ need_foreign() {
 }
 
 need_node_packages() {
-    local lists=$root/tests/clients
-    cmp -s "$lists/package-lock.json" "$cache/node/package-lock.json" && return
-    say "fetch packages of Node.js into .cache/node"
-    begin node
+    node_packages node tests/clients
+    node_packages page tests/page
+}
+
+# node_packages FOLDER LISTS: what the lock file in LISTS pins, in .cache/FOLDER.
+node_packages() {
+    local folder=$cache/$1 lists=$root/$2
+    cmp -s "$lists/package-lock.json" "$folder/package-lock.json" && return
+    say "fetch packages of Node.js into .cache/$1"
+    begin "$1"
     cp "$lists/package.json" "$lists/package-lock.json" "$work"
     (cd "$work" && npm ci --silent --ignore-scripts --no-audit --no-fund) ||
         die "cannot install the packages of Node.js; is a package registry within reach?"
-    place "$work" "$cache/node"
+    place "$work" "$folder"
 }
 
 need_models() {

@@ -5,7 +5,6 @@ mod guard;
 mod jobs;
 mod shapes;
 
-use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
@@ -22,12 +21,9 @@ fn door() -> Door {
 
 /// A gateway on a free port.
 fn gateway(stack: &Stack, arguments: &[&str]) -> (Door, Process) {
-    let process = Process::spawn("gateway", &mut command(stack, arguments));
+    let mut command = stack.command(&[&["gateway", "--gateway", "127.0.0.1:0"], arguments].concat());
+    let process = Process::spawn("gateway", &mut command);
     (Door::of(&process), process)
-}
-
-fn command(stack: &Stack, arguments: &[&str]) -> Command {
-    stack.command(&[&["gateway", "--gateway", "127.0.0.1:0"], arguments].concat())
 }
 
 /// The smallest picture that there is.

@@ -113,9 +113,11 @@ async function again(page) {
 }
 
 async function ending(page) {
-  await check("a job that is painted is cancelled", async () => {
+  await check("a job that is painted is cancelled, and its words are text, not markup", async () => {
     await set(page, "steps", "150");
-    await writes(page, "a castle under a crescent moon");
+    const words = '<b id="hurt">a castle</b> <img src=x onerror="hurt()">';
+    await writes(page, words);
+    hold((await text(page, ".work .words")) === words && (await page.locator("#hurt").count()) === 0, "markup was read");
     await page.waitForFunction(() => document.querySelector(".work").dataset.state === "working");
     await page.locator('[data-act="cancel"]').click();
     await reaches(page, "canceled");

@@ -42,7 +42,7 @@ pub struct Told {
 pub struct Stream {
     /// Its status.
     pub status: u16,
-    lines: Body,
+    lines: BufReader<Body>,
 }
 
 impl Door {
@@ -68,8 +68,11 @@ impl Door {
     /// Sends a request and reads the answer.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let length = body.len().to_string();
-        let mut all = vec![("Content-Length", length.as_str()), ("Connection", "close")];
+        let mut all = vec![("Connection", "close")];
         all.extend(headers);
+        if !headers.iter().any(|(name, _)| *name == "Content-Length") {
+            all.push(("Content-Length", &length));
+        }
         let mut link = self.open(method, path, &all);
         // A server that refuses a request may not read it to its end.
         let _ = link.write_all(body);
@@ -105,7 +108,7 @@ impl Door {
         let mut reader = BufReader::new(self.open("GET", path, headers));
         let (status, headers) = head(&mut reader);
         let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
-        Stream { status, lines: Body { reader, left: 0, chunked } }
+        Stream { status, lines: BufReader::new(Body { reader, left: 0, chunked }) }
     }
 
     /// Sends the head of a request.
@@ -154,7 +157,7 @@ impl Iterator for Stream {
 
     fn next(&mut self) -> Option<Told> {
         let (mut id, mut kind, mut data) = (String::new(), String::new(), String::new());
-        for line in BufReader::with_capacity(1, &mut self.lines).lines() {
+        for line in self.lines.by_ref().lines() {
             let line = line.ok()?;
             match line.split_once(": ") {
                 Some(("id", value)) => id = value.to_owned(),

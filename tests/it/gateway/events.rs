@@ -1,7 +1,8 @@
 //! Following: from the first event, from the middle, from nowhere.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shanshui_tests::Stack;
+use shanshui_tests::door::Stream;
 
 use super::{door, gateway, painted, text};
 
@@ -41,28 +42,65 @@ fn progress_is_heard_while_it_goes_on() {
 }
 
 /// No worker, so that the job waits; then no queue.
-#[test]
-fn a_thousand_idle_followers_are_cheap_and_an_absent_queue_is_a_503() {
+#[tokio::test]
+async fn a_thousand_idle_followers_are_cheap_and_an_absent_queue_is_a_503() {
     let mut stack = Stack::start();
     let (door, process) = gateway(&stack, &[]);
     let sent = door.post("/v1/jobs", &[], &json!({ "text": "a boat" })).is(202).json();
     assert_eq!((&sent["place"], &sent["workers"]), (&0.into(), &0.into()), "{sent}");
     let place = text(&sent["links"]["events"]);
-    let followers: Vec<_> = (0..IDLE).map(|_| door.follow(&place, &[])).collect();
+    let mut followers: Vec<_> = (0..IDLE).map(|_| door.follow(&place, &[])).collect();
     assert!(followers.iter().all(|follower| follower.status == 200));
-    let firsts = followers.into_iter().map(|mut follower| (follower.next().expect("an event").kind, follower));
-    let firsts: Vec<_> = firsts.collect();
-    assert!(firsts.iter().all(|(kind, _)| kind == "queued"));
+    let firsts: Vec<_> = followers.iter_mut().map(|follower| follower.next().expect("an event").kind).collect();
+    assert!(firsts.iter().all(|kind| kind == "queued"));
     let memory = memory_mib(process.pid());
     println!("{IDLE} followers: {memory} MiB");
     assert!(memory < MEMORY, "{memory} MiB for {IDLE} followers");
-    drop(firsts);
+    let mut reader = followers.remove(0);
+    followers.truncate(20);
+    r30_a_client_that_does_not_read_costs_nothing(&stack, &text(&sent["id"]), &mut reader).await;
+    let after = memory_mib(process.pid());
+    assert!(after < memory + 64, "{memory} MiB became {after} MiB while {} clients did not read", followers.len());
+    drop((followers, reader));
 
     stack.stop_nats();
     process.says("lost the connection", shanshui_tests::PATIENCE);
     let away = door.post("/v1/jobs", &[], &json!({ "text": "a boat" })).is(503);
     assert_eq!((away.json()["error"]["code"].as_str(), away.header("retry-after")), (Some("service-away"), "5"));
     door.get("/").is(200);
+}
+
+/// Tells more than all buffers hold, while one client reads and the others do not.
+async fn r30_a_client_that_does_not_read_costs_nothing(stack: &Stack, job: &str, reader: &mut Stream) {
+    let nats = async_nats::connect(stack.url()).await.expect("the queue answers");
+    let told = |kind: &str, data: Value| {
+        let event = json!({ "subject": job, "time": "2027-01-01T00:00:00Z", "source": "/shanshui/test", "data": data });
+        nats.publish(format!("shanshui.events.{job}.{kind}"), event.to_string().into())
+    };
+    let stage = "x".repeat(8 << 10);
+    for done in 0..5000 {
+        let data = json!({ "kind": "progress", "stage": stage, "done": done, "total": 5000, "eta": null });
+        told("progress", data).await.expect("a connection");
+    }
+    told("canceled", json!({ "kind": "canceled", "stage": "paint" })).await.expect("a connection");
+    nats.flush().await.expect("a connection");
+    assert_eq!(reader.last().map(|event| event.kind).as_deref(), Some("canceled"));
+}
+
+#[tokio::test]
+async fn s22_a_full_queue_is_a_503_before_anything_is_put_into_the_bucket() {
+    let stack = Stack::start_with(&["--queue-bytes", "1048576"]);
+    let (door, _process) = gateway(&stack, &["--jobs-per-minute", "0"]);
+    let send = |bytes: usize| door.send("POST", "/v1/jobs", &[("Content-Type", "audio/wav")], &vec![b'x'; bytes]);
+    for size in [300_000, 30_000, 3000, 300] {
+        while send(size).status == 202 {}
+    }
+    let client = stack.client().await;
+    for full in [send(300), send(9 << 20)] {
+        let full = full.is(503);
+        assert_eq!((full.json()["error"]["code"].as_str(), full.header("retry-after")), (Some("queue-full"), "30"));
+    }
+    assert_eq!(client.keys("audio/").await, Vec::<String>::new());
 }
 
 fn memory_mib(pid: u32) -> u64 {

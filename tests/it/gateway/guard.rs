@@ -9,11 +9,11 @@ use serde_json::json;
 use shanshui_tests::door::read;
 use shanshui_tests::{PATIENCE, Process, sha256};
 
-use super::{command, door, gateway, painted, small, text};
+use super::{door, gateway, painted, small, text};
 use crate::clients::stack;
 
 #[test]
-fn a_key_opens_the_door_to_its_own_lane_and_no_other() {
+fn s29_a_key_opens_the_door_to_its_own_lane_and_no_other() {
     let file = stack().folder().join("keys");
     let line = |name: &str, key: &str, lane: &str| format!("{name}:{}{lane}\n", sha256(&key.to_owned().into()));
     let lines = line("anna", "key of anna", ":anna") + &line("ben", "key of ben", ":ben") + &line("all", "master", "");
@@ -70,7 +70,7 @@ fn without_keys_only_this_machine_is_served() {
 }
 
 #[test]
-fn a_request_that_grows_beyond_the_limit_is_cut_off() {
+fn s20_a_request_that_grows_beyond_the_limit_is_cut_off() {
     let (door, _process) = gateway(stack(), &["--max-body-mib", "1"]);
     let mut link = door.open("POST", "/v1/jobs", &[("Content-Type", "audio/wav"), ("Transfer-Encoding", "chunked")]);
     let piece = [b"10000\r\n".as_slice(), &[0; 0x10000], b"\r\n"].concat();
@@ -100,6 +100,4 @@ fn an_address_that_is_taken_is_an_error_at_once_and_a_signal_ends_open_streams()
     assert!(end.is_none_or(|event| event.kind != "done"));
     assert!(process.ends(PATIENCE).success() && began.elapsed() < Duration::from_secs(10), "{}", process.log());
     super::door().send("DELETE", sent.header("location"), &[], b"").is(202);
-    // Nobody listens for commands beside HTTP.
-    drop(command(stack(), &[]));
 }

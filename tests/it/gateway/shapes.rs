@@ -5,16 +5,33 @@ use std::thread;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use shanshui_tests::png;
+use shanshui_tests::{png, recording, shared};
 
-use super::{door, text};
+use super::{door, gateway, text};
 use crate::clients::{client, foreign, passes, stack};
 
 #[test]
 fn the_sdk_of_openai_hears_paints_and_reads_errors_unchanged() {
     let mut sdk = client(foreign("python"), stack());
     sdk.arg("tests/clients/openai_sdk.py").env("DOOR", format!("http://{}/v1", door().address()));
-    passes("openai", &mut sdk, 18);
+    passes("openai", &mut sdk, 21);
+}
+
+#[test]
+fn mandarin_is_translated_and_kept_as_it_was_spoken() {
+    let (door, _process) = gateway(shared(), &[]);
+    let sound = recording("aishell-BAC009S0724W0121.wav");
+    let hears = |path: &str| {
+        let parts: [(&str, Option<&str>, &[u8]); 3] = [
+            ("model", None, b"whisper-1"),
+            ("response_format", None, b"verbose_json"),
+            ("file", Some("a.wav"), &sound),
+        ];
+        door.form(path, &[], &parts).is(200).json()
+    };
+    let (kept, english) = (hears("/v1/audio/transcriptions"), hears("/v1/audio/translations"));
+    assert_eq!((&kept["language"], &english["language"]), (&"chinese".into(), &"chinese".into()));
+    assert!(!text(&kept["text"]).is_ascii() && text(&english["text"]).is_ascii(), "{kept} {english}");
 }
 
 #[test]
@@ -28,7 +45,7 @@ fn clients_of_a1111_paint_look_on_and_interrupt() {
     door.post("/sdapi/v1/options", &[], &json!({ "sd_model_checkpoint": "default" })).is(200);
     let wanted = json!({
         "prompt": "a (red:1.2) boat", "negative_prompt": "people", "steps": 2, "cfg_scale": 4.5, "width": 64, "height": 64,
-        "seed": 42, "sampler_name": "Euler a", "batch_size": 2, "n_iter": 1, "enable_hr": false,
+        "seed": 42, "sampler_name": "Euler a", "scheduler": "karras", "batch_size": 2, "n_iter": 1, "enable_hr": false,
     });
     let done = door.post("/sdapi/v1/txt2img", &[], &wanted).is(200).json();
     let info: Value = serde_json::from_str(&text(&done["info"])).expect("JSON in a string");

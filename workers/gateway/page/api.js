@@ -27,6 +27,8 @@ const key = () => {
   }
 };
 
+export const hasKey = () => Boolean(key());
+
 // `asked` is false for what the page does by itself: then a 401 is an error like any other.
 export async function request(path, options = {}, asked = true) {
   const used = key();

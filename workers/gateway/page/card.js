@@ -25,9 +25,11 @@ function waiting(job) {
 
 function working(job) {
   if (job.stage === "transcribe") return job.eta > 1.5 ? `${t("listening")} · ${about(job.eta)}` : t("listening");
-  if (!(job.total > 0)) return t("painting");
-  const step = t("step", { done: Math.floor(job.done), total: job.total });
-  return job.eta > 1.5 ? `${step} · ${about(job.eta)}` : step;
+  const done = part(job);
+  if (done === undefined) return t("painting");
+  // Not "step 5 of 18": the units count decoding, too.
+  const percent = t("paintingPart", { part: Math.round(100 * done) });
+  return job.eta > 1.5 ? `${percent} · ${about(job.eta)}` : percent;
 }
 
 export class Card {
@@ -79,7 +81,7 @@ export class Card {
     show(this.cancel, Boolean(job.id) && !ended && !job.canceling);
     show(this.resend, job.state === "unsent");
     show(this.again, ended && Boolean(job.words));
-    show(this.edit, Boolean(job.words) && job.state !== "sending");
+    show(this.edit, Boolean(job.words) && job.state !== "sending" && !this.editing);
     show(this.remove, ended || job.state === "unsent");
     show(this.commands.element, Boolean(job.words));
     show(this.receipt.element, job.state === "done");
@@ -131,6 +133,7 @@ export class Card {
       }
     });
     this.words.replaceWith(this.editing);
+    show(this.edit, false);
     field.focus();
     field.setSelectionRange(field.value.length, field.value.length);
   }

@@ -1,10 +1,13 @@
 // The same job for a terminal: our program, curl, and the `nats` command line.
-import { format } from "/page/api.js";
+import { format, hasKey } from "/page/api.js";
 
 // One argument for a POSIX shell, whatever it holds.
 const quoted = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
 
 const FLAGS = { width: "--width", height: "--height", steps: "--steps", guidance: "--guidance", negative: "--negative", seed: "--seed", count: "--count", sampler: "--sampler", model: "--model" };
+
+// Behind "=" a value that begins with a dash is no flag.
+const flag = (name, value) => (/^\w[\w.+-]*$/.test(value) ? `${name} ${value}` : `${name}=${quoted(value)}`);
 
 // The seed that was painted with, so that the command makes the same pictures.
 export function wish(job) {
@@ -14,14 +17,15 @@ export function wish(job) {
 
 export function commands(job) {
   const { text, picture } = wish(job);
-  const flags = Object.entries(picture).filter(([name]) => FLAGS[name]).map(([name, value]) => `${FLAGS[name]} ${/^[\w.+-]+$/.test(value) ? value : quoted(value)}`);
+  const flags = Object.entries(picture).filter(([name]) => FLAGS[name]).map(([name, value]) => flag(FLAGS[name], value));
   const body = quoted(format({ text, picture }));
   // A text that begins with a dash is no flag.
   const words = text.startsWith("-") ? `-- ${quoted(text)}` : quoted(text);
   const draw = text.startsWith("-") ? ["shanshui draw", ...flags, words] : ["shanshui draw", words, ...flags];
+  const key = hasKey() ? ' -H "Authorization: Bearer $KEY"' : "";
   return [
     ["shanshui", draw.join(" ")],
-    ["curl", `curl -sS ${quoted(`${location.origin}/v1/jobs`)} -H 'Content-Type: application/json' -d ${body}`],
+    ["curl", `curl -sS ${quoted(`${location.origin}/v1/jobs`)} -H 'Content-Type: application/json'${key} -d ${body}`],
     ["NATS", `nats pub -J --no-templates shanshui.text.default ${body}`],
   ];
 }

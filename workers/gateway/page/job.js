@@ -29,9 +29,9 @@ const heard = {
   transcript(job, { text, language, seconds, incomplete }) {
     Object.assign(job, { words: text, language, incomplete, heardSeconds: seconds });
   },
-  preview(job, { index, png, step, steps }) {
+  preview(job, { index, png }) {
     job.previews[index] = `data:image/png;base64,${png}`;
-    Object.assign(job, { state: "working", stage: "paint", done: Math.max(step, job.done ?? 0), total: steps });
+    Object.assign(job, { state: "working", stage: "paint" });
   },
   picture(job, { index, seed, width, height }) {
     job.pictures = [...job.pictures.filter((picture) => picture.index !== index), { index, seed: String(seed), width, height }];
@@ -40,7 +40,8 @@ const heard = {
   "passed-on": (job) => Object.assign(job, { state: "queued", place: undefined, seconds: undefined }),
   retrying: (job, { reason, delay }) => Object.assign(job, { state: "queued", place: undefined, seconds: delay, note: reason }),
   released: (job, { reason }) => Object.assign(job, { state: "queued", place: undefined, seconds: undefined, note: reason }),
-  done: (job, { seconds }) => end(job, "done", { took: seconds }),
+  // Its seconds are those of the last stage; the document knows those of the whole job.
+  done: (job) => end(job, "done", {}),
   failed: (job, { code, reason, stage }) => end(job, "failed", { code, reason, stage }),
   canceled: (job) => end(job, "canceled", {}),
   "no-speech": (job, { reason }) => end(job, "no-speech", { reason }),
@@ -54,7 +55,7 @@ function end(job, state, facts) {
 export function learn(job, said) {
   if (said.transcript?.text) Object.assign(job, { words: said.transcript.text, language: said.transcript.language ?? job.language });
   if (said.pictures?.length) job.pictures = said.pictures.map(({ index, seed, width, height }) => ({ index, seed: String(seed), width, height }));
-  if (said.total_seconds && job.took === undefined) job.took = said.total_seconds;
+  if (said.total_seconds) job.took = said.total_seconds;
   if (ENDED.has(said.state) && !ENDED.has(job.state)) end(job, said.state, { code: said.error?.code, reason: said.error?.reason ?? said.error?.message });
   return job;
 }

@@ -122,7 +122,7 @@ export function draw() {
     field("guidance", number("guidance", limits.guidance ?? { least: 0, most: 50 }, "any")),
     field("language", select("language", [["", t("findOut")], ...spokenIn])),
     field("negative", negative, true),
-    make("p", { class: "wide" }, make("button", { type: "button", class: "quiet", onclick: reset }, t("reset"))));
+    make("p", { class: "all" }, make("button", { type: "button", class: "quiet", onclick: reset }, t("reset"))));
   summary();
 }
 

@@ -81,7 +81,7 @@ export const english = {
   noPainter: "Nobody paints at the moment. The job waits until a worker for pictures starts.",
   listening: "Listening",
   painting: "Painting",
-  step: "Painting, step {done} of {total}",
+  paintingPart: "Painting, {part} %",
   done: "Done",
   doneIn: "Done in {time}",
   canceling: "Cancelling …",

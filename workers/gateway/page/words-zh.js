@@ -81,7 +81,7 @@ export const chinese = {
   noPainter: "现在没有绘画进程在运行。任务会等到有一个启动。",
   listening: "正在听",
   painting: "正在画",
-  step: "正在画，第 {done} 步，共 {total} 步",
+  paintingPart: "正在画，{part} %",
   done: "画好了",
   doneIn: "画好了，用了 {time}",
   canceling: "正在取消……",

@@ -20,13 +20,12 @@ use crate::keys::Caller;
 use crate::openai::{Watched, images, models};
 
 /// Their name of a setting, and ours.
-const NAMES: [(&str, &str); 6] = [
+const NAMES: [(&str, &str); 5] = [
     ("negative_prompt", "negative"),
     ("steps", "steps"),
     ("cfg_scale", "guidance"),
     ("width", "width"),
     ("height", "height"),
-    ("sampler_name", "sampler"),
 ];
 
 /// `POST /sdapi/v1/txt2img`
@@ -39,7 +38,7 @@ pub(crate) async fn paint(
     let wanted = object(request).await?;
     let checkpoint = wanted.get("override_settings").and_then(|settings| settings["sd_model_checkpoint"].as_str());
     let pool = models::pool(&gateway, "paint", checkpoint).await?;
-    let job = job(&wanted, pool)?;
+    let job = job(&wanted, pool, gateway.words.samplers)?;
     let mut watched = Watched::send(&gateway, &caller, &headers, Wish::Text(job)).await?;
     let seat = Seat::take(&gateway, &caller, &watched.id);
     let story = watched.result(|event| seat.hear(event)).await?;
@@ -56,16 +55,20 @@ async fn object(request: Request) -> Result<Map<String, Value>, ApiError> {
     serde_json::from_slice(&body).map_err(|error| bad(FieldError::new("body", error, "one JSON object").to_string()))
 }
 
-fn job(wanted: &Map<String, Value>, pool: Option<String>) -> Result<TextJob, ApiError> {
+type Samplers = [(&'static str, &'static str)];
+
+fn job(wanted: &Map<String, Value>, pool: Option<String>, samplers: &Samplers) -> Result<TextJob, ApiError> {
     let given = |name: &str| wanted.get(name).filter(|value| !value.is_null() && *value != "");
     let count = |name: &str| given(name).and_then(Value::as_u64).unwrap_or(1);
     let mut picture: Vec<(Field, Field)> = vec![("syntax".into(), "a1111".into())];
     picture.push(("count".into(), (count("batch_size").saturating_mul(count("n_iter"))).into()));
     for (theirs, ours) in NAMES {
-        let value = given(theirs).or_else(|| (theirs == "sampler_name").then(|| given("sampler_index")).flatten());
-        if let Some(value) = value {
+        if let Some(value) = given(theirs) {
             picture.push((ours.into(), serde_json::from_value(value.clone()).unwrap_or(Field::Nil)));
         }
+    }
+    if let Some(name) = given("sampler_name").or_else(|| given("sampler_index")).and_then(Value::as_str) {
+        picture.push(("sampler".into(), sampler(name, given("scheduler"), samplers).into()));
     }
     // Theirs is -1 where any seed will do.
     if let Some(seed) = given("seed").and_then(Value::as_u64) {
@@ -75,6 +78,13 @@ fn job(wanted: &Map<String, Value>, pool: Option<String>) -> Result<TextJob, Api
     let text = wanted.get("prompt").and_then(Value::as_str).unwrap_or_default();
     let fields = Field::Map(vec![("text".into(), text.into()), ("picture".into(), Field::Map(picture))]);
     Ok(TextJob::from_fields(Fields::new("", fields)?)?)
+}
+
+/// Newer clients name the spacing of the noise levels apart from the sampler.
+fn sampler(name: &str, scheduler: Option<&Value>, samplers: &Samplers) -> String {
+    let karras = scheduler.and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case("karras"));
+    let both = format!("{name} Karras");
+    if karras && samplers.iter().any(|(_, known)| *known == both) { both } else { name.to_owned() }
 }
 
 /// What these clients read out of a string of JSON.

@@ -27,6 +27,8 @@ struct Pace {
 
 /// A poor line, and not a client that wants to hold a place.
 const PACE: Pace = Pace { piece: Duration::from_secs(20), grace: Duration::from_secs(30), bytes: 16.0 * 1024.0 };
+/// Most parts of a form.
+const PARTS: usize = 100;
 /// Largest part of a form that is no file.
 const FIELD: usize = 1 << 20;
 
@@ -86,6 +88,9 @@ impl Form {
         let mut multipart = multipart.map_err(|error| bad(error.body_text()))?;
         let mut form = Self::default();
         while let Some(part) = multipart.next_field().await.map_err(|error| broken(&error))? {
+            if form.fields.len() >= PARTS {
+                return Err(bad("the form has more than 100 parts"));
+            }
             let name = part.name().unwrap_or_default().to_owned();
             let bytes = part.bytes().await.map_err(|error| broken(&error))?;
             if files.contains(&name.as_str()) {
@@ -156,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_may_neither_stop_nor_drip_nor_grow_without_end() {
+    async fn s20_a_body_may_neither_stop_nor_drip_nor_grow_without_end() {
         assert_eq!(said(dripping(5, 1), 50).await, Ok(50));
         assert_eq!(said(dripping(6, 1), 50).await, Err("too-large".into()));
         assert_eq!(said(dripping(2, 300), 50).await, Err("too-slow".into()));

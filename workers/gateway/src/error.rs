@@ -39,10 +39,13 @@ impl ApiError {
         let said = format!("{error:#}");
         // JetStream: maximum bytes, messages, or messages per subject exceeded.
         if said.contains("maximum ") && said.contains("exceeded") {
-            let message = format!("the queue is full: {said}");
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue-full", message).after(30);
+            return Self::queue_full(format!("the queue is full: {said}"));
         }
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::ServiceAway.as_str(), said).after(5)
+    }
+
+    pub(crate) fn queue_full(message: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "queue-full", message).after(30)
     }
 
     pub(crate) fn unknown_job(id: impl std::fmt::Display) -> Self {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shanshui_pipeline::events::Events;
 use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::telemetry::Metrics;
 use shanshui_pipeline::{Queue, Store, causes};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
@@ -27,6 +28,8 @@ pub struct Parts {
     pub queue: Queue,
     /// The bucket.
     pub store: Store,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Settings, which [`GatewayOptions::check`] has seen.
     pub options: GatewayOptions,
     /// Words of the stages.
@@ -51,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) options: GatewayOptions,
     pub(crate) words: Vocabulary,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) hub: Hub,
     pub(crate) keys: Keys,
     pub(crate) rate: Rate,
@@ -58,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     /// MiB of requests that may still be taken in.
     pub(crate) room: Arc<Semaphore>,
+    /// Held by the one request that looks for a job in the queues.
+    pub(crate) looking: tokio::sync::Mutex<()>,
     pub(crate) stop: CancellationToken,
     /// Jobs whose caller hung up before the answer.
     abandoned: mpsc::UnboundedSender<JobId>,
@@ -79,13 +85,25 @@ impl Deref for Gateway {
 /// A file of keys that cannot be read.
 pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
     let (abandoned, given_up) = mpsc::unbounded_channel();
-    let Parts { queue, store, options, words } = parts;
+    let Parts { queue, store, metrics, options, words } = parts;
     let (keys, rate) = (Keys::read(options.api_keys.as_deref())?, Rate::per_minute(options.jobs_per_minute));
     let events = Events::new(queue.clone(), "gateway", &std::process::id().to_string(), 0);
-    let (room, hub, painting) = (Arc::new(Semaphore::new(HELD_MIB)), Hub::default(), Mutex::default());
-    let own_stop = stop.clone();
-    let shared =
-        Shared { queue, store, options, words, hub, keys, rate, events, room, stop: own_stop, abandoned, painting };
+    let shared = Shared {
+        queue,
+        store,
+        options,
+        words,
+        metrics,
+        hub: Hub::default(),
+        keys,
+        rate,
+        events,
+        room: Arc::new(Semaphore::new(HELD_MIB)),
+        looking: tokio::sync::Mutex::default(),
+        stop: stop.clone(),
+        abandoned,
+        painting: Mutex::default(),
+    };
     let gateway = Gateway(Arc::new(shared));
     let router = routes::router(&gateway);
     tokio::select! {

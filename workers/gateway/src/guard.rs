@@ -36,10 +36,12 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 /// For every request: who may ask at all, and what every answer carries.
 pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
+    let interface = interface(request.uri().path());
     let mut response = match check_origin(&gateway, request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
+    gateway.metrics.answered(interface, response.status().as_u16());
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
@@ -48,6 +50,16 @@ pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next
         response.headers_mut().insert("x-request-id", id);
     }
     response
+}
+
+fn interface(path: &str) -> &'static str {
+    let theirs = ["/v1/audio/", "/v1/images/", "/v1/models"];
+    match path {
+        path if path.starts_with("/sdapi/") => "a1111",
+        path if theirs.iter().any(|start| path.starts_with(start)) => "openai",
+        path if path.starts_with("/v1/") => "jobs",
+        _ => "page",
+    }
 }
 
 /// For the interfaces: a key, a connection to NATS, and a body of allowed size.

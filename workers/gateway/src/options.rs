@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::keys::Keys;
+
 /// Where it listens, and whom it serves.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Gateway")]
@@ -32,11 +34,12 @@ impl GatewayOptions {
     /// The address where none is given.
     pub const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-    /// Refuses an address that others reach while nobody is asked for a key.
+    /// Refuses an address that others reach while nobody is asked for a key, and keys that are none.
     ///
     /// # Errors
-    /// Names the address.
+    /// Names the address, or the line of the file.
     pub fn check(&self) -> anyhow::Result<()> {
+        Keys::read(self.api_keys.as_deref())?;
         let open = self.gateway.filter(|address| !address.ip().is_loopback());
         match open {
             Some(address) if self.api_keys.is_none() => {

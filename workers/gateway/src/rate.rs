@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_that_used_its_minute_up_is_told_when_to_come_back() {
+    fn s21_a_caller_that_used_its_minute_up_is_told_when_to_come_back() {
         let (rate, now) = (Rate::per_minute(30), Instant::now());
         assert!((0..30).all(|_| rate.take("anna", now).is_ok()));
         assert_eq!(rate.take("anna", now), Err(2));

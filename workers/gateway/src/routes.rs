@@ -1,6 +1,7 @@
 //! All routes in one list: the router and the OpenAPI document are made from it.
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post};
 
@@ -99,6 +100,8 @@ pub(crate) const ROUTES: &[Route] = &[
 /// The router of a gateway.
 pub(crate) fn router(gateway: &Gateway) -> Router {
     let interfaces = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
+    // The guard has a limit of its own; axum's would cut every form at 2 MB.
+    let interfaces = interfaces.layer(DefaultBodyLimit::disable());
     let interfaces = interfaces.layer(from_fn_with_state(gateway.clone(), guard::inner));
     Router::new()
         .merge(interfaces)

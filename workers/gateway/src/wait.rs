@@ -8,6 +8,7 @@ use shanshui_client::Story;
 use shanshui_pipeline::event::Envelope;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::KeptEvent;
+use shanshui_pipeline::telemetry::InFlight;
 use shanshui_pipeline::{Code, Event};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -42,13 +43,15 @@ pub(crate) struct Follower {
     look: bool,
     failures: u32,
     over: bool,
+    _counted: InFlight,
 }
 
 impl Follower {
     /// Listens from now on, so that nothing falls between this and the first look.
     pub(crate) fn new(gateway: &Gateway, job: &JobId, last: u64) -> Self {
         let news = gateway.hub.follow(job);
-        Self { gateway: gateway.clone(), job: job.clone(), last, news, look: true, failures: 0, over: false }
+        let (gateway, job, _counted) = (gateway.clone(), job.clone(), gateway.metrics.follower());
+        Self { gateway, job, last, news, look: true, failures: 0, over: false, _counted }
     }
 
     /// The next event; none after the final one.

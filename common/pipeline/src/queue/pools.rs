@@ -15,6 +15,9 @@ use crate::step::Step;
 /// Finished stages that an estimate looks back on.
 const RECENT: usize = 20;
 
+/// Bytes that a job takes in its stream whose recording lies in the bucket.
+const SMALL_JOB: u64 = 1024;
+
 /// What a pool's consumers say.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct PoolState {
@@ -90,6 +93,15 @@ impl Queue {
             state.asking = state.asking.max(number("num_waiting"));
         }
         Ok(state)
+    }
+
+    /// Whether the queue of a step takes a small job now: to be asked before a large recording is put
+    /// into the bucket for nothing.
+    pub async fn has_room(&self, step: &Step) -> anyhow::Result<bool> {
+        let stream = self.context.get_stream(self.names.stream(&step.stream())).await?;
+        let info = stream.cached_info();
+        Ok(u64::try_from(info.config.max_bytes).is_ok_and(|most| most == 0 || info.state.bytes + SMALL_JOB <= most)
+            || info.config.max_bytes < 0)
     }
 
     /// How long the job at `sequence` of a stage's queue waits, if it waits there.

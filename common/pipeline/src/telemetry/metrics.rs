@@ -26,6 +26,8 @@ pub struct Metrics {
     redelivered: Family<Stage, Counter>,
     audit: Family<Standing, Gauge>,
     exhausted: Counter,
+    requests: Family<Request, Counter>,
+    followers: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -40,11 +42,17 @@ struct Ended {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    interface: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Standing {
     standing: String,
 }
 
-/// Counts one job as in flight until it is dropped.
+/// Counts one job, or one follower, until it is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct InFlight(Gauge);
@@ -63,6 +71,8 @@ impl Metrics {
             redelivered: Family::default(),
             audit: Family::default(),
             exhausted: Counter::default(),
+            requests: Family::default(),
+            followers: Gauge::default(),
         };
         metrics.register(version);
         metrics
@@ -115,6 +125,17 @@ impl Metrics {
         self.exhausted.inc();
     }
 
+    /// A request of one of the gateway's interfaces was answered.
+    pub fn answered(&self, interface: &'static str, status: u16) {
+        self.requests.get_or_create(&Request { interface, status }).inc();
+    }
+
+    /// One more request follows or awaits a job.
+    pub fn follower(&self) -> InFlight {
+        self.followers.inc();
+        InFlight(self.followers.clone())
+    }
+
     /// Everything, in OpenMetrics text form.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -140,6 +161,8 @@ impl Metrics {
         );
         ours.register("audit_jobs", "Jobs by where they stand; those in doubt should be none", self.audit.clone());
         ours.register("exhausted", "Messages that ran out of deliveries and were dealt with", self.exhausted.clone());
+        ours.register("requests", "Requests that the gateway answered", self.requests.clone());
+        ours.register("followers", "Requests that follow or await a job now", self.followers.clone());
         ours.register("redelivered", "Messages delivered again", self.redelivered.clone());
     }
 }

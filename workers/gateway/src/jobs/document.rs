@@ -1,5 +1,7 @@
 //! `GET /v1/jobs/{id}`: all that is known of a job.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -7,6 +9,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use shanshui_client::{Picture, Story};
 use shanshui_pipeline::job::JobId;
+use shanshui_pipeline::queue::Wait;
 use shanshui_pipeline::store::ObjectKey;
 use shanshui_pipeline::{Code, Event, reconcile};
 
@@ -16,6 +19,8 @@ use crate::keys::Caller;
 
 /// Largest receipt that is read.
 const RECEIPT: u64 = 4 << 20;
+/// Longest search for a job in the queues.
+const SEARCH: Duration = Duration::from_secs(2);
 
 /// Answers with the job's document.
 pub(crate) async fn read(
@@ -51,10 +56,19 @@ pub(crate) async fn story(gateway: &Gateway, caller: &Caller, id: &JobId) -> Res
     }
     if story.events.is_empty() {
         // A job that came without a gateway waits in its queue, and nobody has told anything of it.
-        let waiting = reconcile::waiting(&gateway.queue, id).await.map_err(|error| ApiError::away(&error))?;
-        return Ok(waiting.map(|_| story));
+        return Ok(waiting(gateway, id).await.map(|_| story));
     }
     Ok(Some(story))
+}
+
+/// Where a job waits, if that is found soon: every message of the queues is read for it, so only one
+/// request looks at a time.
+async fn waiting(gateway: &Gateway, id: &JobId) -> Option<Wait> {
+    let looking = async {
+        let _alone = gateway.looking.lock().await;
+        reconcile::waiting(&gateway.queue, id).await.ok().flatten()
+    };
+    tokio::time::timeout(SEARCH, looking).await.ok().flatten()
 }
 
 /// Whoever has a lane of its own sees nothing of other lanes.
@@ -71,7 +85,7 @@ pub(crate) async fn of(gateway: &Gateway, id: &JobId, story: &Story) -> Value {
     let mut document = from_events(id, story);
     match story.end() {
         None if state(story) == "queued" => {
-            let waiting = reconcile::waiting(&gateway.queue, id).await.ok().flatten();
+            let waiting = waiting(gateway, id).await;
             document["place"] = waiting.as_ref().map(|wait| wait.place).into();
             document["estimate_seconds"] = waiting.as_ref().and_then(|wait| wait.seconds).into();
             document["workers"] = waiting.as_ref().map(|wait| wait.pool.workers()).into();

@@ -6,19 +6,23 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shanshui_client::Story;
 use shanshui_pipeline::Event;
 use shanshui_pipeline::event::Envelope;
 use shanshui_pipeline::fields::FieldError;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::KeptEvent;
 
-use super::document::links;
+use super::document::{links, state};
 use crate::error::{ApiError, answer};
 use crate::gateway::Gateway;
 use crate::keys::Caller;
 
 /// Jobs of one answer, where none are asked for and at most.
 const JOBS: (usize, usize) = (20, 100);
+
+/// Looks at the stream for one answer: a lane with few jobs among many others gets short answers.
+const PARTS: usize = 20;
 
 #[derive(Deserialize)]
 pub(crate) struct Page {
@@ -34,18 +38,22 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let limit = number("limit", page.limit.as_deref(), 1..=JOBS.1 as u64)?.map_or(JOBS.0, |limit| limit as usize);
     let mut before = number("after", page.after.as_deref(), 1..=u64::MAX)?;
-    let mut jobs = Vec::new();
+    let (mut jobs, mut parts) = (Vec::new(), 0);
     let next = loop {
+        parts += 1;
         let part = gateway.queue.jobs_before(before, limit).await.map_err(|error| ApiError::away(&error))?;
-        let more = part.len() == limit;
-        before = part.last().map(|event| event.sequence).or(before);
+        let (full, last) = (part.len() == limit, part.last().map(|event| event.sequence));
         for event in part {
-            if jobs.len() < limit && of_caller(&caller, &event.envelope.data) {
+            if jobs.len() == limit {
+                break;
+            }
+            before = Some(event.sequence);
+            if of_caller(&caller, &event.envelope.data) {
                 jobs.push(entry(&gateway, &event).await?);
-                before = Some(event.sequence);
             }
         }
-        if !more || jobs.len() == limit {
+        let more = full || (last.is_some() && before != last);
+        if !more || jobs.len() == limit || parts == PARTS {
             break before.filter(|_| more);
         }
     };
@@ -68,10 +76,13 @@ async fn entry(gateway: &Gateway, accepted: &KeptEvent) -> Result<Value, ApiErro
     let Envelope { subject, time, data, .. } = &accepted.envelope;
     let id = JobId::parse("id", subject)?;
     let last = gateway.queue.newest_event(&id).await.map_err(|error| ApiError::away(&error))?;
-    let state = match last.as_ref().map(|last| &last.envelope.data) {
+    let state = match last.map(|last| last.envelope.data) {
         Some(event) if event.is_final() => event.kind(),
-        Some(Event::Accepted { .. } | Event::Queued { .. }) | None => "queued",
-        Some(_) => "running",
+        // A worker that lost its connection may tell something after the end.
+        _ => {
+            let events = gateway.queue.history(&id).await.map_err(|error| ApiError::away(&error))?;
+            state(&Story { events, ..Story::default() })
+        }
     };
     let (labels, lane) = match data {
         Event::Accepted { labels, lane, .. } => (json!(labels), json!(lane)),

@@ -115,6 +115,12 @@ async fn stow(gateway: &Gateway, job: &mut AudioJob) -> Result<(), ApiError> {
     if shanshui_client::fits(&gateway.queue, job) {
         return Ok(());
     }
+    let step = gateway.queue.steps().iter().find(|step| step.queue == AudioJob::QUEUE);
+    if let Some(step) = step
+        && !gateway.queue.has_room(step).await.map_err(|error| ApiError::away(&error))?
+    {
+        return Err(ApiError::queue_full(format!("the queue of {} is full", step.stage)));
+    }
     let id = shanshui_client::name(job);
     let AudioSource::Inline(recording) = &job.audio else { return Ok(()) };
     job.audio = shanshui_client::upload(&gateway.store, &id, recording.clone()).await?;

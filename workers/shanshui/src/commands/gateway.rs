@@ -1,7 +1,7 @@
 //! `shanshui gateway`: the page and the HTTP interfaces.
 
 use std::net::SocketAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -55,7 +55,8 @@ pub(crate) async fn run(args: GatewayArgs, steps: &'static [Step]) -> Result<Exi
     };
     service.follow_link(&queue);
     print::line(format_args!("page: http://{address}/"));
-    let parts = Parts { queue, store, options: args.gateway, words: vocabulary() };
+    let metrics = Arc::clone(&service.metrics);
+    let parts = Parts { queue, store, metrics, options: args.gateway, words: vocabulary() };
     shanshui_gateway::serve(listener, parts, stop).await?;
     Ok(Exit::Done)
 }

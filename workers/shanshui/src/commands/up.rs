@@ -161,8 +161,8 @@ impl Up<'_> {
     }
 
     fn gateway(&self, env: &Env) -> Parts {
-        let (queue, store, options) = (env.queue.clone(), env.store.clone(), self.args.gateway.clone());
-        Parts { queue, store, options, words: gateway::vocabulary() }
+        let Env { queue, store, metrics, .. } = env.clone();
+        Parts { queue, store, metrics, options: self.args.gateway.clone(), words: gateway::vocabulary() }
     }
 
     fn reconciler(&self, env: &Env) -> Reconciler {

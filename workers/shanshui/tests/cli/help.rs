@@ -2,7 +2,8 @@ use crate::program::Place;
 
 #[test]
 fn help_lists_every_command_the_exit_codes_and_the_order_of_settings() {
-    let commands = ["up", "transcribe", "paint", "say", "draw", "jobs", "dead", "topology", "streams", "models"];
+    let commands =
+        ["up", "transcribe", "paint", "say", "draw", "jobs", "dead", "gateway", "topology", "streams", "models"];
     let run = Place::new().run("--help");
     run.said(&commands);
     let place = |command: &str| run.out.find(&format!("\n  {command}")).unwrap();
@@ -24,6 +25,7 @@ fn every_command_has_a_help_that_names_its_flags_and_their_variables() {
         ("paint", ["--picture-model", "--attempts", "SHANSHUI_S3_ENDPOINT"]),
         ("say", ["--language", "--until", "SHANSHUI_LANE"]),
         ("topology", ["--declared", "--json", "--nats-url"]),
+        ("gateway", ["--api-keys", "--max-body-mib", "SHANSHUI_GATEWAY"]),
         ("draw", ["--guidance", "--until", "--json"]),
         ("jobs show", ["--json", "--nats-url", "SHANSHUI_NATS_CREDS"]),
         ("dead replay", ["--all", "--nats-url", "[SEQUENCE]"]),
