@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, dead, draw, jobs, models, reconcile, say, streams, topology, up};
+use crate::commands::{audit, dead, draw, intake, jobs, models, reconcile, say, streams, topology, up};
 use crate::data::DataDir;
 use crate::exit::{self, Exit, Refusal};
 use crate::program::Program;
@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Rescue the messages that JetStream gave up on, and audit again and again
     #[command(after_long_help = exit::HELP)]
     Reconcile(Box<reconcile::ReconcileArgs>),
+    /// Take recordings that are dropped into a bucket, and bring the results back there
+    #[command(after_long_help = exit::HELP)]
+    Intake(Box<intake::IntakeArgs>),
     /// Show the stages, their queues and pools, and who works there
     #[command(after_long_help = exit::HELP)]
     Topology(Box<topology::TopologyArgs>),
@@ -77,6 +80,7 @@ impl Command {
             Self::Jobs(args) => jobs::run(*args, steps).await,
             Self::Audit(args) => audit::run(*args, steps).await,
             Self::Reconcile(args) => reconcile::run(*args, steps).await,
+            Self::Intake(args) => intake::run(*args, steps).await,
             Self::Dead(args) => dead::run(*args, steps).await,
             Self::Topology(args) => topology::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,

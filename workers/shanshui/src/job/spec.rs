@@ -39,7 +39,7 @@ pub(crate) struct JobArgs {
 /// Wishes for the pictures.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Picture")]
-struct PictureArgs {
+pub(crate) struct PictureArgs {
     /// Model by the name that the worker gives it [default: the worker's]
     #[arg(long)]
     model: Option<String>,
@@ -74,12 +74,18 @@ struct PictureArgs {
 }
 
 /// Fields of a job, in the making.
+#[derive(Default)]
 pub(crate) struct FieldList(Vec<(Value, Value)>);
 
 impl FieldList {
     /// Adds a field that has a value.
     pub(crate) fn put(&mut self, name: &str, value: Option<impl Into<Value>>) {
         self.0.extend(value.map(|value| (name.into(), value.into())));
+    }
+
+    /// The object.
+    pub(crate) fn value(self) -> Value {
+        Value::Map(self.0)
     }
 }
 
@@ -109,7 +115,8 @@ impl JobArgs {
 }
 
 impl PictureArgs {
-    fn value(&self) -> Value {
+    /// The object `picture` of a job.
+    pub(crate) fn value(&self) -> Value {
         let mut fields = FieldList(Vec::new());
         fields.put("model", self.model.as_deref());
         fields.put("width", self.width);
