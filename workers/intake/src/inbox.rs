@@ -15,8 +15,6 @@ use crate::take::Taken;
 
 /// Objects of one event that are taken together.
 const TOGETHER: usize = 8;
-/// A third of the ack wait of the consumer.
-const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Deliveries of an event that meets a failure of its own.
 const ATTEMPTS: u64 = 5;
 /// Before an event that failed comes again.
@@ -81,7 +79,7 @@ impl Intake {
         loop {
             tokio::select! {
                 taken = &mut taking => return taken,
-                () = tokio::time::sleep(HEARTBEAT) => {
+                () = tokio::time::sleep(self.events.heartbeat) => {
                     if let Err(error) = delivery.hold().await {
                         tracing::debug!(%error, "an event may be delivered twice");
                     }

@@ -161,7 +161,7 @@ impl Queue {
 
 /// The consumers of every intake: what buckets tell, and how jobs ended.
 pub(super) fn intake_consumers(names: &Names, settings: &StreamSettings) -> Vec<(&'static str, Declared)> {
-    let ack_wait = nanoseconds(Duration::from_secs(30));
+    let ack_wait = nanoseconds(Duration::from_secs(settings.ack_wait_seconds));
     let consumer = |name: &str, filter: String| {
         let own =
             json!({ "ack_policy": "explicit", "ack_wait": ack_wait, "max_deliver": -1, "filter_subject": filter });

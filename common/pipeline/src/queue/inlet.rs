@@ -1,5 +1,7 @@
 //! A durable consumer that is read one message at a time, by a part that is no stage.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use async_nats::jetstream::consumer::{Consumer, pull};
 
@@ -10,6 +12,8 @@ use crate::delivery::Delivery;
 #[derive(Debug)]
 pub struct Inlet {
     consumer: Consumer<pull::Config>,
+    /// How often a message in hand is to be held, so that nobody else gets it.
+    pub heartbeat: Duration,
 }
 
 impl Queue {
@@ -23,7 +27,8 @@ impl Queue {
         let hint = || format!("consumer {name} on {stream} is missing; run `shanshui streams apply{flags}`");
         let call = self.api(&format!("CONSUMER.INFO.{stream}.{name}"));
         let consumer = found.map_err(|error| self.explained(&call, error.into())).with_context(hint)?;
-        Ok(Inlet { consumer })
+        let heartbeat = consumer.cached_info().config.ack_wait / 3;
+        Ok(Inlet { consumer, heartbeat })
     }
 }
 

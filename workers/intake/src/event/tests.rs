@@ -52,7 +52,7 @@ fn what_cannot_be_read_is_refused_and_what_is_not_meant_for_us_is_passed_over() 
         ("aws-3.0-unknown-major", "eventVersion 3.0 is not allowed"),
         ("azure-not-s3", "no event of a bucket"),
         ("bad-no-records", "no event of a bucket"),
-        ("bad-cut", "no JSON: EOF"),
+        ("bad-cut", "no JSON: "),
         ("bad-key-escape", "leads out of its folder"),
         ("bad-percent", "not UTF-8"),
         ("bad-types", "without eventName"),
