@@ -10,7 +10,7 @@ use shanshui_tests::{
 use tempfile::TempDir;
 
 /// The users of `deploy/nats.conf` in the pipeline's own account.
-pub(crate) const PARTS: [&str; 4] = ["admin", "transcribe", "paint", "reconcile"];
+pub(crate) const PARTS: [&str; 6] = ["admin", "transcribe", "paint", "reconcile", "intake", "bucket"];
 /// Those who have accounts of their own.
 pub(crate) const OUTSIDERS: [&str; 3] = ["tenant-a", "tenant-b", "watch"];
 

@@ -14,6 +14,9 @@ use crate::sidecar::{self, Sidecar};
 /// Longest key that a label holds, in bytes.
 const MAX_LABEL: usize = 256;
 
+/// Largest recording that is carried where the store does not copy it, in bytes.
+const MAX_CARRIED: u64 = 256 << 20;
+
 /// What became of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -77,7 +80,7 @@ impl Intake {
         if let Err(error) = wire::decode::<AudioJob>(Some(wire::JSON), payload.to_string().into_bytes().into()) {
             return self.refuse(job, look, &error.to_string()).await.map(Err);
         }
-        if !self.store.copy(&self.watched, look, &ObjectKey::Audio(job)).await? {
+        if !self.keep(job, look).await? {
             return Ok(Err(Taken::Gone));
         }
         let record = Record {
@@ -96,6 +99,20 @@ impl Intake {
         // Another intake was faster: its words count.
         let first = if stored.existed { self.known(job).await? } else { None };
         Ok(Ok(first.unwrap_or(record)))
+    }
+
+    /// Copies the recording; `false` if it is another one by now.
+    async fn keep(&self, job: &JobId, look: &Look) -> Result<bool, Failure> {
+        let key = ObjectKey::Audio(job);
+        if self.store.copy(&self.watched, look, &key).await? {
+            return Ok(true);
+        }
+        if self.watched.look(&look.key, None).await?.as_ref() != Some(look) {
+            return Ok(false);
+        }
+        // It lies there unchanged: this store cannot copy it. s3rver does not find a key with a plus.
+        let body = self.watched.get(&look.key, MAX_CARRIED).await?;
+        self.store.put(&key, body).await.map(|_| true)
     }
 
     fn job(&self, job: &JobId, look: &Look, fields: Map<String, Value>) -> Value {

@@ -92,7 +92,8 @@ impl Paint {
     /// What the job asks for, with the model's recommendations where it does not say.
     fn wish(&self, id: &JobId, job: &TextJob) -> Result<Wish, FieldError> {
         let (spec, best) = (&job.meta.picture, &self.recommended);
-        let Wishes { syntax, loras } = Wishes::read(spec)?;
+        let Wishes { syntax, loras, shape } = Wishes::read(spec)?;
+        let (width, height) = shape.of((best.width, best.height));
         let mut texts = Texts::clean([&job.text, &spec.negative], syntax, self.limits.max_prompt_chars);
         texts.loras.splice(0..0, loras);
         let sampler = spec.sampler.as_deref().unwrap_or(&best.sampler);
@@ -103,8 +104,8 @@ impl Paint {
         let request = Request {
             prompt: texts.prompt,
             negative: texts.negative,
-            width: spec.width.map_or(best.width, |side| side as usize),
-            height: spec.height.map_or(best.height, |side| side as usize),
+            width: spec.width.map_or(width, |side| side as usize),
+            height: spec.height.map_or(height, |side| side as usize),
             steps: spec.steps.map_or(best.steps, |steps| steps as usize),
             guidance: spec.guidance.unwrap_or(best.guidance),
             sampler: sampler.parse().map_err(refused)?,

@@ -15,6 +15,20 @@ pub struct Wishes {
     pub syntax: Syntax,
     /// Adaptations by name and weight.
     pub loras: Vec<(String, f64)>,
+    /// The form of the picture, where its sides are not given.
+    pub shape: Shape,
+}
+
+/// Sides in eighths of the model's own. None has more pixels than the square, and both stay multiples
+/// of what the UNet halves three times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape(Option<(usize, usize)>);
+
+impl Shape {
+    /// Width and height, for a model whose own are `best`.
+    pub fn of(self, best: (usize, usize)) -> (usize, usize) {
+        self.0.map_or(best, |(width, height)| (best.0 * width / 64 * 8, best.1 * height / 64 * 8))
+    }
 }
 
 /// Longest name of an adaptation.
@@ -32,7 +46,7 @@ impl Wishes {
             let found = spec.extra.iter().find(|(key, _)| key.as_str() == Some(name));
             found.and_then(|(_, value)| serde_json::to_value(value).ok()).unwrap_or(Value::Null)
         };
-        Ok(Self { syntax: syntax(&field("syntax"))?, loras: loras(&field("loras"))? })
+        Ok(Self { syntax: syntax(&field("syntax"))?, loras: loras(&field("loras"))?, shape: shape(&field("shape"))? })
     }
 }
 
@@ -45,6 +59,21 @@ fn syntax(value: &Value) -> Result<Syntax, FieldError> {
         Value::Null => Ok(Syntax::Plain),
         value => value.as_str().and_then(|name| name.parse().ok()).ok_or_else(wrong),
     }
+}
+
+fn shape(value: &Value) -> Result<Shape, FieldError> {
+    let sides = match value.as_str() {
+        None if value.is_null() => return Ok(Shape::default()),
+        Some("square") => (8, 8),
+        Some("portrait") => (6, 9),
+        Some("landscape") => (9, 6),
+        Some("wide") => (10, 6),
+        other => {
+            let found = other.map_or_else(|| value.to_string(), str::to_owned);
+            return Err(FieldError::new("picture.shape", found, "square, portrait, landscape or wide"));
+        }
+    };
+    Ok(Shape(Some(sides)))
 }
 
 /// A list of `{"name": "detail", "weight": 0.8}`; the weight may be left out.
@@ -70,6 +99,16 @@ fn loras(value: &Value) -> Result<Vec<(String, f64)>, FieldError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shape_follows_the_model_and_has_no_more_pixels_than_its_square() {
+        let sides = |name: &str, side: usize| shape(&name.into()).unwrap().of((side, side));
+        assert_eq!((sides("portrait", 512), sides("wide", 512)), ((384, 576), (640, 384)));
+        assert_eq!((sides("landscape", 1024), sides("wide", 128)), ((1152, 768), (160, 96)));
+        assert_eq!(shape(&Value::Null).unwrap().of((768, 512)), (768, 512));
+        let error = shape(&"round".into()).unwrap_err().to_string();
+        assert_eq!(error, "picture.shape: round is not allowed; allowed: square, portrait, landscape or wide");
+    }
 
     #[test]
     fn wishes_are_read_and_wrong_ones_are_named() {

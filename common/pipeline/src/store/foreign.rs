@@ -101,8 +101,8 @@ impl Store {
         Ok(listed.collect())
     }
 
-    /// Has the store copy an object, as it was looked at, to a key of this one; `false` if it is another
-    /// one now, or gone. The bytes stay in the store.
+    /// Has the store copy an object, as it was looked at, to a key of this one; the bytes stay in the
+    /// store. `false` if it does not: the object is another one now, or gone, or the store cannot.
     pub async fn copy(&self, from: &Store, look: &Look, to: &ObjectKey<'_>) -> Result<bool, Failure> {
         let mut source = format!("{}/{}", from.bucket, utf8_percent_encode(&look.key, PLAIN));
         if let Some(version) = &look.version {
@@ -115,7 +115,7 @@ impl Store {
         match request.send().await {
             Ok(_) => Ok(true),
             Err(error) => match Answer::of(&error) {
-                answer if answer.is_missing() || answer.is_taken() => Ok(false),
+                answer if answer.is_missing() || answer.is_taken() || answer.status == Some(501) => Ok(false),
                 answer => Err(answer.failure(&format!("copy s3 object {}/{}", from.bucket, look.key))),
             },
         }

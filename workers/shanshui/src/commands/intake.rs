@@ -54,6 +54,9 @@ struct JobFlags {
     /// Names and jargon that are likely to be heard
     #[arg(long, value_name = "TEXT")]
     hint: Option<String>,
+    /// Read spoken wishes as settings of the picture, as `say` does
+    #[arg(long)]
+    voice: bool,
     #[command(flatten)]
     picture: PictureArgs,
 }
@@ -96,7 +99,7 @@ async fn start(
 
 impl IntakeArgs {
     fn settings(&self, steps: &[Step]) -> Result<Settings, Refusal> {
-        let JobFlags { lane, until, language, task, hint, picture } = &self.job;
+        let JobFlags { lane, until, language, task, hint, voice, picture } = &self.job;
         if !names::is_lane(lane) {
             return Err(Refusal::setting("lane", lane, "one token of letters, digits, - and _"));
         }
@@ -107,6 +110,7 @@ impl IntakeArgs {
         for (name, value) in [("until", until), ("language", language), ("task", task), ("hint", hint)] {
             fields.put(name, value.as_deref());
         }
+        fields.put("voice", voice.then_some(true));
         fields.put("picture", Some(picture.value()));
         let job = as_json(fields.value()).or_exit(Exit::Usage)?;
         let place = (self.s3.bucket.as_str(), self.s3.prefix.as_str());

@@ -49,6 +49,9 @@ pub(crate) struct PictureArgs {
     /// Height in pixels, a multiple of 8 [default: what the model was trained on]
     #[arg(long, value_name = "PIXELS")]
     height: Option<u64>,
+    /// square, portrait, landscape or wide, in the model's own size; sides that are given count more
+    #[arg(long)]
+    shape: Option<String>,
     /// Denoising steps: more take longer, and beyond some 30 add little [default: the model's]
     #[arg(long)]
     steps: Option<u64>,
@@ -121,6 +124,7 @@ impl PictureArgs {
         fields.put("model", self.model.as_deref());
         fields.put("width", self.width);
         fields.put("height", self.height);
+        fields.put("shape", self.shape.as_deref());
         fields.put("steps", self.steps);
         fields.put("guidance", self.guidance);
         fields.put("negative", self.negative.as_deref());
