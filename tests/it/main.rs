@@ -10,6 +10,7 @@ mod crash;
 mod extremes;
 mod forms;
 mod gateway;
+mod intake;
 mod page;
 mod python;
 mod rows;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use shanshui_tests::{BUCKET, Nats, PATIENCE, Process, clean, picture_model, scratch, shanshui, whisper};
+use shanshui_tests::{
+    BUCKET, Nats, PATIENCE, Process, clean, client_of, picture_model, recording, scratch, shanshui, until, whisper,
+};
 
 use crate::clients::{fetched, foreign, passes, told};
 
@@ -114,11 +116,30 @@ impl Store {
             client.env("DROPS_METADATA", "1");
         }
         passes("read_back", &mut client, 7);
+        self.takes_what_is_dropped(&nats);
         for worker in [&ear, &hand] {
             let found = worker.log().contains("ignores If-None-Match");
             assert_eq!(found, !self.conditional, "{}", worker.log());
         }
         assert!(self.process.is_running(), "{}", self.process.log());
+    }
+
+    /// A recording that is dropped into the bucket comes back as words and a receipt.
+    #[tokio::main(flavor = "current_thread")]
+    async fn takes_what_is_dropped(&self, nats: &Nats) {
+        let client = client_of(&self.endpoint, self.keys);
+        let put = client.put_object().bucket(BUCKET).key("inbox/高山 +1.wav");
+        put.body(recording("cat.wav").into()).send().await.expect("the store takes the recording");
+        let flags = ["intake", "--poll", "1", "--until", "transcript"];
+        let intake = Process::spawn("intake", &mut self.pointed(nats, &flags));
+        let read = async |key: &str| {
+            let object = client.get_object().bucket(BUCKET).key(key).send().await.ok()?;
+            Some(object.body.collect().await.ok()?.into_bytes())
+        };
+        until("a receipt beside the recording", async || read("inbox/高山 +1.json").await).await;
+        let words = read("inbox/高山 +1.txt").await.expect("words come before the receipt");
+        let words = String::from_utf8_lossy(&words).to_lowercase();
+        assert!(words.contains("cat") && words.contains("star"), "{words}; {}", intake.log());
     }
 
     /// A store that has just started may not have room for a bucket yet.

@@ -93,6 +93,17 @@ impl<'a> Client<'a> {
         sent.expect("a payload of allowed size").await.expect("the stream takes the job").sequence
     }
 
+    /// Tells an intake something, as a store does.
+    pub async fn tell(&self, intake: &str, event: impl Into<Bytes>) {
+        let sent = self.queue.publish(format!("shanshui.intake.{intake}"), event.into()).await;
+        sent.expect("an event of allowed size").await.expect("the stream takes the event");
+    }
+
+    /// Messages that lie in a stream.
+    pub async fn lying(&self, stream: &str) -> u64 {
+        self.queue.get_stream(stream).await.expect("the stream is there").cached_info().state.messages
+    }
+
     /// Publishes, and follows the job to its end.
     pub async fn publish_and_follow(&self, job: &Job, queue: &str, payload: impl Into<Bytes>) -> Story {
         self.publish(job, queue, payload).await;
@@ -216,6 +227,11 @@ impl<'a> Client<'a> {
         let get = self.store.get_object().bucket(super::objects::BUCKET).key(key).send().await;
         let object = get.unwrap_or_else(|error| panic!("{key}: {error:?}"));
         object.body.collect().await.expect("a whole body").into_bytes()
+    }
+
+    /// Whether there is such an object.
+    pub async fn has(&self, key: &str) -> bool {
+        self.store.head_object().bucket(super::objects::BUCKET).key(key).send().await.is_ok()
     }
 
     /// A JSON object of the bucket.

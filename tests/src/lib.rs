@@ -24,7 +24,7 @@ pub use disk::Disk;
 pub use door::Door;
 pub use faults::{Faults, Made};
 pub use nats::Nats;
-pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, sha256};
+pub use objects::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY, client_of, sha256};
 pub use pages::Pages;
 pub use paths::{
     clean, clip, faketime, nats_server, picture_model, python, recording, root, scratch, script, shanshui, use_program,

@@ -63,22 +63,27 @@ impl Objects {
 
     /// A client for the runtime of one test.
     pub fn client(&self) -> aws_sdk_s3::Client {
-        let http = aws_smithy_http_client::Builder::new().build_http();
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .endpoint_url(self.endpoint())
-            .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
-            .http_client(http)
-            .force_path_style(true)
-            .build();
-        aws_sdk_s3::Client::from_conf(config)
+        client_of(&self.endpoint(), [ACCESS_KEY, SECRET_KEY])
     }
 
     /// The file behind an object: file systems tell its time more finely than S3 does.
     pub fn file(&self, key: &str) -> PathBuf {
         self.folder.join(key)
     }
+}
+
+/// A client of any store, for the runtime of one test.
+pub fn client_of(endpoint: &str, keys: [&str; 2]) -> aws_sdk_s3::Client {
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new(keys[0], keys[1], None, None, "tests"))
+        .http_client(http)
+        .force_path_style(true)
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
 }
 
 /// SHA-256 in lower-case hexadecimal.

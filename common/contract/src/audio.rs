@@ -48,6 +48,8 @@ pub struct AudioJob {
     pub hint: Option<String>,
     /// Name of the speech model, and so of the pool; absent or `default`: the default pool's.
     pub whisper: Option<String>,
+    /// Spoken wishes, as "portrait" and "four pictures", are settings of the picture.
+    pub voice: bool,
     /// What every job carries.
     pub meta: JobMeta,
 }
@@ -56,7 +58,7 @@ impl AudioJob {
     /// A job for this recording with every default.
     pub fn new(audio: AudioSource) -> Self {
         let task = Task::default();
-        Self { audio, language: None, task, hint: None, whisper: None, meta: JobMeta::default() }
+        Self { audio, language: None, task, hint: None, whisper: None, voice: false, meta: JobMeta::default() }
     }
 }
 
@@ -77,6 +79,7 @@ impl Job for AudioJob {
             task: fields.parsed("task", "auto, transcribe or translate", task)?.unwrap_or_default(),
             hint: fields.text("hint")?.filter(|hint| !hint.trim().is_empty()),
             whisper: fields.name("whisper")?,
+            voice: fields.boolean("voice")?.unwrap_or_default(),
             meta: JobMeta::parse(fields)?,
         })
     }
@@ -93,6 +96,7 @@ impl Job for AudioJob {
         put("hint", self.hint.as_deref());
         put("task", Some(task));
         put("whisper", self.whisper.as_deref());
+        own.extend(self.voice.then(|| ("voice".into(), true.into())));
         self.meta.to_value(own)
     }
 

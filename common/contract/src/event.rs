@@ -54,6 +54,9 @@ pub enum Event {
         /// What was not heard, if the recording was cut off or damaged.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         incomplete: Option<String>,
+        /// What was read as wishes, if the job asked for it: the text without them, settings, words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        voice: Option<Value>,
     },
     /// One picture is there.
     Picture { index: u32, key: String, sha256: String, seed: u64, width: u32, height: u32 },

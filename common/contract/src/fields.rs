@@ -128,6 +128,15 @@ impl Fields {
         Ok(Some(parsed))
     }
 
+    /// True or false.
+    pub fn boolean(&mut self, name: &str) -> Result<Option<bool>, FieldError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match value.as_bool() {
+            Some(boolean) => Ok(Some(boolean)),
+            None => Err(FieldError::new(&self.path(name), value, "true or false")),
+        }
+    }
+
     /// A whole number within `range`.
     pub fn integer(&mut self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, FieldError> {
         let Some(value) = self.take(name) else { return Ok(None) };

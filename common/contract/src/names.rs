@@ -111,6 +111,11 @@ impl Names {
         format!("{}.dead.{stage}.{lane}", self.prefix)
     }
 
+    /// Where a store tells of its bucket; each intake has a name.
+    pub fn intake(&self, name: &str) -> String {
+        format!("{}.intake.{name}", self.prefix)
+    }
+
     /// Where the reconciler keeps what it knows.
     pub fn state(&self, of: &str) -> String {
         format!("{}.state.{of}", self.prefix)
@@ -126,6 +131,11 @@ pub fn consumers(stage: &str, pool: &str) -> Vec<(String, Option<u32>)> {
     let plain = partition_of("default", PARTITIONS);
     let name = |turn: u32| if turn == 0 { stage.to_owned() } else { format!("{stage}_{turn}") };
     (0..PARTITIONS).map(|turn| (name(turn), Some((plain + turn) % PARTITIONS))).collect()
+}
+
+/// The consumer of an intake, on the stream of bucket events and on that of the ends of jobs.
+pub fn intake_consumer(name: &str) -> String {
+    if name == DEFAULT_POOL { "intake".to_owned() } else { format!("intake-{name}") }
 }
 
 /// The partition of a lane, as nats-server computes it: FNV-1a of 32 bits.

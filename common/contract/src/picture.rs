@@ -20,6 +20,8 @@ pub struct PictureSpec {
     pub width: Option<u32>,
     /// Height in pixels, a multiple of 8.
     pub height: Option<u32>,
+    /// The form of the picture, where no side is given: `square`, `portrait`, `landscape` or `wide`.
+    pub shape: Option<String>,
     /// Denoising steps.
     pub steps: Option<u32>,
     /// Classifier-free guidance scale (Ho & Salimans 2022); 1 or less switches it off.
@@ -50,6 +52,7 @@ impl PictureSpec {
             model: fields.name("model")?,
             width: side(&mut fields, "width")?,
             height: side(&mut fields, "height")?,
+            shape: fields.parsed("shape", "square, portrait, landscape or wide", shape_name)?,
             steps: fields.integer("steps", 1..=1000)?.map(|n| n as u32),
             guidance: fields.number("guidance", 0.0..=100.0)?,
             negative: fields.text("negative")?.unwrap_or_default(),
@@ -72,6 +75,7 @@ impl PictureSpec {
         put("model", self.model.as_deref().map(Into::into));
         put("width", self.width.map(Into::into));
         put("height", self.height.map(Into::into));
+        put("shape", self.shape.as_deref().map(Into::into));
         put("steps", self.steps.map(Into::into));
         put("guidance", self.guidance.map(Into::into));
         put("negative", (!self.negative.is_empty()).then(|| self.negative.as_str().into()));
@@ -104,6 +108,11 @@ fn format_name(text: &str) -> Option<String> {
         "png" | "jpeg" | "webp" => Some(lower),
         _ => None,
     }
+}
+
+fn shape_name(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    ["square", "portrait", "landscape", "wide"].contains(&lower.as_str()).then_some(lower)
 }
 
 fn syntax_name(text: &str) -> Option<String> {
@@ -156,6 +165,8 @@ mod tests {
         ] {
             assert_eq!(read(&format!("{{\"loras\": {wrong}}}")).unwrap_err().field, field, "{wrong}");
         }
+        let error = read(r#"{"shape": "round"}"#).unwrap_err().to_string();
+        assert_eq!(error, "picture.shape: round is not allowed; allowed: square, portrait, landscape or wide");
         let error = read(r#"{"syntax": "compel"}"#).unwrap_err().to_string();
         assert_eq!(error, "picture.syntax: compel is not allowed; allowed: plain or a1111");
     }

@@ -32,6 +32,9 @@ impl Job for TextJob {
 
     fn from_fields(mut fields: Fields) -> Result<Self, FieldError> {
         let text = fields.text("text")?.ok_or_else(|| FieldError::missing("text", "the text to paint"))?;
+        if fields.boolean("voice")? == Some(true) {
+            return Err(FieldError::new("voice", true, "false; nobody speaks in a job that begins with a text"));
+        }
         let meta = JobMeta::parse(fields)?;
         let limit = if meta.made.is_empty() { MAX_TEXT } else { usize::MAX };
         Ok(Self { text: checked(&text, limit)?, meta })

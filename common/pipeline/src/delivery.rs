@@ -104,7 +104,7 @@ impl Delivery {
     }
 
     /// The message as it came.
-    pub(crate) fn original(&self) -> Original<'_> {
+    pub fn original(&self) -> Original<'_> {
         let async_nats::Message { subject, headers, payload, .. } = &self.message;
         Original { subject, headers: headers.as_ref(), payload }
     }
@@ -123,6 +123,12 @@ impl Delivery {
     pub async fn hand_back(&self, delay: Duration) -> anyhow::Result<()> {
         let delay = (!delay.is_zero()).then_some(delay);
         self.settle(AckKind::Nak(delay)).await
+    }
+
+    /// Asks for another full ack wait.
+    pub async fn hold(&self) -> anyhow::Result<()> {
+        let sent = self.acker.ack_with(AckKind::Progress).await;
+        sent.map_err(|error| anyhow!("cannot hold message {}: {error}", self.sequence))
     }
 
     async fn settle(&self, kind: AckKind) -> anyhow::Result<()> {

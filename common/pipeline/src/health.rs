@@ -30,6 +30,12 @@ pub enum Part {
     Pools,
     /// A worker of this process runs.
     Worker,
+    /// What buckets tell becomes jobs.
+    Intake,
+    /// What jobs made gets back to the bucket.
+    Results,
+    /// The bucket is listed.
+    Listing,
 }
 
 /// What the process says of itself. Every part is missing until it reports.
@@ -166,6 +172,9 @@ impl fmt::Display for Part {
             Self::Audit => "audit",
             Self::Pools => "pools",
             Self::Worker => "worker",
+            Self::Intake => "intake",
+            Self::Results => "results",
+            Self::Listing => "listing",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod foreign;
 mod read;
 mod start;
 mod within;
@@ -25,6 +26,7 @@ use crate::id::{hex, sha256_hex};
 pub use crate::key::ObjectKey;
 use crate::made::MadeObject;
 use answer::Answer;
+pub use foreign::{Listed, Look, Writing};
 pub use read::Reading;
 
 /// Name of the user metadata that holds an object's SHA-256 in hexadecimal.

@@ -11,7 +11,7 @@ use super::voice::Voice;
 
 /// Subjects, and the roles that may publish there.
 const PUBLISH: &[(&str, &[&str])] = &[
-    ("shanshui.audio.default", &["admin", "reconcile", "gateway"]),
+    ("shanshui.audio.default", &["admin", "reconcile", "gateway", "intake"]),
     ("shanshui.text.default", &["admin", "transcribe", "reconcile", "gateway"]),
     ("shanshui.cancel.job", &["admin", "gateway"]),
     ("shanshui.events.job.done", &["transcribe", "paint", "reconcile"]),
@@ -21,6 +21,16 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("shanshui.state.audit", &["reconcile"]),
     ("shanshui.dead.transcribe.default", &["transcribe", "reconcile"]),
     ("shanshui.dead.paint.default", &["paint", "reconcile"]),
+    ("shanshui.intake.default", &["admin", "bucket"]),
+    ("shanshui.dead.intake.default", &["reconcile", "intake"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.INTAKE.intake", &["intake"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.ENDS.intake", &["intake"]),
+    ("$JS.ACK.INTAKE.intake.1.1.1.1.1", &["intake"]),
+    ("$JS.ACK.hub.hash.ENDS.intake.1.1.1.1.1", &["intake"]),
+    ("$JS.API.CONSUMER.INFO.INTAKE.intake", &["admin", "reconcile", "intake"]),
+    ("$JS.API.CONSUMER.CREATE.INTAKE.intake.shanshui.intake.default", &["admin"]),
+    ("$JS.API.CONSUMER.CREATE.ENDS.intake.shanshui.ended.*.*", &["admin"]),
+    ("$JS.API.STREAM.MSG.GET.INTAKE", &["reconcile"]),
     ("$JS.API.CONSUMER.MSG.NEXT.AUDIO.transcribe", &["transcribe"]),
     ("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", &["paint"]),
     ("$JS.API.CONSUMER.MSG.NEXT.ADVISORIES.reconcile", &["reconcile"]),
@@ -39,10 +49,10 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.CONSUMER.CREATE.TEXT.paint.shanshui.text.*.default.2", &["admin"]),
     ("$JS.API.CONSUMER.NAMES.TEXT", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.ADVISORIES.reconcile", &["admin"]),
-    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile", "gateway"]),
+    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile", "gateway", "intake"]),
     ("$JS.API.STREAM.MSG.GET.ENDS", &["transcribe", "paint", "reconcile"]),
     ("$JS.API.STREAM.MSG.GET.CANCELS", &["transcribe", "paint", "reconcile"]),
-    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile"]),
+    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile", "intake"]),
     ("$JS.API.DIRECT.GET.ENDS", &["reconcile"]),
     ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile", "gateway"]),
     ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile"]),
@@ -77,7 +87,7 @@ const SECRET: [&str; 8] = [
     "$SYS.>",
 ];
 
-const STREAMS: [&str; 8] = ["AUDIO", "TEXT", "EVENTS", "ENDS", "CANCELS", "DEAD", "ADVISORIES", "STATE"];
+const STREAMS: [&str; 9] = ["AUDIO", "TEXT", "EVENTS", "ENDS", "CANCELS", "DEAD", "ADVISORIES", "STATE", "INTAKE"];
 
 #[tokio::test]
 async fn s15_no_role_can_do_what_another_may_or_what_nobody_may() {

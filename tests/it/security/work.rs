@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shanshui_tests::{Door, PATIENCE, Process, clip, ends_well, until};
+use shanshui_tests::{BUCKET, Door, PATIENCE, Process, clip, ends_well, recording, until};
 
 use super::guarded::Guarded;
 use super::voice::Voice;
@@ -55,6 +55,30 @@ async fn s15_a_whole_job_passes_through_workers_with_least_rights() {
         ends_well(worker);
     }
     quiet(&guarded, &(workers.map(|worker| worker.log()).concat() + &reconciler.log() + &gateway.log()));
+}
+
+#[tokio::test]
+async fn s15_an_intake_and_a_bucket_need_no_more_rights() {
+    let guarded = Guarded::start();
+    let worker = guarded.worker("transcribe");
+    let flags = ["intake", "--until", "transcript", "--language", "en"];
+    let intake = Process::spawn("intake", &mut guarded.command("intake", &flags));
+    intake.says("taking recordings", PATIENCE);
+    let store = guarded.objects.client();
+    let put = store.put_object().bucket(BUCKET).key("inbox/cat.wav").body(recording("cat.wav").into());
+    put.send().await.expect("the store takes the recording");
+    let event = json!({ "action": "PutObject", "bucket": BUCKET, "object": { "key": "inbox/cat.wav" } });
+    let bucket = Voice::of(&guarded, "bucket").await;
+    for told in [event.to_string(), event.to_string(), "not an event".to_owned()] {
+        bucket.says("shanshui.intake.default", &told).await;
+    }
+    let there = async || store.head_object().bucket(BUCKET).key("inbox/cat.json").send().await.ok().map(drop);
+    until("a receipt beside the recording", there).await;
+    let buried = async || guarded.does("admin", &["dead", "list"]).contains("no JSON").then_some(());
+    until("a dead letter", buried).await;
+    intake.signal("TERM");
+    ends_well(&intake);
+    quiet(&guarded, &(worker.log() + &intake.log()));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ pub mod preview;
 pub mod prompt;
 pub mod receipt;
 pub mod sampler;
+pub mod shape;
 pub mod single_file;
 pub mod source;
 pub mod stage;

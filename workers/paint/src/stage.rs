@@ -30,6 +30,7 @@ use crate::preview::Previews;
 use crate::prompt::Texts;
 use crate::receipt::{self, About, Receipt};
 use crate::sampler::SamplerKind;
+use crate::shape;
 use crate::source::Source;
 
 /// Pictures of a job that does not say how many.
@@ -94,6 +95,7 @@ impl Paint {
         let (spec, best) = (&job.meta.picture, &self.recommended);
         // The contract has checked the name.
         let syntax = spec.syntax.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default();
+        let (width, height) = shape::sides(spec.shape.as_deref(), (best.width, best.height));
         let mut texts = Texts::clean([&job.text, &spec.negative], syntax, self.limits.max_prompt_chars);
         texts.loras.splice(0..0, spec.loras.iter().cloned());
         let sampler = spec.sampler.as_deref().unwrap_or(&best.sampler);
@@ -104,8 +106,8 @@ impl Paint {
         let request = Request {
             prompt: texts.prompt,
             negative: texts.negative,
-            width: spec.width.map_or(best.width, |side| side as usize),
-            height: spec.height.map_or(best.height, |side| side as usize),
+            width: spec.width.map_or(width, |side| side as usize),
+            height: spec.height.map_or(height, |side| side as usize),
             steps: spec.steps.map_or(best.steps, |steps| steps as usize),
             guidance: spec.guidance.unwrap_or(best.guidance),
             sampler: sampler.parse().map_err(refused)?,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, dead, draw, gateway, jobs, models, reconcile, say, streams, topology, up};
+use crate::commands::{audit, dead, draw, gateway, intake, jobs, models, reconcile, say, streams, topology, up};
 use crate::data::DataDir;
 use crate::exit::{self, Exit, Refusal};
 use crate::program::Program;
@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// Serve the page to speak to, and jobs over HTTP
     #[command(after_long_help = exit::HELP)]
     Gateway(Box<gateway::GatewayArgs>),
+    /// Take recordings that are dropped into a bucket, and bring the results back there
+    #[command(after_long_help = exit::HELP)]
+    Intake(Box<intake::IntakeArgs>),
     /// Show the stages, their queues and pools, and who works there
     #[command(after_long_help = exit::HELP)]
     Topology(Box<topology::TopologyArgs>),
@@ -81,6 +84,7 @@ impl Command {
             Self::Audit(args) => audit::run(*args, steps).await,
             Self::Reconcile(args) => reconcile::run(*args, steps).await,
             Self::Gateway(args) => gateway::run(*args, steps).await,
+            Self::Intake(args) => intake::run(*args, steps).await,
             Self::Dead(args) => dead::run(*args, steps).await,
             Self::Topology(args) => topology::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod draw;
 pub(crate) mod gateway;
+pub(crate) mod intake;
 pub(crate) mod jobs;
 pub(crate) mod models;
 pub(crate) mod reconcile;

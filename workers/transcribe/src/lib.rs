@@ -7,4 +7,5 @@ pub mod mel;
 pub mod options;
 pub mod record;
 pub mod stage;
+pub mod voice;
 pub mod whisper;

@@ -8,6 +8,7 @@ use shanshui_pipeline::store::Stored;
 
 use crate::audio::Source;
 use crate::decoding::Transcript;
+use crate::voice::{self, Reading};
 
 /// Largest transcript that is read back, in bytes; half an hour of speech takes about one.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -32,6 +33,8 @@ pub struct Said {
     pub text: String,
     /// Code of the language spoken.
     pub language: String,
+    /// Whether the text is a translation to English.
+    translated: bool,
     /// The object.
     pub stored: Stored,
     model: Value,
@@ -55,7 +58,13 @@ impl Said {
         let (text, language) = (field("text")?, field("language")?);
         let (model, audio_sha256) = (record["model"].clone(), record["audio_sha256"].clone());
         let source = serde_json::from_value(record["audio"].clone()).unwrap_or_default();
-        Ok(Self { text, language, stored, model, audio_sha256, source, files: Vec::new() })
+        let translated = record["task"] == "translate";
+        Ok(Self { text, language, translated, stored, model, audio_sha256, source, files: Vec::new() })
+    }
+
+    /// The words told apart: what is to be painted, and wishes for the picture.
+    pub fn read_wishes(&self) -> Reading {
+        voice::read(&self.text, voice::language_of(&self.text, &self.language, self.translated))
     }
 
     /// The same words with the files that hold them as well.
@@ -65,10 +74,11 @@ impl Said {
 
     /// The event that tells the words; one that would be too long for an event tells their beginning,
     /// and the object has all of them.
-    pub fn event(&self, seconds: f64) -> Event {
+    pub fn event(&self, seconds: f64, voice: Option<&Reading>) -> Event {
         let text: String = self.text.chars().take(MAX_TOLD).collect();
         let (language, key) = (self.language.clone(), self.stored.key.clone());
-        Event::Transcript { text, language, key, seconds, incomplete: self.incomplete() }
+        let voice = voice.and_then(Reading::told);
+        Event::Transcript { text, language, key, seconds, incomplete: self.incomplete(), voice }
     }
 
     /// What was not heard, if anything.
@@ -83,7 +93,7 @@ impl Said {
     }
 
     /// What the receipt says of this stage.
-    pub fn made(&self, audio: Option<&str>) -> Made {
+    pub fn made(&self, audio: Option<&str>, voice: Option<&Reading>) -> Made {
         let mut objects = vec![self.stored.object("transcript")];
         objects.extend(self.files.iter().map(|file| file.object("subtitles")));
         let sha256 = self.audio_sha256.as_str().unwrap_or_default();
@@ -93,13 +103,16 @@ impl Said {
             sha256: sha256.into(),
             bytes: None,
         }));
-        let facts = json!({
+        let mut facts = json!({
             "language": self.language,
             "model": self.model,
             "audio_sha256": self.audio_sha256,
             "audio": self.source,
             "incomplete": self.incomplete(),
         });
+        if let Some(read) = voice.and_then(Reading::told) {
+            facts["voice"] = read;
+        }
         Made::new(objects, facts)
     }
 }

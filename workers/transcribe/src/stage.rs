@@ -208,13 +208,17 @@ impl Stage for Transcribe {
             Ok(said) => said,
             Err(reason) => return Ok(Outcome::NoSpeech(reason)),
         };
-        context.tell(said.event(began.elapsed().as_secs_f64())).await?;
+        let voice = job.voice.then(|| said.read_wishes());
+        context.tell(said.event(began.elapsed().as_secs_f64(), voice.as_ref())).await?;
         let audio = match &job.audio {
             AudioSource::Stored { key, .. } => Some(key.as_str()),
             AudioSource::Inline(_) => None,
         };
-        let made = said.made(audio);
-        Ok(Outcome::Next(TextJob { text: said.text, meta: job.meta }, made))
+        let (made, mut meta) = (said.made(audio, voice.as_ref()), job.meta);
+        let Some(read) = voice else { return Ok(Outcome::Next(TextJob { text: said.text, meta }, made)) };
+        read.apply(&mut meta.picture);
+        meta.extra.extend(read.told().and_then(|told| Some(("spoken".into(), rmpv::ext::to_value(told).ok()?))));
+        Ok(Outcome::Next(TextJob { text: read.text, meta }, made))
     }
 
     fn model(&self) -> &str {

@@ -32,6 +32,9 @@ pub struct StreamSettings {
     /// Pools beside the default one.
     #[arg(skip)]
     pub pools: Vec<PoolName>,
+    /// Intakes beside the default one.
+    #[arg(skip)]
+    pub intakes: Vec<String>,
 }
 
 /// A pool beside the default one.
@@ -53,6 +56,7 @@ impl Default for StreamSettings {
             max_deliver: 100,
             max_ack_pending: 1000,
             pools: Vec::new(),
+            intakes: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use async_nats::jetstream::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::Queue;
-use super::declare::{Declared, advisories_consumer};
+use super::declare::{Declared, advisories_consumer, intake_consumers};
 use crate::config::StreamSettings;
 use crate::step::Step;
 
@@ -31,6 +31,9 @@ impl Queue {
             said.extend(self.apply_consumers(step, settings, dry).await?);
         }
         said.extend(self.apply_consumer("ADVISORIES", advisories_consumer(), dry).await?);
+        for (stream, declared) in intake_consumers(&self.names, settings) {
+            said.extend(self.apply_consumer(stream, declared, dry).await?);
+        }
         Ok(said)
     }
 

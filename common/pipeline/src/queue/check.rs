@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Queue;
 use super::apply::differences;
+use super::declare::INTAKE;
 use crate::causes::causes;
 use crate::config::StreamSettings;
 use crate::names;
@@ -31,7 +32,9 @@ impl Queue {
     /// Whether what a worker of `stage` needs is there as it must be; the error names the field.
     pub async fn check(&self, stage: &str, pools: &[String]) -> anyhow::Result<()> {
         let step = self.step(stage)?;
-        for declared in self.declared_streams(&StreamSettings::default()) {
+        let streams = self.declared_streams(&StreamSettings::default()).into_iter();
+        // No stage needs what buckets tell.
+        for declared in streams.filter(|declared| declared.name != self.names.stream(INTAKE)) {
             let wrong = self.wrong_with_stream(&declared.name, &declared.own).await?;
             wrong.map_or(Ok(()), |wrong| Err(Unusable { wrong, flags: String::new() }))?;
         }

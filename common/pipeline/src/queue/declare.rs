@@ -7,11 +7,13 @@ use serde_json::{Map, Value, json};
 use super::Queue;
 use crate::config::StreamSettings;
 use crate::event::KEPT_KINDS;
-use crate::names::{self, DEFAULT_POOL};
+use crate::names::{self, DEFAULT_POOL, Names};
 use crate::step::Step;
 
 /// The durable consumer on `ADVISORIES`.
 pub const RECONCILE: &str = "reconcile";
+/// The stream of bucket events.
+pub(crate) const INTAKE: &str = "INTAKE";
 /// Publish retries may come late: longer than any client keeps retrying.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// How long events, ends and cancels are kept.
@@ -55,7 +57,15 @@ impl Queue {
     pub(super) fn declared_streams(&self, settings: &StreamSettings) -> Vec<Declared> {
         let mut all: Vec<_> = self.steps.iter().map(|step| self.work_queue(step, settings)).collect();
         all.extend(self.books(settings));
+        all.push(self.inbox(settings));
         all
+    }
+
+    /// Events of buckets, until an intake has taken them. Nobody who starts jobs himself needs it.
+    fn inbox(&self, settings: &StreamSettings) -> Declared {
+        let own = json!({ "subjects": [self.names.intake("*")], "retention": "workqueue", "discard": "new" });
+        let bytes = (settings.queue_bytes / 16).max(LEAST_BYTES);
+        self.stream(INTAKE, settings, own, json!({ "max_bytes": bytes, "max_msg_size": EVENT_BYTES }))
     }
 
     fn work_queue(&self, step: &Step, settings: &StreamSettings) -> Declared {
@@ -147,6 +157,19 @@ impl Queue {
         };
         names::consumers(step.stage, pool).into_iter().map(consumer).collect()
     }
+}
+
+/// The consumers of every intake: what buckets tell, and how jobs ended.
+pub(super) fn intake_consumers(names: &Names, settings: &StreamSettings) -> Vec<(&'static str, Declared)> {
+    let ack_wait = nanoseconds(Duration::from_secs(settings.ack_wait_seconds));
+    let consumer = |name: &str, filter: String| {
+        let own =
+            json!({ "ack_policy": "explicit", "ack_wait": ack_wait, "max_deliver": -1, "filter_subject": filter });
+        durable(names::intake_consumer(name), own)
+    };
+    let all = std::iter::once(DEFAULT_POOL).chain(settings.intakes.iter().map(String::as_str));
+    let both = |name| [(INTAKE, consumer(name, names.intake(name))), ("ENDS", consumer(name, names.ended("*", "*")))];
+    all.flat_map(both).collect()
 }
 
 /// An advisory comes again until it is dealt with: nobody else would tell of that job.

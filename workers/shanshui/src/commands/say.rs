@@ -33,6 +33,10 @@ pub(crate) struct SayArgs {
     /// Names and jargon that are likely to be heard
     #[arg(long, value_name = "TEXT", help_heading = "Speech")]
     hint: Option<String>,
+    /// Read spoken wishes as settings: portrait, wide, four pictures, no people, seed forty-two, as an
+    /// ink painting; flags count more
+    #[arg(long, help_heading = "Speech")]
+    voice: bool,
     #[command(flatten)]
     job: JobArgs,
     #[command(flatten)]
@@ -62,6 +66,7 @@ impl SayArgs {
             fields.put("language", self.language.as_deref());
             fields.put("task", self.task.as_deref());
             fields.put("hint", self.hint.as_deref());
+            fields.put("voice", self.voice.then_some(true));
         });
         job.or_exit(Exit::Usage)
     }

@@ -1,6 +1,7 @@
 //! `shanshui streams`: the one administrative step.
 
 use clap::{Args, Subcommand};
+use shanshui_intake::intake_name;
 use shanshui_pipeline::Step;
 use shanshui_pipeline::config::{PoolName, StreamSettings};
 use shanshui_pipeline::store::Store;
@@ -28,6 +29,9 @@ enum StreamsCommand {
         /// A pool beside the default one, as text/sdxl; may be repeated. Pools that exist already stay
         #[arg(long = "pool", env = "SHANSHUI_POOLS", value_name = "QUEUE/POOL", value_delimiter = ',')]
         pools: Vec<PoolName>,
+        /// An intake beside the default one; may be repeated. Intakes that exist already stay
+        #[arg(long = "intake", env = "SHANSHUI_INTAKES", value_name = "NAME", value_delimiter = ',', value_parser = intake_name)]
+        intakes: Vec<String>,
         /// Change nothing; print what would change
         #[arg(long)]
         dry_run: bool,
@@ -40,8 +44,9 @@ enum StreamsCommand {
 pub(crate) async fn run(args: StreamsArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
     let queue = args.reach.queue(steps).await?;
     match &args.command {
-        StreamsCommand::Apply { settings, pools, dry_run } => {
-            let settings = &StreamSettings { pools: pools.clone(), ..settings.clone() };
+        StreamsCommand::Apply { settings, pools, intakes, dry_run } => {
+            let (pools, intakes) = (pools.clone(), intakes.clone());
+            let settings = &StreamSettings { pools, intakes, ..settings.clone() };
             args.reach.s3.check().or_exit(Exit::Usage)?;
             let said = queue.apply(settings, *dry_run).await?;
             said.iter().for_each(print::line);

@@ -39,7 +39,7 @@ pub(crate) struct JobArgs {
 /// Wishes for the pictures.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Picture")]
-struct PictureArgs {
+pub(crate) struct PictureArgs {
     /// Model by the name that the worker gives it [default: the worker's]
     #[arg(long)]
     model: Option<String>,
@@ -49,6 +49,12 @@ struct PictureArgs {
     /// Height in pixels, a multiple of 8 [default: what the model was trained on]
     #[arg(long, value_name = "PIXELS")]
     height: Option<u64>,
+    /// square, portrait, landscape or wide, in the model's own size; sides that are given count more
+    #[arg(long)]
+    shape: Option<String>,
+    /// Form of the picture in the model's own size: square, portrait, landscape or wide
+    #[arg(long, conflicts_with_all = ["width", "height"])]
+    shape: Option<String>,
     /// Denoising steps: more take longer, and beyond some 30 add little [default: the model's]
     #[arg(long)]
     steps: Option<u64>,
@@ -80,12 +86,18 @@ struct PictureArgs {
 }
 
 /// Fields of a job, in the making.
+#[derive(Default)]
 pub(crate) struct FieldList(Vec<(Value, Value)>);
 
 impl FieldList {
     /// Adds a field that has a value.
     pub(crate) fn put(&mut self, name: &str, value: Option<impl Into<Value>>) {
         self.0.extend(value.map(|value| (name.into(), value.into())));
+    }
+
+    /// The object.
+    pub(crate) fn value(self) -> Value {
+        Value::Map(self.0)
     }
 }
 
@@ -110,11 +122,14 @@ impl JobArgs {
 }
 
 impl PictureArgs {
-    fn value(&self) -> Value {
+    /// The object `picture` of a job.
+    pub(crate) fn value(&self) -> Value {
         let mut fields = FieldList(Vec::new());
         fields.put("model", self.model.as_deref());
         fields.put("width", self.width);
         fields.put("height", self.height);
+        fields.put("shape", self.shape.as_deref());
+        fields.put("shape", self.shape.as_deref());
         fields.put("steps", self.steps);
         fields.put("guidance", self.guidance);
         fields.put("negative", self.negative.as_deref());
