@@ -9,6 +9,7 @@ use bytes::Bytes;
 use clap::Args;
 use sha2::{Digest, Sha256};
 use shanshui_pipeline::Step;
+use shanshui_pipeline::id::hex;
 use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
 use shanshui_pipeline::queue::Queue;
 use shanshui_pipeline::store::{ObjectKey, Store};
@@ -17,7 +18,6 @@ use shanshui_pipeline::wire;
 use crate::exit::{Exit, OrExit, Refusal};
 use crate::job::send::{self, WaitArgs};
 use crate::job::spec::JobArgs;
-use crate::models::verify::hex;
 use crate::reach::Reach;
 
 /// Most bytes of a recording that is sent: hours of compressed speech, and memory to hold it.
