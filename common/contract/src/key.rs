@@ -2,7 +2,7 @@
 
 use crate::job::JobId;
 
-/// An object of a job. A [`JobId`] cannot leave its folder, so no key can.
+/// An object of a job, or of a model. A [`JobId`] cannot leave its folder, so no key of a job can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObjectKey<'a> {
     /// The recording, when it travels by reference.
@@ -41,6 +41,20 @@ pub enum ObjectKey<'a> {
         /// Which run, from 0.
         run: u32,
     },
+    /// A file of a model that workers fetch at start.
+    Model {
+        /// Name of the model: one part or two, as [`is_model_name`] has it.
+        model: &'a str,
+        /// Path of the file below the model's folder.
+        file: &'a str,
+    },
+}
+
+/// Whether a model may be called so: `NAME` or `OWNER/NAME`, of letters, digits, `.`, `_` and `-`.
+pub fn is_model_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.len() <= 96 && part.chars().all(plain);
+    name.split('/').count() <= 2 && name.split('/').all(part)
 }
 
 impl ObjectKey<'_> {
@@ -55,6 +69,7 @@ impl ObjectKey<'_> {
             Self::Receipt(job) => format!("jobs/{job}/receipt.json"),
             Self::End { job, run: 0 } => format!("jobs/{job}/end.json"),
             Self::End { job, run } => format!("jobs/{job}/end-{run}.json"),
+            Self::Model { model, file } => format!("models/{model}/{file}"),
         }
     }
 
@@ -64,7 +79,7 @@ impl ObjectKey<'_> {
             Self::Transcript(_) | Self::Record { .. } | Self::Receipt(_) | Self::End { .. } => "application/json",
             Self::Picture { extension, .. } => media_type(extension),
             Self::File { name, .. } => media_type(name.rsplit('.').next().unwrap_or_default()),
-            Self::Audio(_) => "application/octet-stream",
+            Self::Audio(_) | Self::Model { .. } => "application/octet-stream",
         }
     }
 }
@@ -95,5 +110,17 @@ mod tests {
         assert_eq!(picture.path(), "jobs/abc-1/3.webp");
         assert_eq!(picture.content_type(), "image/webp");
         assert_eq!(ObjectKey::Receipt(job).path(), "jobs/abc-1/receipt.json");
+        let file = ObjectKey::Model { model: "owner/name", file: "unet/config.json" };
+        assert_eq!(file.path(), "models/owner/name/unet/config.json");
+    }
+
+    #[test]
+    fn s10_a_models_name_cannot_leave_its_folder() {
+        for name in ["whisper-base", "stabilityai/sd-turbo", "a.b_c"] {
+            assert!(is_model_name(name), "{name}");
+        }
+        for name in ["", ".", "..", "a/..", "../a", "a/b/c", "/a", "a/", "a b", ".hidden", "a/.b", "a\\b"] {
+            assert!(!is_model_name(name), "{name}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Files of weights, mapped into memory rather than read: gigabytes of which some are used once.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,28 @@ impl Deref for MappedFile {
 pub fn sha256<'a>(files: impl IntoIterator<Item = &'a MappedFile>) -> String {
     let mut hasher = Sha256::new();
     files.into_iter().for_each(|file| hasher.update(&**file));
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hasher.finalize())
+}
+
+/// Bytes read at a time.
+const CHUNK: usize = 1 << 20;
+
+/// SHA-256 in hexadecimal of the file at `path`.
+///
+/// # Errors
+/// What the system says.
+pub fn hash_file(path: &Path) -> io::Result<String> {
+    let (mut file, mut hasher, mut chunk) = (File::open(path)?, Sha256::new(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            read => hasher.update(&chunk[..read]),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -64,6 +85,7 @@ mod tests {
         assert_eq!(&*parts[1], b"bc");
         // FIPS 180-2, appendix B.1.
         assert_eq!(sha256(&parts), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(hash_file(&folder.join("bc")).unwrap(), sha256(&parts[1..]));
         assert!(MappedFile::open(&folder.join("none")).is_err());
         std::fs::remove_dir_all(&folder).unwrap();
     }

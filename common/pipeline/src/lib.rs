@@ -29,7 +29,7 @@ pub use failure::{Failure, OrFailure};
 pub use lease::Progress;
 pub use model_thread::ModelThread;
 pub use queue::Queue;
-pub use serve::{Layout, Serve};
+pub use serve::{Layout, Offer, Serve};
 pub use shanshui_contract::{Code, Event, Job, JobId, JobMeta, Made, ObjectKey, Step};
 pub use stage::{Outcome, Stage};
 pub use store::Store;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::stage::Stage;
 use crate::telemetry::Metrics;
@@ -20,6 +21,26 @@ pub struct Layout {
     pub file: &'static str,
     /// The model at a place, or why there is none.
     pub find: fn(&Path) -> anyhow::Result<PathBuf>,
+    /// The files of a repository that such a model needs, or why it is none.
+    pub files: fn(&Offer<'_>) -> anyhow::Result<Vec<String>>,
+}
+
+/// What a repository, or a folder, holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// Paths of all files.
+    pub files: &'a [String],
+    /// What the hub says of the configs; null where it says nothing.
+    pub config: &'a Value,
+    /// Weights in full precision are wanted, even where there are smaller ones.
+    pub full: bool,
+}
+
+impl Offer<'_> {
+    /// Whether there is a file of this path.
+    pub fn has(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file == path)
+    }
 }
 
 /// A stage that the program can serve. The name of the stage is the name of its command.

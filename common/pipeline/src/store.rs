@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod files;
 mod foreign;
 mod read;
 mod start;
@@ -23,7 +24,7 @@ use crate::causes::causes_of;
 use crate::code::Code;
 use crate::failure::{Failure, OrFailure};
 use crate::id::{hex, sha256_hex};
-pub use crate::key::ObjectKey;
+pub use crate::key::{ObjectKey, is_model_name};
 use crate::made::MadeObject;
 use answer::Answer;
 pub use foreign::{Listed, Look, Writing};
@@ -171,8 +172,12 @@ impl Store {
     }
 
     async fn open_object(&self, path: &str) -> Result<GetObjectOutput, Failure> {
+        self.open_range(path, None).await
+    }
+
+    async fn open_range(&self, path: &str, range: Option<String>) -> Result<GetObjectOutput, Failure> {
         let request = self.client.get_object().bucket(&*self.bucket).key(self.full_key(path));
-        request.send().await.map_err(|error| {
+        request.set_range(range).send().await.map_err(|error| {
             let (answer, action) = (Answer::of(&error), format!("get {}", self.name(path)));
             if answer.is_missing() {
                 return Failure::reject(Code::NotFound, format!("{action}: no such object"));

@@ -11,6 +11,7 @@ use self::{
 };
 
 pub(crate) mod names;
+pub mod needed;
 pub mod recommended;
 pub mod scheduler;
 mod supported;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
+use shanshui_model::Origin;
 use shanshui_pipeline::fields::FieldError;
 
 use crate::diffusers::{Configs, recommended::Recommended, scheduler::SchedulerConfig};
@@ -29,7 +30,7 @@ pub use crate::unet::Context;
 
 /// The networks of one model, on one device.
 pub struct Model {
-    name: String,
+    origin: Origin,
     tokenizer: Tokenizer,
     text: TextEncoder,
     unet: Unet,
@@ -203,9 +204,9 @@ impl Model {
         self.colors.borrow_mut().learn(latents, &pixels.to_device(&Device::Cpu)?, self.scale())
     }
 
-    /// The model's name in receipts.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// The model's name, and where it came from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Path below the model's folder and sha256 in hex, of each weight file, the UNet's first; then the

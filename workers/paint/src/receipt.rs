@@ -1,6 +1,7 @@
 //! All that is needed to paint the same pictures again.
 
 use serde_json::{Value, json};
+use shanshui_model::Origin;
 use shanshui_pipeline::failure::{Failure, OrFailure};
 use shanshui_pipeline::made::{Made, MadeObject};
 use shanshui_pipeline::store::ObjectKey;
@@ -17,8 +18,8 @@ const NOISE: &str = "philox4x32-10";
 /// The model that paints, and on what.
 #[derive(Debug)]
 pub struct About {
-    /// Name of its repository, folder or file.
-    pub name: String,
+    /// Its name, and where it came from.
+    pub origin: Origin,
     /// Path and SHA-256 of each weight file, the UNet's first.
     pub hashes: Vec<(String, String)>,
     /// `cpu` or `cuda`.
@@ -60,7 +61,7 @@ impl About {
             seed: request.seed,
             size: (request.width as u32, request.height as u32),
             model_hash: self.short_hash(),
-            model: &self.name,
+            model: &self.origin.name,
         }
     }
 
@@ -69,6 +70,8 @@ impl About {
     pub fn recipe(&self, request: &Request, index: Option<u32>) -> Value {
         let weights: Vec<Value> =
             self.hashes.iter().map(|(path, sha256)| json!({ "path": path, "sha256": sha256 })).collect();
+        let mut model = self.origin.to_json();
+        model["weights"] = weights.into();
         let mut recipe = json!({
             "prompt": request.prompt,
             "negative": request.negative,
@@ -79,7 +82,7 @@ impl About {
             "sampler": request.sampler.id(),
             "seed": request.seed,
             "noise": NOISE,
-            "model": { "name": self.name, "weights": weights },
+            "model": model,
             "code": concat!("shanshui ", env!("CARGO_PKG_VERSION")),
             "device": self.device,
             "dtype": self.dtype,

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use shanshui_model::{CachedSnapshot, Lock, snapshot};
 
 /// A model, as it lies on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,9 +16,6 @@ pub struct Source {
     /// Whether it is all in one file.
     pub single: bool,
 }
-
-/// How the hub's cache names the folder of a model's repository.
-const CACHED: &str = "models--";
 
 impl Source {
     /// Finds the model at `path`.
@@ -36,34 +34,33 @@ impl Source {
             );
             return Ok(Self { name: name.to_owned(), path: path.to_owned(), single: true });
         }
-        let folder = if path.join("model_index.json").is_file() { path.to_owned() } else { snapshot(path)? };
+        if path.join(INDEX).is_file() {
+            return Ok(Self { name: name_of(path), path: path.to_owned(), single: false });
+        }
+        if let Some(file) = only_file(path) {
+            return Ok(Self { name: name_of(path), path: file, single: true });
+        }
+        let Some(folder) = snapshot(path)? else { bail!("{}", nothing_there(path)) };
+        let whole = folder.join(INDEX).is_file();
+        ensure!(whole, "{}: no {INDEX}: this revision was not downloaded whole", folder.display());
         Ok(Self { name: name_of(&folder), path: folder, single: false })
     }
 }
 
-/// The snapshot that a repository's folder in the cache means.
-fn snapshot(path: &Path) -> Result<PathBuf> {
-    let snapshots = path.join("snapshots");
-    if !snapshots.is_dir() {
-        bail!("{}", nothing_there(path));
-    }
-    let main = path.join("refs/main");
-    let revision = if main.is_file() {
-        std::fs::read_to_string(&main).with_context(|| main.display().to_string())?.trim().to_owned()
-    } else {
-        let names = snapshots.read_dir()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let names: Vec<_> = names.collect();
-        let [only] = names.as_slice() else {
-            bail!("{}: no refs/main and {} snapshots; name one of them", path.display(), names.len());
-        };
-        only.clone()
-    };
-    let plain = !revision.is_empty() && revision.chars().all(|c| c.is_ascii_alphanumeric());
-    ensure!(plain, "{}: {revision:?} is not a revision", main.display());
-    let folder = snapshots.join(&revision);
-    let whole = folder.join("model_index.json").is_file();
-    ensure!(whole, "{}: no model_index.json: this revision was not downloaded whole", folder.display());
-    Ok(folder)
+const INDEX: &str = "model_index.json";
+
+/// The one file of a folder that `shanshui models pull OWNER/NAME:FILE` made.
+fn only_file(folder: &Path) -> Option<PathBuf> {
+    let lock = Lock::read(folder).ok()??;
+    let mut files = lock.files.keys().filter(|name| name.ends_with(".safetensors") && !name.contains('/'));
+    let file = folder.join(files.next()?);
+    (files.next().is_none() && file.is_file()).then_some(file)
+}
+
+/// The name of the model in `folder` as far as its path tells.
+fn name_of(folder: &Path) -> String {
+    let own = || folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
+    CachedSnapshot::of(folder).map_or_else(own, |cached| cached.repository)
 }
 
 fn nothing_there(path: &Path) -> String {
@@ -72,22 +69,14 @@ fn nothing_there(path: &Path) -> String {
     let plain = |part: &&str| !part.is_empty() && !part.starts_with('.');
     if !path.exists() && parts.len() == 2 && parts.iter().all(plain) {
         return format!(
-            "{text} is the name of a repository, and nothing is downloaded here; download it, such as by \
-             `hf download {text}`, and give the folder that this prints"
+            "{text} is the name of a repository, and it is neither among the models nor in the hub's cache; \
+             run `shanshui models pull {text}`"
         );
     }
     format!(
         "{text}/model_index.json is missing; allowed: a folder in the diffusers layout, a models--OWNER--NAME folder \
          of the hub's cache, or a .safetensors file"
     )
-}
-
-fn name_of(folder: &Path) -> String {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let own = folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
-    let inside = folder.parent().filter(|parent| parent.ends_with("snapshots")).and_then(Path::parent);
-    let cached = inside.and_then(Path::file_name).and_then(OsStr::to_str).and_then(|name| name.strip_prefix(CACHED));
-    cached.map_or(own, |name| name.replacen("--", "/", 1))
 }
 
 #[cfg(test)]
@@ -128,7 +117,10 @@ mod tests {
     #[test]
     fn what_is_no_model_is_told_with_what_to_do() {
         let error = Source::find(Path::new("stabilityai/sd-turbo")).unwrap_err().to_string();
-        assert!(error.contains("the name of a repository") && error.contains("hf download"), "{error}");
+        assert!(
+            error.contains("the name of a repository") && error.contains("shanshui models pull stabilityai/sd-turbo"),
+            "{error}"
+        );
         let error = Source::find(Path::new("/nowhere/at/all")).unwrap_err().to_string();
         assert!(error.contains("/nowhere/at/all/model_index.json is missing"), "{error}");
         let place = tempfile::tempdir().unwrap();

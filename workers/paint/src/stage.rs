@@ -19,6 +19,7 @@ use shanshui_pipeline::stage::{Outcome, Stage};
 use shanshui_pipeline::store::{ObjectKey, Stored};
 use shanshui_pipeline::telemetry::Metrics;
 
+use crate::diffusers::needed::needed;
 use crate::diffusers::recommended::Recommended;
 use crate::error::{JobError, PaintError};
 use crate::limits::Limits;
@@ -79,13 +80,14 @@ impl Paint {
         let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
         let known = model.call(|model| {
             let bounds = Bounds { side_unit: model.scale(), steps: model.scheduler().num_train_timesteps };
-            (model.name().to_owned(), model.hashes().to_vec(), model.recommended().clone(), bounds)
+            (model.origin().clone(), model.hashes().to_vec(), model.recommended().clone(), bounds)
         });
-        let (name, hashes, recommended, bounds) = known.await?;
+        let (origin, hashes, recommended, bounds) = known.await?;
         let device = options.paint_device.name();
-        let about = Arc::new(About { name, hashes, device, dtype: "f32" });
+        let about = Arc::new(About { origin, hashes, device, dtype: "f32" });
         let (sampler, steps) = (recommended.sampler.as_str(), recommended.steps);
-        tracing::info!(model = about.name, hash = about.short_hash(), device, sampler, steps, "picture model loaded");
+        let (name, commit) = (about.origin.name.as_str(), about.origin.commit.as_deref());
+        tracing::info!(model = name, commit, hash = about.short_hash(), device, sampler, steps, "picture model loaded");
         let (limits, max_batch) = (options.limits(), usize::from(options.max_batch));
         Ok(Self { model, about, recommended, bounds, limits, max_batch })
     }
@@ -225,7 +227,7 @@ impl Stage for Paint {
     }
 
     fn model(&self) -> &str {
-        &self.about.name
+        &self.about.origin.name
     }
 }
 
@@ -237,6 +239,7 @@ impl Serve for Paint {
         flag: "picture-model",
         file: "model_index.json",
         find: |place| Source::find(place).map(|source| source.path),
+        files: needed,
     });
 
     fn wanted(options: &PaintOptions) -> &str {

@@ -2,6 +2,7 @@
 
 pub mod audio;
 pub mod decoding;
+pub mod folder;
 pub mod gate;
 pub mod mel;
 pub mod options;

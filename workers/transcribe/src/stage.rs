@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use shanshui_pipeline::context::Context;
 use shanshui_pipeline::failure::{Failure, OrFailure as _};
 use shanshui_pipeline::fields::FieldError;
@@ -21,6 +21,7 @@ use shanshui_pipeline::telemetry::Metrics;
 
 use crate::audio::{self, Budget, DecodeError, Ffmpeg, Recording, Source};
 use crate::decoding::{self, Options, TranscribeError, Transcript, Verdict, subtitles};
+use crate::folder::{files, find};
 use crate::gate;
 use crate::options::TranscribeOptions;
 use crate::record::{self, Said};
@@ -58,10 +59,13 @@ impl Transcribe {
             Whisper::load(&path, &device).with_context(|| format!("cannot load {}", path.display()))
         });
         let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
-        let sha256 = model.call(|whisper| whisper.sha256().to_owned()).await?;
-        let name = folder.file_name().map_or_else(|| "whisper".into(), |name| name.to_string_lossy().into_owned());
-        tracing::info!(model = name, sha256, "speech model loaded");
-        let about = json!({ "name": name, "sha256": sha256, "code": concat!("shanshui ", env!("CARGO_PKG_VERSION")) });
+        let known = model.call(|whisper| (whisper.origin().clone(), whisper.sha256().to_owned()));
+        let (origin, sha256) = known.await?;
+        tracing::info!(model = origin.name, commit = origin.commit.as_deref(), sha256, "speech model loaded");
+        let mut about = origin.to_json();
+        about["sha256"] = sha256.into();
+        about["code"] = concat!("shanshui ", env!("CARGO_PKG_VERSION")).into();
+        let name = origin.name;
         let (budget, max_bytes) = (options.budget(), options.max_audio_bytes);
         let (audio_prefixes, readable) = (options.audio_prefixes.clone(), options.picture_languages.clone());
         Ok(Self { model, about, name, audio_prefixes, budget, ffmpeg, max_bytes, readable })
@@ -229,7 +233,7 @@ impl Stage for Transcribe {
 impl Serve for Transcribe {
     type Options = TranscribeOptions;
     const ABOUT: &'static str = "Run one worker that turns speech into text";
-    const LAYOUT: Option<Layout> = Some(Layout { kind: "speech", flag: "whisper", file: "config.json", find });
+    const LAYOUT: Option<Layout> = Some(Layout { kind: "speech", flag: "whisper", file: "config.json", find, files });
 
     fn wanted(options: &TranscribeOptions) -> &str {
         &options.whisper
@@ -238,12 +242,4 @@ impl Serve for Transcribe {
     async fn load(options: &TranscribeOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
         Self::load(options, folder, metrics).await
     }
-}
-
-fn find(place: &Path) -> anyhow::Result<PathBuf> {
-    let weights = ["model.bin", "model.safetensors", "model.safetensors.index.json"];
-    let whole = place.join("config.json").is_file() && weights.iter().any(|name| place.join(name).is_file());
-    let refused =
-        || anyhow!("{} is not allowed; allowed: a folder with config.json, or a model's name", place.display());
-    whole.then(|| place.to_owned()).ok_or_else(refused)
 }

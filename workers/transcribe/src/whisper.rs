@@ -21,6 +21,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
+use shanshui_model::Origin;
 
 use crate::{
     decoding::{self, OnProgress, Options, TranscribeError, Transcript},
@@ -38,6 +39,7 @@ pub use weights::{Weights, WeightsError};
 /// A loaded model. It holds no state between calls.
 #[derive(Debug)]
 pub struct Whisper {
+    origin: Origin,
     weights: Weights,
     dims: Dims,
     encoder: Encoder,
@@ -55,6 +57,7 @@ impl Whisper {
     /// [`WeightsError`] for weights that are damaged, incomplete or of another format; otherwise
     /// the file and field that do not fit.
     pub fn load(folder: &Path, device: &Device) -> anyhow::Result<Self> {
+        let origin = Origin::of(folder)?;
         let weights = Weights::open(folder)?;
         let settings = dims::Settings::read(folder)?;
         let dims = Dims::read(&weights, &settings)?;
@@ -62,7 +65,10 @@ impl Whisper {
         let loader = Loader { weights: &weights, dims: &dims, device };
         let encoder = Encoder::load(loader)?;
         let decoder = Decoder::load(loader)?;
-        Ok(Self { weights, dims, encoder, decoder, tokens, mel: Mel::new(dims.mels), device: device.clone() })
+        if origin.is_locked() {
+            origin.check(&weights.hashes())?;
+        }
+        Ok(Self { origin, weights, dims, encoder, decoder, tokens, mel: Mel::new(dims.mels), device: device.clone() })
     }
 
     /// Writes down what is said in a recording of 16 kHz mono samples, of any length; where
@@ -113,6 +119,11 @@ impl Whisper {
     /// SHA-256 of the weights in hexadecimal, for the receipt.
     pub fn sha256(&self) -> &str {
         self.weights.sha256()
+    }
+
+    /// Where it came from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Encodes a window of log-mel values, bins × frames, band after band.

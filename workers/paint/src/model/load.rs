@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
+use shanshui_model::Origin;
 
 use super::loras::Loras;
 use super::{Decoder, Model};
@@ -74,6 +75,7 @@ impl Model {
     /// # Errors
     /// Names the file, and the field or tensor, that is missing, malformed or not supported.
     pub fn open(source: &Source, extras: &Extras, device: &Device, dtype: DType) -> Result<Self> {
+        let origin = Origin::of(&source.path)?;
         let single = source.single.then(|| SingleFile::open(&source.path)).transpose()?;
         let (mut configs, tokenizer, parts, beside) = match &single {
             Some(file) => {
@@ -105,6 +107,7 @@ impl Model {
             );
         }
         let mut hashes = parts.hashes();
+        origin.check(&hashes)?;
         // Some models of few steps have such a decoder for their own.
         let own = (configs.vae.tiny && !source.single).then(|| source.path.join("vae"));
         let decoder = match extras.tiny_decoder.as_ref().or(own.as_ref()) {
@@ -117,10 +120,9 @@ impl Model {
             None => Decoder::Whole(Vae::load(&parts.vae_weights(dtype, device), &configs.vae)?.into()),
         };
         hashes.extend(loras.hashes());
-        let (name, device) = (source.name.clone(), device.clone());
-        let colors = RefCell::default();
+        let (device, colors) = (device.clone(), RefCell::default());
         Ok(Self {
-            name,
+            origin,
             tokenizer,
             text,
             unet,

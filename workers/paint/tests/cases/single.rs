@@ -72,7 +72,7 @@ fn a_checkpoint_of_the_first_generation_paints_what_its_folder_paints() {
     let file = checkpoint(&folder, &whole, OWN);
     let model = load_model(&file);
     DDIM.expect_of(&model, "sd15-ddim");
-    assert_eq!(model.name(), "checkpoint");
+    assert_eq!(model.origin().name, "checkpoint");
     let labels: Vec<_> = model.hashes().iter().map(|(label, _)| label.as_str()).collect();
     assert_eq!(labels, ["checkpoint.safetensors"]);
     assert_eq!(model.recommended().sampler, "euler-a");

@@ -1,16 +1,21 @@
-//! `shanshui models`: what is pinned, what is here, what is whole.
+//! `shanshui models`: what is listed, what is here, what is whole; from the hub, and to the bucket.
 
-use std::path::PathBuf;
+mod list;
+mod verify;
 
 use clap::{Args, Subcommand};
 use shanshui_pipeline::Layout;
+use shanshui_pipeline::config::S3Options;
+use shanshui_pipeline::store::{Store, is_model_name};
 
 use crate::data::DataDir;
 use crate::exit::{Exit, OrExit, Refusal};
+use crate::models::bucket;
+use crate::models::hub::HubOptions;
 use crate::models::locate::ModelFolders;
-use crate::models::manifest::{self, Model};
-use crate::models::pull::{self, HubOptions};
-use crate::models::verify;
+use crate::models::manifest;
+use crate::models::name::HubName;
+use crate::models::pull::{Means, Order};
 use crate::print;
 
 /// List, fetch and verify models
@@ -24,101 +29,92 @@ pub(crate) struct ModelsArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 enum ModelsCommand {
-    /// List the pinned models, and all others found in the model folders
+    /// List the models that have a name here, and all others found in the model folders and the hub's cache
     List,
-    /// Fetch a pinned model: at its revision, every file checked against its SHA-256
-    Pull {
-        /// Name, as listed
-        name: String,
-        #[command(flatten)]
-        hub: HubOptions,
-    },
+    /// Fetch a model from the hub: only the files that are needed, each one verified
+    Pull(Box<PullArgs>),
+    /// Put a model of this machine into the bucket, for workers with --models-from-bucket
+    Push(Box<PushArgs>),
     /// Compare files with their pinned SHA-256; exit code 1 if any differs
     Verify {
-        /// Name, as listed [default: every pinned model that is here]
+        /// Name, as listed [default: every model that is here and has hashes]
         name: Option<String>,
     },
 }
 
+#[derive(Debug, Clone, Args)]
+struct PullArgs {
+    /// A name as listed, or any repository: OWNER/NAME, OWNER/NAME@REVISION, OWNER/NAME:FILE.safetensors
+    name: String,
+    /// Name to give the model here [default: its own]
+    #[arg(long = "as", value_name = "NAME")]
+    own: Option<String>,
+    /// Fetch weights in full precision where there are some in half precision as well
+    #[arg(long)]
+    full: bool,
+    #[command(flatten)]
+    hub: HubOptions,
+}
+
+#[derive(Debug, Clone, Args)]
+struct PushArgs {
+    /// Name of a model in the model folders or the hub's cache
+    name: String,
+    #[command(flatten)]
+    s3: S3Options,
+}
+
 /// Does what was asked.
 pub(crate) async fn run(args: ModelsArgs, layouts: Vec<Layout>, data: DataDir) -> Result<Exit, Refusal> {
+    let folders = args.folders;
     // Hashing and fetching block for minutes.
     let work = move || match args.command {
-        ModelsCommand::List => list(&args.folders, &layouts, &data),
-        ModelsCommand::Pull { name, hub } => {
-            let model = manifest::model(&name).or_exit(Exit::Usage)?;
-            let folder = args.folders.target(&data).join(&model.name);
-            pull::pull(&model, &folder, &hub)?;
-            print::line(folder.display());
-            Ok(Exit::Done)
-        }
-        ModelsCommand::Verify { name } => verify(name.as_deref(), &args.folders, &data),
+        ModelsCommand::List => list::list(&folders, &layouts, &data),
+        ModelsCommand::Pull(args) => pull(*args, &folders, &layouts, &data),
+        ModelsCommand::Verify { name } => verify::verify(name.as_deref(), &folders, &data),
+        ModelsCommand::Push(args) => tokio::runtime::Handle::current().block_on(push(*args, &folders, &layouts, &data)),
     };
     tokio::task::spawn_blocking(work).await?
 }
 
-fn list(folders: &ModelFolders, layouts: &[Layout], data: &DataDir) -> Result<Exit, Refusal> {
-    let models = manifest::models()?;
-    for model in &models {
-        let place = find(model, folders, data).map_or("-".to_owned(), |path| path.display().to_string());
-        let megabytes = model.bytes / 1_000_000;
-        let Model { name, kind, about, repository, revision, licence, .. } = model;
-        print::line(format_args!("{name:24} {kind}, {megabytes} MB, {licence}: {about}"));
-        print::line(format_args!("{:24} {repository}@{}  {place}", "", &revision[..12]));
+fn pull(args: PullArgs, folders: &ModelFolders, layouts: &[Layout], data: &DataDir) -> Result<Exit, Refusal> {
+    let listed =
+        if HubName::is_meant(&args.name) { None } else { Some(manifest::model(&args.name).or_exit(Exit::Usage)?) };
+    let name = match &listed {
+        Some(model) => HubName { repository: model.repository.clone(), revision: model.revision.clone(), file: None },
+        None => args.name.parse().map_err(|allowed| Refusal::setting("name", &args.name, allowed))?,
+    };
+    let usual = listed.as_ref().map_or(name.folder(), |model| model.name.as_str()).to_owned();
+    let own = args.own.unwrap_or(usual);
+    if !is_model_name(&own) {
+        return Err(Refusal::setting("as", own, "a name of letters, digits, '.', '_' and '-'"));
     }
-    let known: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
-    for (path, kind) in others((folders, data), layouts, &known) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        print::line(format_args!("{name:24} {kind}, not pinned: {}", path.display()));
-    }
+    let target = folders.target(data).join(&own);
+    let order = Order { name, listed: listed.as_ref(), full: args.full, target };
+    order.pull(&Means { layouts, hub: &args.hub, folders: &folders.hub })?;
+    print::line(order.target.display());
     Ok(Exit::Done)
 }
 
-/// Models in the folders that the manifest does not name.
-fn others(
-    (folders, data): (&ModelFolders, &DataDir),
-    layouts: &[Layout],
-    known: &[&str],
-) -> Vec<(PathBuf, &'static str)> {
-    let entries = folders.all(data).into_iter().filter_map(|folder| std::fs::read_dir(folder).ok());
-    let mut found = Vec::new();
-    for path in entries.flatten().filter_map(|entry| Some(entry.ok()?.path())) {
-        let pinned = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| known.contains(&name));
-        let layout = layouts.iter().find(|layout| (layout.find)(&path).is_ok());
-        if let Some(layout) = layout.filter(|_| !pinned) {
-            found.push((path, layout.kind));
+async fn push(args: PushArgs, folders: &ModelFolders, layouts: &[Layout], data: &DataDir) -> Result<Exit, Refusal> {
+    args.s3.check().or_exit(Exit::Usage)?;
+    let name = args.name.as_str();
+    if !is_model_name(name) {
+        return Err(Refusal::setting("name", name, "the name of a model, without a path"));
+    }
+    let places = layouts.iter().map(|layout| (folders.locate(name, *layout, data), layout));
+    let mut refused = None;
+    for (place, layout) in places {
+        match place {
+            Ok(path) => {
+                let store = Store::connect(&args.s3).await.or_exit(Exit::Unreachable)?;
+                let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(&path) };
+                let lock = bucket::push(&store, name, folder, layout).await?;
+                print::line(format_args!("models/{name}/ {} files, {} bytes", lock.files.len(), lock.bytes()));
+                return Ok(Exit::Done);
+            }
+            Err(error) => refused = Some(error),
         }
     }
-    found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    found
-}
-
-fn verify(name: Option<&str>, folders: &ModelFolders, data: &DataDir) -> Result<Exit, Refusal> {
-    let models = match name {
-        Some(name) => vec![manifest::model(name).or_exit(Exit::Usage)?],
-        None => manifest::models()?,
-    };
-    let here: Vec<(Model, PathBuf)> =
-        models.into_iter().filter_map(|model| find(&model, folders, data).map(|path| (model, path))).collect();
-    if here.is_empty() {
-        let wanted = name.unwrap_or("any pinned model");
-        let places: Vec<String> = folders.all(data).iter().map(|path| format!("  {}", path.display())).collect();
-        return Err(anyhow::anyhow!("{wanted} is not in\n{}", places.join("\n")).into());
-    }
-    let mut exit = Exit::Done;
-    for (model, path) in here {
-        let faults = verify::faults(&model, &path)?;
-        let verdict = if faults.is_empty() { "whole" } else { "damaged" };
-        print::line(format_args!("{}: {verdict}  {}", model.name, path.display()));
-        for fault in faults {
-            print::line(format_args!("  {fault}"));
-            exit = Exit::Failed;
-        }
-    }
-    Ok(exit)
-}
-
-/// The first folder of the model's name that holds any of it.
-fn find(model: &Model, folders: &ModelFolders, data: &DataDir) -> Option<PathBuf> {
-    folders.all(data).into_iter().map(|folder| folder.join(&model.name)).find(|path| path.is_dir())
+    Err(refused.unwrap_or_else(|| anyhow::anyhow!("this program has no stage with a model"))).or_exit(Exit::Usage)
 }

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
+use shanshui_model::CachedSnapshot;
+use shanshui_pipeline::store::is_model_name;
 use shanshui_pipeline::{Layout, Serve};
 
+use super::hub::HubFolders;
 use super::manifest;
 use crate::data::DataDir;
 
@@ -24,6 +27,8 @@ pub(crate) struct ModelFolders {
         global = true
     )]
     pub(crate) folders: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) hub: HubFolders,
 }
 
 impl ModelFolders {
@@ -52,27 +57,42 @@ impl ModelFolders {
     /// The folder of the model that is called `wanted`, or that lies at `wanted`.
     pub(crate) fn locate(&self, wanted: &str, layout: Layout, data: &DataDir) -> anyhow::Result<PathBuf> {
         let path = Path::new(wanted);
-        let Layout { flag, file, find, .. } = layout;
+        let Layout { flag, find, .. } = layout;
         let refused = match find(path) {
             Ok(found) => return Ok(found),
             Err(error) => anyhow!("{flag}: {error:#}"),
         };
-        if path.components().count() != 1 || wanted.contains('/') || wanted.starts_with('.') {
-            // The layout knows half a download, a repository's name and other kinds of files.
+        if !is_model_name(wanted) {
+            // The layout knows half a download and other kinds of files.
             return Err(refused);
         }
         let searched = self.all(data);
-        let names = [wanted.to_owned(), format!("{wanted}.safetensors")];
-        let mut places = searched.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
-        let found = places.find_map(|path| find(&path).ok());
-        found.ok_or_else(|| {
-            let places: Vec<String> = searched.iter().map(|path| format!("  {}", path.display())).collect();
-            let known = manifest::model(wanted).is_ok();
-            let advice =
-                if known { format!("shanshui models pull {wanted}") } else { "shanshui models list".to_owned() };
-            anyhow!("{flag}: no model {wanted} (a folder with {file}) in\n{}\ntry `{advice}`", places.join("\n"))
-        })
+        let mut found = self.places(wanted, &searched).into_iter().filter_map(|path| find(&path).ok());
+        found.next().ok_or_else(|| missing(wanted, &layout, &searched))
     }
+
+    /// Where a model of this name may lie.
+    fn places(&self, wanted: &str, searched: &[PathBuf]) -> Vec<PathBuf> {
+        let names = [wanted.to_owned(), format!("{wanted}.safetensors")];
+        let own = searched.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+        let cached = self.hub.cache().filter(|_| wanted.contains('/'));
+        own.chain(cached.map(|cache| cache.join(CachedSnapshot::folder_of(wanted)))).collect()
+    }
+}
+
+fn missing(wanted: &str, layout: &Layout, searched: &[PathBuf]) -> anyhow::Error {
+    let Layout { flag, file, .. } = layout;
+    let places: Vec<String> = searched.iter().map(|path| format!("  {}", path.display())).collect();
+    let places = places.join("\n");
+    if wanted.contains('/') {
+        return anyhow!(
+            "{flag}: {wanted} is the name of a repository, and neither the hub's cache has it nor\n{places}\ntry \
+             `shanshui models pull {wanted}`"
+        );
+    }
+    let known = manifest::model(wanted).is_ok();
+    let advice = if known { format!("shanshui models pull {wanted}") } else { "shanshui models list".to_owned() };
+    anyhow!("{flag}: no model {wanted} (a folder with {file}) in\n{places}\ntry `{advice}`")
 }
 
 #[cfg(test)]
@@ -81,13 +101,13 @@ mod tests {
     use shanshui_pipeline::Serve;
     use shanshui_transcribe::stage::Transcribe;
 
-    use super::ModelFolders;
+    use super::{HubFolders, ModelFolders};
     use crate::data::DataDir;
 
     #[test]
     fn a_missing_model_says_where_it_looked_and_what_to_run() {
         let data = tempfile::tempdir().unwrap();
-        let folders = ModelFolders { folders: vec!["/nowhere/at/all".into()] };
+        let folders = ModelFolders { folders: vec!["/nowhere/at/all".into()], hub: HubFolders::default() };
         let data = DataDir::at(Some(data.path())).unwrap();
         let error = folders.locate("whisper-large-v3", Transcribe::LAYOUT.unwrap(), &data).unwrap_err().to_string();
         assert!(error.contains("/nowhere/at/all"), "{error}");
@@ -100,12 +120,28 @@ mod tests {
         let data = DataDir::at(Some(place.path())).unwrap();
         let file = place.path().join("dream.safetensors");
         std::fs::write(&file, [0; 16]).unwrap();
-        let folders = ModelFolders { folders: vec![place.path().to_owned()] };
+        let folders = ModelFolders { folders: vec![place.path().to_owned()], hub: HubFolders::default() };
         let locate = |wanted: &str| folders.locate(wanted, Paint::LAYOUT.unwrap(), &data);
         assert_eq!(locate(file.to_str().unwrap()).unwrap(), file);
         assert_eq!(locate("dream").unwrap(), file);
-        let error = format!("{:#}", locate("stabilityai/sd-turbo").unwrap_err());
-        assert!(error.contains("picture-model: stabilityai/sd-turbo is the name of a repository"), "{error}");
+        let error = format!("{:#}", locate("no-such-owner/sd-turbo").unwrap_err());
+        assert!(error.contains("picture-model: no-such-owner/sd-turbo is the name of a repository"), "{error}");
+    }
+
+    #[test]
+    fn a_repositorys_name_is_that_of_a_pulled_model_or_of_one_in_the_hubs_cache() {
+        let place = tempfile::tempdir().unwrap();
+        let data = DataDir::at(Some(&place.path().join("data"))).unwrap();
+        let hub = HubFolders { home: Some(place.path().join("home")), cache: None };
+        let folders = ModelFolders { folders: Vec::new(), hub };
+        let locate = || folders.locate("owner/tiny", Paint::LAYOUT.unwrap(), &data);
+        let cached = place.path().join("home/hub/models--owner--tiny/snapshots/0123abcd");
+        for folder in [&cached, &data.models().join("owner/tiny")] {
+            assert!(locate().is_err() || *folder != cached);
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("model_index.json"), "{}").unwrap();
+            assert_eq!(locate().unwrap(), *folder);
+        }
     }
 
     #[test]
@@ -117,7 +153,7 @@ mod tests {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join("model_index.json"), "{}").unwrap();
         }
-        let folders = ModelFolders { folders: vec![own.clone()] };
+        let folders = ModelFolders { folders: vec![own.clone()], hub: HubFolders::default() };
         assert_eq!(folders.locate("toy", Paint::LAYOUT.unwrap(), &data).unwrap(), own.join("toy"));
         let error = folders.locate("toy", Transcribe::LAYOUT.unwrap(), &data).unwrap_err().to_string();
         assert!(error.contains("config.json"), "{error}");

@@ -92,6 +92,15 @@ impl Weights {
         self.sha256.get_or_init(|| sha256(&self.files))
     }
 
+    /// Name and SHA-256 of each file.
+    pub(super) fn hashes(&self) -> Vec<(String, String)> {
+        let name = |file: &MappedFile| file.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match self.files.as_slice() {
+            [only] => vec![(name(only), self.sha256().to_owned())],
+            files => files.iter().map(|file| (name(file), sha256([file]))).collect(),
+        }
+    }
+
     /// The shape of a tensor, if it is there.
     pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|tensor| tensor.shape.as_slice())
