@@ -40,7 +40,7 @@ def wait(what: str, seconds: int, ready) -> None:
         try:
             if ready():
                 return
-        except OSError:
+        except (OSError, RuntimeError):
             pass
         time.sleep(0.2)
     raise TimeoutError(f"{what}: not within {seconds} seconds")
