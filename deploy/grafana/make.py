@@ -1,0 +1,138 @@
+"""Makes the dashboards beside it: one page for each question.
+
+    python deploy/grafana/make.py            # writes them
+    python deploy/grafana/make.py --check    # ends with 1 when a page is not what this makes
+"""
+
+import json
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).parent
+SOURCE = {"type": "prometheus", "uid": "${source}"}
+QUANTILES = [("half", 0.5), ("19 of 20", 0.95), ("99 of 100", 0.99)]
+
+
+def quantiles(metric: str) -> list:
+    """Times of each stage: what half of them, and nearly all of them, stay below."""
+    rate = f"sum by (stage, le) (rate({metric}_bucket[$__rate_interval]))"
+    return [(f"histogram_quantile({share}, {rate})", f"{{{{stage}}}}, {words}") for words, share in QUANTILES]
+
+
+def spent(component: str) -> str:
+    """Hours of all workers of a component; a point comes every 15 seconds (scrape_interval)."""
+    return f'sum(count_over_time(up{{job="shanshui",component="{component}"}}[$__range])) * 15 / 3600'
+
+
+def done(stage: str, outcome: str) -> str:
+    return f'sum(increase(shanshui_jobs_total{{stage="{stage}",outcome="{outcome}"}}[$__range]))'
+
+
+# (title, kind, unit, [(query, legend)], what it means)
+HEALTH = [
+    ("Jobs in doubt", "stat", "short", [('max(shanshui_audit_jobs{standing="in-doubt"})', "")],
+     "Jobs that have neither ended nor lie in a queue. It should be 0."),
+    ("Unfinished jobs", "stat", "short", [('max(shanshui_audit_jobs{standing="in-flight"})', "")],
+     "Jobs that wait or run, over all stages."),
+    ("Workers", "stat", "short", [('sum by (component) (up{job="shanshui"})', "{{component}}")], "Processes that answer."),
+    ("Versions", "stat", "short", [("count by (version) (shanshui_build_info)", "{{version}}")], "Processes of each version."),
+    ("Unfinished jobs", "timeseries", "short", [
+        ('max(shanshui_audit_jobs{standing="in-flight"})', "wait or run"),
+        ("sum by (stage) (shanshui_jobs_in_flight)", "{{stage}}, in work")],
+     "What waits is the distance between the lines."),
+    ("Jobs that ended", "timeseries", "short", [
+        ('max by (standing) (rate(shanshui_audit_jobs{standing=~"done|failed|canceled|no-speech"}[$__rate_interval])) * 60', "{{standing}}")],
+     "A minute."),
+    ("Attempts by how they ended", "timeseries", "short", [
+        ("sum by (stage, outcome) (rate(shanshui_jobs_total[$__rate_interval])) * 60", "{{stage}}: {{outcome}}")],
+     "A minute. `outage`: the store was away. `hung`, `broken`: the worker starts again."),
+    ("Waiting time", "timeseries", "s", quantiles("shanshui_queue_wait_seconds"), "From publication to the first delivery."),
+    ("Jobs that come a second time", "timeseries", "percentunit", [
+        ("sum by (stage) (rate(shanshui_redelivered_total[$__rate_interval])) / "
+         "sum by (stage) (rate(shanshui_deliveries_total[$__rate_interval]))", "{{stage}}")],
+     "Workers that died, failed or stopped."),
+    ("Memory", "timeseries", "bytes", [('process_resident_memory_bytes{job="shanshui"}', "{{component}} {{instance}}")], ""),
+]
+TIME = [
+    ("Waiting in the queue", "timeseries", "s", quantiles("shanshui_queue_wait_seconds"), "From publication to the first delivery."),
+    ("One attempt", "timeseries", "s", quantiles("shanshui_job_seconds"), "With reading, writing and the model."),
+    ("One call of the model", "timeseries", "s", quantiles("shanshui_model_seconds"),
+     "A window of speech, or one batch of denoising steps with its decoder."),
+    ("Share of an attempt that the model takes", "timeseries", "percentunit", [
+        ("sum by (stage) (rate(shanshui_model_seconds_sum[$__rate_interval])) / "
+         "sum by (stage) (rate(shanshui_job_seconds_sum[$__rate_interval]))", "{{stage}}")],
+     "The rest is NATS, the store, decoding and encoding. It is above 1 where one process works on several jobs."),
+    ("Busy workers", "timeseries", "percentunit", [
+        ('sum(rate(shanshui_job_seconds_sum{stage="transcribe"}[$__rate_interval])) / sum(up{job="shanshui",component="transcribe"})', "transcribe"),
+        ('sum(rate(shanshui_job_seconds_sum{stage="paint"}[$__rate_interval])) / sum(up{job="shanshui",component="paint"})', "paint")],
+     "Share of the workers' time that is an attempt. Far below 1: too many workers. At 1 with a long wait: too few."),
+    ("Attempts by length", "heatmap", "s", [
+        ("sum by (le) (increase(shanshui_job_seconds_bucket[$__rate_interval]))", "{{le}}")], "All stages."),
+]
+COST = [
+    ("One picture job", "stat", "currencyUSD", [
+        (f"({spent('paint')} * $price_paint + {spent('transcribe')} * $price_transcribe) / {done('paint', 'done')}", "")],
+     "All hours of all workers, idle ones and cold starts included, over the jobs that are done. A job may have several pictures."),
+    ("Picture jobs done", "stat", "short", [(done("paint", "done"), "")], ""),
+    ("Hours of workers", "stat", "h", [(spent("paint"), "paint"), (spent("transcribe"), "transcribe")], ""),
+    ("Hours in which nothing was painted", "stat", "percentunit", [
+        (f'1 - sum(increase(shanshui_job_seconds_sum{{stage="paint"}}[$__range])) / 3600 / ({spent("paint")})', "")],
+     "Idle time, start of the process, loading of the model."),
+    ("Seconds of a worker for one job", "timeseries", "s", [
+        ("sum by (stage) (rate(shanshui_job_seconds_sum[$__rate_interval])) / "
+         "sum by (stage) (rate(shanshui_job_seconds_count[$__rate_interval]))", "{{stage}}")],
+     "Without idle time."),
+    ("Seconds for attempts that came to nothing", "timeseries", "percentunit", [
+        ('sum by (stage) (rate(shanshui_jobs_total{outcome=~"failed|broken|hung|outage|interrupted"}[$__rate_interval])) / '
+         "sum by (stage) (rate(shanshui_jobs_total[$__rate_interval]))", "{{stage}}")],
+     "Share of the attempts."),
+]
+PAGES = {
+    "healthy": ("Shanshui: is it healthy?", HEALTH, {}),
+    "time": ("Shanshui: where is the time going?", TIME, {}),
+    "cost": ("Shanshui: what does a picture cost?", COST, {"price_paint": "1.0", "price_transcribe": "0.1"}),
+}
+
+
+def panel(index: int, place: dict, about: tuple) -> dict:
+    title, kind, unit, queries, meaning = about
+    instant = kind == "stat"
+    targets = [{"refId": chr(65 + at), "datasource": SOURCE, "expr": query, "legendFormat": legend, "instant": instant,
+                "range": not instant, **({"format": "heatmap"} if kind == "heatmap" else {})}
+               for at, (query, legend) in enumerate(queries)]
+    return {"id": index, "type": kind, "title": title, "description": meaning, "datasource": SOURCE, "gridPos": place,
+            "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []}, "targets": targets}
+
+
+def page(uid: str, title: str, panels: list, prices: dict) -> dict:
+    """Numbers in the first row, four of them; below two panels a row."""
+    made, x, y = [], 0, 0
+    for index, about in enumerate(panels, 1):
+        small = about[1] == "stat"
+        width, height = (6, 4) if small else (12, 8)
+        made.append(panel(index, {"x": x, "y": y, "w": width, "h": height}, about))
+        x += width
+        if x >= 24:
+            x, y = 0, y + height
+    source = {"name": "source", "type": "datasource", "query": "prometheus", "label": "Prometheus"}
+    boxes = [{"name": name, "type": "textbox", "label": f"{name.replace('_', ' of an hour of ')}, USD", "query": value,
+              "current": {"text": value, "value": value}} for name, value in prices.items()]
+    return {"uid": f"shanshui-{uid}", "title": title, "tags": ["shanshui"], "schemaVersion": 39, "editable": True,
+            "time": {"from": "now-6h", "to": "now"}, "refresh": "30s", "templating": {"list": [source, *boxes]}, "panels": made}
+
+
+def main(check: bool) -> int:
+    stale = 0
+    for uid, (title, panels, prices) in PAGES.items():
+        text = json.dumps(page(uid, title, panels, prices), indent=1, ensure_ascii=False) + "\n"
+        path = HERE / f"{uid}.json"
+        if check and (not path.exists() or path.read_text() != text):
+            print(f"{path.name} is not what make.py makes: run it")
+            stale = 1
+        elif not check:
+            path.write_text(text)
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv))

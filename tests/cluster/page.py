@@ -1,0 +1,125 @@
+"""A real run and its page of metrics: `shanshui up` does a recording, and a job that comes twice.
+
+    SHANSHUI_MODELS=… python tests/cluster/page.py PROGRAM NATS_SERVER PAGE [PROMETHEUS]
+
+Writes the page to the file PAGE. With PROMETHEUS, the program, one runs meanwhile and is asked every query.
+"""
+
+import asyncio
+import json
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import nats
+
+import queries
+from rendered import ROOT
+
+
+def free() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def get(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def wait(what: str, seconds: int, ready) -> None:
+    for _ in range(seconds * 5):
+        try:
+            if ready():
+                return
+        except (OSError, RuntimeError):
+            pass
+        time.sleep(0.2)
+    raise TimeoutError(f"{what}: not within {seconds} seconds")
+
+
+class Run:
+    def __init__(self, program: str, server: str) -> None:
+        self.program, self.folder = program, pathlib.Path(tempfile.mkdtemp(prefix="shanshui-page-"))
+        self.nats, self.http, self.watch = free(), free(), free()
+        self.running = []
+        self.start([program, "--data", str(self.folder / "data"), "up", "--nats-server", server, "--nats-port",
+                    str(self.nats), "--s3-port", "0", "--http", f"127.0.0.1:{self.http}", "--audit-seconds", "2"], "up")
+
+    def start(self, command: list, name: str) -> None:
+        with open(self.folder / f"{name}.log", "wb") as log:
+            self.running.append(subprocess.Popen(command, stdout=log, stderr=log))
+
+    def client(self, *arguments: str) -> None:
+        command = [self.program, "--data", str(self.folder / "data"), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
+
+    def page(self) -> str:
+        return get(f"http://127.0.0.1:{self.http}/metrics")
+
+    def prometheus(self, program: str) -> None:
+        """As compose.yaml runs it, but for the targets: here one process is all parts."""
+        target = {"targets": [f"127.0.0.1:{self.http}"], "labels": {"component": "paint"}}
+        jobs = [{"job_name": "shanshui", "static_configs": [target]}]
+        rules = [str(ROOT / "deploy/prometheus/alerts.yaml")]
+        config = {"global": {"scrape_interval": "1s"}, "rule_files": rules, "scrape_configs": jobs}
+        (self.folder / "prometheus.yml").write_text(json.dumps(config))
+        self.start([program, f"--config.file={self.folder}/prometheus.yml", f"--storage.tsdb.path={self.folder}/tsdb",
+                    f"--web.listen-address=127.0.0.1:{self.watch}"], "prometheus")
+
+    def stop(self) -> None:
+        for one in reversed(self.running):
+            one.send_signal(signal.SIGTERM)
+            one.wait(60)
+        shutil.rmtree(self.folder)
+
+
+async def twice(run) -> None:
+    """A job whose record in the bucket is broken: the worker tries again, and the message comes a second time."""
+    record = run.folder / "data/s3/shanshui/jobs/twice/paint.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{")
+    client = await nats.connect(f"nats://127.0.0.1:{run.nats}")
+    job = {"id": "twice", "text": "a red apple", "attempts": 2}
+    await client.jetstream().publish("shanshui.text.default", json.dumps(job).encode())
+    await client.close()
+
+
+def same_names(path: str) -> bool:
+    """Whether the page that the quick check reads is still what a run says."""
+    kept = pathlib.Path(__file__).with_name("page.txt")
+    old, new = (queries.page(pathlib.Path(one).read_text(encoding="utf-8")) for one in (kept, path))
+    differ = sorted(set(old) ^ set(new)) + sorted(key for key in set(old) & set(new) if set(old[key]) != set(new[key]))
+    print(f"{'FAIL' if differ else 'ok'}  metrics: a run has the names and labels of {kept.name} {differ or ''}")
+    return not differ
+
+
+def main(program: str, server: str, path: str, prometheus: str = "") -> bool:
+    run = Run(program, server)
+    try:
+        wait("shanshui up", 120, lambda: get(f"http://127.0.0.1:{run.http}/readyz"))
+        if prometheus:
+            run.prometheus(prometheus)
+        asyncio.run(twice(run))
+        run.client("say", str(ROOT / "tests/data/speech/cat.wav"), "--no-wait")
+        run.client("draw", "a red apple", "--steps", "2", "--out", str(run.folder))
+        wait("a job that comes twice, a spoken one, an audit of both", 180, lambda: all(
+            re.search(pattern, run.page(), re.M) for pattern in
+            (r"^shanshui_redelivered_total.* [1-9]", r'standing="done"} 2$', r'standing="failed"} 1$')))
+        time.sleep(10 if prometheus else 0)
+        pathlib.Path(path).write_text(run.page(), encoding="utf-8")
+        return same_names(path) & queries.main(path, f"http://127.0.0.1:{run.watch}" if prometheus else "")
+    finally:
+        run.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(not main(*sys.argv[1:]))
