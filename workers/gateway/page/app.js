@@ -5,7 +5,7 @@ import { compose, examples } from "/page/compose.js";
 import { $, calm, show } from "/page/dom.js";
 import { follow } from "/page/follow.js";
 import { draw as drawTile, hang, redraw } from "/page/gallery.js";
-import { ENDED, apply, fresh, learn } from "/page/job.js";
+import { ENDED, apply, fresh, learn, painted } from "/page/job.js";
 import { languageSwitch, t } from "/page/language.js";
 import { scene } from "/page/scene.js";
 import * as settings from "/page/settings.js";
@@ -25,15 +25,17 @@ const act = {
   open: (id) => (location.hash === `#${id}` ? openJob(id) : (location.hash = id)),
   write: (text) => begin(fresh("text", text, settings.picture()), { text, spec: { picture: settings.picture() } }),
   file: (file) => hear("file", file, file.name),
-  again: (job) => paint(job, job.words, { ...job.picture, seed: freshSeed() }),
-  repaint: (job, words) => paint(job, words, job.picture),
+  again: (job) => paint(job, painted(job).words, { ...painted(job).picture, seed: freshSeed() }),
+  repaint: (job, words) => paint(job, words, painted(job).picture),
+  asSpoken: (job) => paint(job, job.words, job.picture),
   resend: (job) => post(job, job.wish),
   cancel: stop,
   remove: forget,
 };
 
 function hear(source, recording, name) {
-  const spec = { ...settings.spoken(), picture: settings.picture() };
+  // "Portrait, four pictures" become settings; the card shows what was read so, and takes it back.
+  const spec = { ...settings.spoken(), voice: true, picture: settings.picture() };
   return begin(fresh(source, "", spec.picture, { name }), { recording, name, spec });
 }
 
@@ -114,7 +116,6 @@ function heard(job, kind, data) {
 const told = (job) => [sentence(job), job.state === "done" ? "" : job.reason].filter(Boolean).join(" ");
 
 function changed(job) {
-  if (job.state === "done") settings.learnFrom(job);
   if (open === job) card.update(job);
   if (job.id) drawTile(job, open?.id);
 }
@@ -198,7 +199,6 @@ function start() {
   talkButton({ scene: landscape, said: ({ recording, name }) => hear("voice", recording, name) });
   compose(act);
   hangAll();
-  for (const job of listed()) settings.learnFrom(job);
   for (const job of listed()) if (!ENDED.has(job.state)) watch(job);
   shelf.onOther(() => {
     for (const job of shelf.all()) if (!jobs.has(job.id)) jobs.set(job.id, job), ENDED.has(job.state) || watch(job);

@@ -2,7 +2,7 @@
 import { make, put, show } from "/page/dom.js";
 import { commandsFold, receiptFold } from "/page/folds.js";
 import { Frame } from "/page/frame.js";
-import { ENDED, part } from "/page/job.js";
+import { ENDED, painted, part } from "/page/job.js";
 import { about, count, hour, known, t } from "/page/language.js";
 
 // What the job does now, in one sentence.
@@ -43,13 +43,15 @@ export class Card {
     this.kind = make("p", { class: "kind" });
     this.words = make("blockquote", { class: "words", id: "heard" });
     this.remark = make("p", { class: "remark" });
+    this.read = make("p", { class: "remark read" });
+    this.readWords = make("span", {});
     this.state = make("p", { class: "state" });
     this.bar = make("progress", { class: "bar", max: "1", "aria-label": t("progress") });
     this.reason = make("p", { class: "reason" });
     this.actions = make("div", { class: "actions" });
     this.commands = commandsFold(() => this.#job);
     this.receipt = receiptFold(() => this.#job);
-    const colophon = make("div", { class: "colophon" }, this.kind, this.words, this.remark, this.state, this.bar, this.reason, this.actions, this.commands.element, this.receipt.element);
+    const colophon = make("div", { class: "colophon" }, this.kind, this.words, this.read, this.remark, this.state, this.bar, this.reason, this.actions, this.commands.element, this.receipt.element);
     this.element = make("article", { class: "work", tabindex: "-1", data: { job: job.id ?? "" } }, make("h2", { class: "unseen" }, t("work")), this.frame.element, colophon);
     this.#buttons();
     this.update(job);
@@ -62,6 +64,7 @@ export class Card {
     this.edit = button("edit", () => this.#editor(), "line");
     this.resend = button("resend", this.#act.resend, "solid");
     this.remove = button("remove", this.#act.remove);
+    this.read.append(this.readWords, " ", button("asSpoken", this.#act.asSpoken));
     this.actions.append(this.cancel, this.resend, this.again, this.edit, this.remove);
   }
 
@@ -78,6 +81,8 @@ export class Card {
     show(this.reason, Boolean(job.reason ?? job.note));
     put(this.remark, job.incomplete ? t("incomplete", { what: job.incomplete }) : "");
     show(this.remark, Boolean(job.incomplete));
+    put(this.readWords, job.voice ? t("readAs", { words: job.voice.words.join(", ") }) : "");
+    show(this.read, Boolean(job.voice));
     show(this.cancel, Boolean(job.id) && !ended && !job.canceling);
     show(this.resend, job.state === "unsent");
     show(this.again, ended && Boolean(job.words));
@@ -110,7 +115,7 @@ export class Card {
   #editor() {
     if (this.editing) return;
     const field = make("textarea", { class: "words edit", "aria-label": t("editWords"), maxlength: 2000, rows: 3 });
-    field.value = this.#job.words ?? "";
+    field.value = painted(this.#job).words ?? "";
     const paint = make("button", { type: "submit", class: "solid", data: { act: "repaint" } }, t("paintAgain"));
     const back = make("button", { type: "button", class: "quiet", onclick: () => close() }, t("neverMind"));
     this.editing = make("form", { class: "editing" }, field, make("p", { class: "row" }, paint, back));

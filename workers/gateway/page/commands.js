@@ -1,18 +1,20 @@
 // The same job for a terminal: our program, curl, and the `nats` command line.
 import { format, hasKey } from "/page/api.js";
+import { painted } from "/page/job.js";
 
 // One argument for a POSIX shell, whatever it holds.
 const quoted = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
 
-const FLAGS = { width: "--width", height: "--height", steps: "--steps", guidance: "--guidance", negative: "--negative", seed: "--seed", count: "--count", sampler: "--sampler", model: "--model" };
+const FLAGS = { shape: "--shape", width: "--width", height: "--height", steps: "--steps", guidance: "--guidance", negative: "--negative", seed: "--seed", count: "--count", sampler: "--sampler", model: "--model" };
 
 // Behind "=" a value that begins with a dash is no flag.
 const flag = (name, value) => (/^\w[\w.+-]*$/.test(value) ? `${name} ${value}` : `${name}=${quoted(value)}`);
 
 // The seed that was painted with, so that the command makes the same pictures.
 export function wish(job) {
-  const seed = job.pictures[0]?.seed ?? job.picture?.seed;
-  return { text: job.words ?? "", picture: { ...job.picture, ...(seed === undefined ? {} : { seed }) } };
+  const { words, picture } = painted(job);
+  const seed = job.pictures[0]?.seed ?? picture?.seed;
+  return { text: words ?? "", picture: { ...picture, ...(seed === undefined ? {} : { seed }) } };
 }
 
 export function commands(job) {

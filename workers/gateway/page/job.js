@@ -26,8 +26,8 @@ const heard = {
   progress(job, { stage, done, total, eta }) {
     Object.assign(job, { state: "working", stage, done, total, eta });
   },
-  transcript(job, { text, language, seconds, incomplete }) {
-    Object.assign(job, { words: text, language, incomplete, heardSeconds: seconds });
+  transcript(job, { text, language, seconds, incomplete, voice }) {
+    Object.assign(job, { words: text, language, incomplete, voice, heardSeconds: seconds });
   },
   preview(job, { index, png }) {
     job.previews[index] = `data:image/png;base64,${png}`;
@@ -60,11 +60,18 @@ export function learn(job, said) {
   return job;
 }
 
-const KEPT = ["id", "created", "source", "name", "words", "language", "picture", "state", "pictures", "code", "reason", "took", "incomplete", "once"];
+const KEPT = ["id", "created", "source", "name", "words", "language", "picture", "state", "pictures", "code", "reason", "took", "incomplete", "voice", "once"];
 
 export const kept = (job) => Object.fromEntries(KEPT.filter((name) => job[name] !== undefined).map((name) => [name, job[name]]));
 
 export const revive = (kept) => ({ previews: {}, pictures: [], ...kept });
+
+// What was painted: the words without those that were read as settings, and all settings. What was
+// chosen counts more than what was spoken.
+export function painted(job) {
+  if (!job.voice) return { words: job.words, picture: job.picture };
+  return { words: job.voice.text, picture: { ...job.voice.settings, ...job.picture } };
+}
 
 // How far the job is, from 0 to 1, or undefined where nobody knows.
 export const part = (job) => (job.state === "working" && job.total > 0 ? Math.min(1, job.done / job.total) : undefined);

@@ -6,13 +6,17 @@ import { t } from "/page/language.js";
 // Languages that are offered by name; Whisper finds out others by itself.
 const SPOKEN = ["en", "zh", "es", "fr", "de", "it", "pt", "ru", "ja", "ko", "ar", "hi"];
 
-const DEFAULTS = { shape: "", width: "", height: "", count: "2", seed: "", steps: "", guidance: "", sampler: "", negative: "", language: "" };
+// Forms of a picture in the model's own size, as the contract names them.
+const SHAPES = ["square", "portrait", "landscape", "wide"];
+// What the workers paint of a job that says nothing.
+const COUNT = "2";
+
+const DEFAULTS = { shape: "", width: "", height: "", count: "", seed: "", steps: "", guidance: "", sampler: "", negative: "", language: "" };
 
 let chosen = { ...DEFAULTS, ...memory.read("settings", {}) };
-// What the server allows, and the side that its picture model makes of itself, once that is known.
+// What the server allows.
 let limits = {};
 let samplers = [];
-let side;
 
 export function serverCan(capabilities) {
   limits = capabilities.limits ?? {};
@@ -20,24 +24,7 @@ export function serverCan(capabilities) {
   draw();
 }
 
-// Nobody tells which size the model recommends; a picture that was made without a size shows it.
-export function learnFrom(job) {
-  const first = job.pictures[0];
-  if (side || !first?.width || job.picture?.width) return;
-  side = Math.min(first.width, first.height);
-  if (!$("settings").open) draw();
-}
-
 export const mostBytes = () => limits.request_bytes;
-
-const round = (pixels) => Math.max(8, Math.round(pixels / 8) * 8);
-
-// The model's side, and one and a half of it for portrait and wide.
-function shapes() {
-  if (!side) return {};
-  const long = round(side * 1.5);
-  return { square: [side, side], portrait: [side, long], wide: [long, side] };
-}
 
 export function spoken() {
   return chosen.language ? { language: chosen.language } : {};
@@ -45,11 +32,12 @@ export function spoken() {
 
 // The job's `picture`: only what was chosen. Seeds stay text (64 bits), see api.js.
 export function picture() {
-  const [width, height] = chosen.shape === "custom" ? [chosen.width, chosen.height] : (shapes()[chosen.shape] ?? []);
+  const [width, height] = chosen.shape === "custom" ? [chosen.width, chosen.height] : [];
   const wanted = { width, height, count: chosen.count, steps: chosen.steps, guidance: chosen.guidance };
   const numbers = Object.entries(wanted).filter(([, value]) => value !== "" && value !== undefined && Number.isFinite(Number(value)));
   return {
     ...Object.fromEntries(numbers.map(([name, value]) => [name, Number(value)])),
+    ...(SHAPES.includes(chosen.shape) ? { shape: chosen.shape } : {}),
     ...(chosen.seed ? { seed: chosen.seed } : {}),
     ...(chosen.sampler ? { sampler: chosen.sampler } : {}),
     ...(chosen.negative.trim() ? { negative: chosen.negative.trim() } : {}),
@@ -94,7 +82,7 @@ function countField() {
   const most = Math.min(4, limits.count?.most ?? 4);
   const options = Array.from({ length: most }, (_, i) => String(i + 1)).map((value) => {
     const radio = make("input", { type: "radio", name: "count", value, onchange: () => choose("count", value) });
-    radio.checked = chosen.count === value;
+    radio.checked = (chosen.count || COUNT) === value;
     return make("label", {}, radio, make("span", {}, value));
   });
   return make("fieldset", { class: "count" }, make("legend", {}, t("set.count")), make("div", {}, options));
@@ -108,9 +96,9 @@ function customSize() {
 }
 
 export function draw() {
-  const sized = (name) => [name, `${t(`shape.${name}`)} · ${shapes()[name].join(" × ")}`];
+  const named = (name) => [name, t(`shape.${name}`)];
   const sizes = customSize();
-  const shape = select("shape", [["", t("modelsOwn")], ...Object.keys(shapes()).map(sized), ["custom", t("shape.custom")]]);
+  const shape = select("shape", [["", t("modelsOwn")], ...SHAPES.map(named), ["custom", t("shape.custom")]]);
   shape.addEventListener("change", () => sizes.forEach((one) => (one.hidden = shape.value !== "custom")));
   const spokenIn = SPOKEN.map((code) => [code, new Intl.DisplayNames([document.documentElement.lang], { type: "language" }).of(code)]);
   const negative = make("input", { type: "text", maxlength: 2000, autocomplete: "off", placeholder: t("negativeHint"), oninput: (event) => choose("negative", event.target.value) });
@@ -135,7 +123,7 @@ function reset() {
 
 // What differs from the model's wishes, beside the closed fold.
 function summary() {
-  const { width, height, count, seed, sampler, steps } = picture();
-  const parts = [width && height && `${width} × ${height}`, t(count === 1 ? "picturesOne" : "pictures", { number: count }), seed && `${t("set.seed")} ${seed}`, sampler, steps && t("steps", { number: steps })];
+  const { shape, width, height, count = Number(COUNT), seed, sampler, steps } = picture();
+  const parts = [shape && t(`shape.${shape}`), width && height && `${width} × ${height}`, t(count === 1 ? "picturesOne" : "pictures", { number: count }), seed && `${t("set.seed")} ${seed}`, sampler, steps && t("steps", { number: steps })];
   put($("chosen"), parts.filter(Boolean).join(" · "));
 }
