@@ -54,7 +54,6 @@ async fn a_thousand_idle_followers_are_cheap_and_an_absent_queue_is_a_503() {
     let firsts: Vec<_> = followers.iter_mut().map(|follower| follower.next().expect("an event").kind).collect();
     assert!(firsts.iter().all(|kind| kind == "queued"));
     let memory = memory_mib(process.pid());
-    println!("{IDLE} followers: {memory} MiB");
     assert!(memory < MEMORY, "{memory} MiB for {IDLE} followers");
     let mut reader = followers.remove(0);
     followers.truncate(20);

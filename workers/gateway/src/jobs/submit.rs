@@ -61,7 +61,7 @@ pub(crate) async fn submit(
         return Ok(located(answer(StatusCode::OK, &document), &sent.id));
     }
     let mut told = accepted(&sent);
-    if sent.submitted.duplicate
+    if (sent.submitted.duplicate || headers.contains_key(IDEMPOTENCY_KEY))
         && let Some(document) = document::find(&gateway, &caller, &sent.id).await?
     {
         told["state"] = document["state"].clone();
