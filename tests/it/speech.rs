@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use shanshui_tests::{Client, Job, Story, png, recording, sha256, shared};
@@ -112,4 +114,33 @@ async fn mandarin_is_translated_before_it_is_painted() {
     let pictures = client.pictures(&story).await;
     let parameters = png::text(&pictures[0], "parameters").expect("the chunk that A1111 writes");
     assert!(parameters.starts_with(words.trim()), "{words} was not what was painted: {parameters}");
+}
+
+#[tokio::test]
+async fn spoken_wishes_become_settings_and_the_words_are_kept() {
+    let client = shared().client().await;
+    let clip = recording("wishes.flac");
+    let spoken = |voice: bool, picture: serde_json::Value| {
+        let audio = json!({ "bytes": BASE64_STANDARD.encode(&clip) });
+        json!({ "audio": audio, "language": "en", "voice": voice, "picture": picture }).to_string()
+    };
+    let story = client.publish_and_follow(&Job::new("wishes"), "audio", spoken(true, json!({ "steps": 2 }))).await;
+    assert!(story.words().contains("portrait format"), "{}", story.words());
+    let reading = &story.one("transcript")["voice"];
+    let words = story.words();
+    assert_eq!(reading["text"], "a cat sitting under a yellow star", "{words}: {reading:#}");
+    assert_eq!(reading["settings"], json!({ "shape": "portrait", "count": 1, "seed": 42 }));
+    let picture = story.one("picture");
+    assert_eq!((&picture["seed"], &picture["width"], &picture["height"]), (&json!(42), &json!(96), &json!(144)));
+    let receipt = client.json(story.one("done")["key"].as_str().expect("a key")).await;
+    assert_eq!(&receipt["stages"]["transcribe"]["voice"], reading);
+    let pictures = client.pictures(&story).await;
+    let parameters = png::text(&pictures[0], "parameters").expect("the chunk that A1111 writes");
+    assert!(parameters.starts_with("a cat sitting under a yellow star\n"), "{parameters}");
+    // Undone, and with settings of the job's own.
+    let plain = json!({ "steps": 2, "count": 1, "seed": 7 });
+    let story = client.publish_and_follow(&Job::new("plain"), "audio", spoken(false, plain)).await;
+    assert_eq!(story.one("transcript").get("voice"), None);
+    let picture = story.one("picture");
+    assert_eq!((&picture["seed"], &picture["width"], &picture["height"]), (&json!(7), &json!(128), &json!(128)));
 }

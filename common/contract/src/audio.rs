@@ -178,3 +178,27 @@ fn task(text: &str) -> Option<Task> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::TextJob;
+    use crate::wire::{decode, encode};
+
+    fn read<J: Job>(object: &str) -> Result<J, String> {
+        decode(None, Bytes::from(object.to_owned())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn spoken_wishes_are_asked_for_where_somebody_speaks() {
+        let audio = |voice: &str| read::<AudioJob>(&format!(r#"{{ "audio": {{ "key": "a" }}, "voice": {voice} }}"#));
+        let job = audio("true").unwrap();
+        assert!(job.voice && !audio("false").unwrap().voice && !audio("null").unwrap().voice);
+        assert!(decode::<AudioJob>(None, encode(&job).1).unwrap().voice);
+        let error = audio("7").unwrap_err();
+        assert_eq!(error, "voice: 7 is not allowed; allowed: true or false");
+        let error = read::<TextJob>(r#"{"text":"a cat","voice":true}"#).unwrap_err();
+        assert_eq!(error, "voice: true is not allowed; allowed: false; nobody speaks in a job that begins with a text");
+        assert!(read::<TextJob>(r#"{"text":"a cat","voice":false}"#).unwrap().meta.extra.is_empty());
+    }
+}

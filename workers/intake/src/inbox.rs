@@ -89,7 +89,8 @@ impl Intake {
     }
 
     async fn take_found(&self, found: &Found) -> Result<Taken, Failure> {
-        let version = found.version.as_deref().filter(|_| found.by_version);
+        // What a store without versions calls the only one there is.
+        let version = found.version.as_deref().filter(|version| found.by_version && *version != "null");
         let taken = self.take(&found.key, version).await?;
         match &found.as_it_stands {
             // Ceph: whether a key is encoded, only the bucket knows.

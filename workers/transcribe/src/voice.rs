@@ -3,7 +3,7 @@
 //! A wish is a whole clause, at the beginning or at the end of what was said: "a portrait of my
 //! grandmother" has other words in its clause and stays as it is. What is between two clauses that stay
 //! is never read. Two forms go without a clause of their own: "paint four pictures of …" and, at the very
-//! end, "… as an ink painting".
+//! end, "… as an ink painting" and "… in portrait format".
 
 mod chinese;
 mod clauses;
@@ -31,8 +31,8 @@ struct Grammar {
     clause: fn(&str) -> Option<Vec<Wish>>,
     /// An order with what is to be painted: its wishes, and how many bytes they take.
     order: fn(&str) -> Option<(Vec<Wish>, usize)>,
-    /// A style at the end of a clause: the wish, and where it begins.
-    style: fn(&str) -> Option<(Wish, usize)>,
+    /// A wish at the end of a clause that holds more: the wish, and where it begins.
+    tail: fn(&str) -> Option<(Wish, usize)>,
     /// What stands before a style that is added to a text.
     comma: &'static str,
 }
@@ -65,7 +65,7 @@ pub fn read(text: &str, language: &str) -> Reading {
     let (kept, last) = rest.split_at(rest.len() - trailing);
     let Some(middle) = Middle::of(text, kept, grammar) else { return untouched() };
     let all = clauses[..leading].iter().map(|clause| (wishes(clause), clause.body(text)));
-    let all = all.chain(middle.order).chain(middle.style);
+    let all = all.chain(middle.order).chain(middle.tail);
     let all: Vec<Read<'_>> = all.chain(last.iter().map(|clause| (wishes(clause), clause.body(text)))).collect();
     if all.iter().all(|(wishes, _)| wishes.as_ref().is_none_or(Vec::is_empty)) {
         return untouched();
@@ -75,11 +75,11 @@ pub fn read(text: &str, language: &str) -> Reading {
 
 type Read<'a> = (Option<Vec<Wish>>, &'a str);
 
-/// The clauses that stay, without what an order or a style takes of them.
+/// The clauses that stay, without what an order or a tail takes of them.
 struct Middle<'a> {
     text: String,
     order: Option<Read<'a>>,
-    style: Option<Read<'a>>,
+    tail: Option<Read<'a>>,
 }
 
 impl<'a> Middle<'a> {
@@ -92,14 +92,14 @@ impl<'a> Middle<'a> {
             (Some(wishes), words)
         });
         let start = last.start.max(from);
-        let style = (grammar.style)(&text[start..to]).map(|(wish, at)| {
+        let tail = (grammar.tail)(&text[start..to]).map(|(wish, at)| {
             let words = text[start + at..to].trim();
             to = start + at;
             (Some(vec![wish]), words)
         });
-        let stop = if style.is_none() { last.stop(text) } else { "" };
+        let stop = if tail.is_none() { last.stop(text) } else { "" };
         let body = text[from..to].trim();
-        (!body.is_empty()).then(|| Self { text: format!("{body}{stop}"), order, style })
+        (!body.is_empty()).then(|| Self { text: format!("{body}{stop}"), order, tail })
     }
 }
 

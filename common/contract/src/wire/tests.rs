@@ -295,18 +295,3 @@ fn s31_an_error_stays_on_one_line_and_short() {
     let error = text(object.to_string()).unwrap_err();
     assert!(error.len() < 300 && !error.contains(['\r', '\n']), "{error}");
 }
-
-#[test]
-fn spoken_wishes_are_asked_for_where_somebody_speaks() {
-    let with = |voice: serde_json::Value| json!({ "audio": { "key": "audio/a" }, "voice": voice }).to_string();
-    let job = audio(with(true.into())).unwrap();
-    assert!(
-        job.voice && !audio(with(false.into())).unwrap().voice && !audio(r#"{"audio":{"key":"a"}}"#).unwrap().voice
-    );
-    assert!(audio(encode(&job).1).unwrap().voice);
-    let error = audio(with("yes".into())).unwrap_err();
-    assert_eq!(error, "voice: \"yes\" is not allowed; allowed: true or false");
-    let error = text(r#"{"text":"a cat","voice":true}"#).unwrap_err();
-    assert_eq!(error, "voice: true is not allowed; allowed: false; nobody speaks in a job that begins with a text");
-    assert!(text(r#"{"text":"a cat","voice":false}"#).unwrap().meta.extra.is_empty());
-}

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::Value;
 use shanshui_pipeline::event::Event;
 
 use crate::print;
@@ -94,6 +95,12 @@ impl Display {
     }
 }
 
+/// What was read as wishes, with the settings that came of it.
+fn wishes(voice: &Value) -> String {
+    let words: Vec<&str> = voice["words"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    format!(" (read as settings: {}; {})", words.join(", "), voice["settings"])
+}
+
 /// An event on one line.
 pub(crate) fn describe(event: &Event) -> String {
     match event {
@@ -101,9 +108,9 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::Started { stage, worker, attempt } => format!("{stage}: started by {worker}, attempt {attempt}"),
         Event::Progress { stage, done, total, .. } => format!("{stage}: {done:.0} of {total:.0}"),
         Event::Queued { stage, pool, place, seconds, workers } => queued((stage, pool), *place, *seconds, *workers),
-        Event::Transcript { text, language, incomplete, .. } => {
+        Event::Transcript { text, language, incomplete, voice, .. } => {
             let cut = incomplete.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-            format!("transcript ({language}): {text}{cut}")
+            format!("transcript ({language}): {text}{cut}{}", voice.as_ref().map(wishes).unwrap_or_default())
         }
         Event::Preview { index, step, steps, .. } => format!("preview of picture {index}: step {step} of {steps}"),
         Event::Finished { stage, seconds, .. } => format!("{stage}: finished after {seconds:.2} s"),

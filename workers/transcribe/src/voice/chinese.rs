@@ -2,7 +2,7 @@
 
 use super::{Grammar, Wish, numbers};
 
-pub(super) const GRAMMAR: Grammar = Grammar { clause, order, style: |_| None, comma: "，" };
+pub(super) const GRAMMAR: Grammar = Grammar { clause, order, tail: |_| None, comma: "，" };
 
 const SHAPES: [(&str, &str); 14] = [
     ("竖版", "portrait"),
@@ -91,10 +91,14 @@ fn seed(text: &str) -> Option<Wish> {
     numbers::chinese(strip(rest, &["号码", "号", "數", "数", "是", "为"])).map(Wish::Seed)
 }
 
-/// 画四张猫的图: the measure word, then what they show. Without the verb, pictures may be the subject.
+/// 画四张猫在屋顶上的图: the measure word, then what they show. 画四张桌子 are four tables in one.
 fn order(text: &str) -> Option<(Vec<Wish>, usize)> {
     let body = strip(text, &["请", "請", "给我", "帮我"]);
     let rest = ["画", "畫"].iter().find_map(|verb| body.strip_prefix(verb))?;
+    ["的图", "的画", "的图片", "的照片", "的圖", "的畫"]
+        .iter()
+        .any(|end| rest.trim_end().ends_with(end))
+        .then_some(())?;
     let (at, measure) = MEASURES.iter().filter_map(|measure| Some((rest.find(measure)?, measure))).min()?;
     let wish = number_of(&rest[..at])?;
     let taken = text.len() - rest.len() + at + measure.len();

@@ -2,7 +2,7 @@
 
 use super::{Grammar, Wish, numbers};
 
-pub(super) const GRAMMAR: Grammar = Grammar { clause, order, style, comma: ", " };
+pub(super) const GRAMMAR: Grammar = Grammar { clause, order, tail, comma: ", " };
 
 /// Shapes that may stand alone, with the words for them.
 const ALONE: [(&str, &str); 4] =
@@ -131,11 +131,13 @@ fn wish(words: &mut Words<'_>) -> Option<Vec<Wish>> {
 
 /// "portrait", "in portrait format", "make it wide".
 fn shape(words: &mut Words<'_>) -> Option<Wish> {
-    let led = ["make it", "in a", "in"].into_iter().any(|start| words.phrase(start));
+    // A man "in a portrait" is no wish, one "in a portrait format" is.
+    let thing = words.phrase("in a");
+    let led = ["make it", "in"].into_iter().any(|start| words.phrase(start));
     let known: Vec<&str> = ALONE.iter().chain(&WITH_FORMAT).map(|(word, _)| *word).collect();
     let word = words.one_of(&known)?;
     let format = words.one_of(&FORMATS).is_some();
-    let alone = ALONE.iter().find(|(known, _)| *known == word);
+    let alone = ALONE.iter().find(|(known, _)| *known == word && (format || !thing));
     let other = WITH_FORMAT.iter().find(|(known, _)| *known == word && (format || led));
     alone.or(other).map(|(_, shape)| Wish::Shape(shape))
 }
@@ -217,15 +219,17 @@ fn order(text: &str) -> Option<(Vec<Wish>, usize)> {
     shape.map(|shape| (vec![shape], end))
 }
 
-/// "a village in the hills as an ink painting".
-fn style(text: &str) -> Option<(Wish, usize)> {
+/// "a village in the hills as an ink painting", "a cat in portrait format". Whisper leaves out many a
+/// full stop before these.
+fn tail(text: &str) -> Option<(Wish, usize)> {
     // ASCII alone changes its case here, so the places stay.
     let lower = text.to_ascii_lowercase();
-    [" in the style of ", " as "].into_iter().find_map(|start| {
+    [" in the style of ", " as ", " in "].into_iter().find_map(|start| {
         let at = lower.rfind(start)?;
         let end: Vec<&str> = lower[at..].split_whitespace().collect();
         let mut words = Words { all: &end, at: 0 };
-        let wish = styled(&mut words)?;
+        let format = |words: &mut Words<'_>| shape(words).filter(|_| FORMATS.contains(&words.all[words.at - 1]));
+        let wish = words.attempt(styled).or_else(|| words.attempt(format))?;
         words.is_at_end().then_some((wish, at))
     })
 }
