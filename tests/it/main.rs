@@ -9,6 +9,7 @@ mod connections;
 mod crash;
 mod extremes;
 mod forms;
+mod models;
 mod python;
 mod rows;
 mod security;

@@ -5,6 +5,7 @@ pub mod chaos;
 mod client;
 mod disk;
 mod faults;
+pub mod hub;
 mod nats;
 mod objects;
 mod pages;
