@@ -12,6 +12,7 @@ mod forms;
 mod gateway;
 mod intake;
 mod page;
+mod models;
 mod python;
 mod rows;
 mod security;

@@ -6,6 +6,7 @@ mod client;
 mod disk;
 pub mod door;
 mod faults;
+pub mod hub;
 mod nats;
 mod objects;
 mod pages;

@@ -1,8 +1,6 @@
 //! SIGTERM at every moment of a worker's life.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -10,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use shanshui_tests::hub::{Faults, Hub};
 use shanshui_tests::{
     Job, PATIENCE, Process, Stack, clean, ends_well, picture_model, scratch, shanshui, until, whisper,
 };
@@ -19,6 +18,8 @@ use crate::start::copy;
 
 /// An idle worker ends within two seconds; a second more for a machine that is busy with other tests.
 const IDLE: Duration = Duration::from_secs(3);
+/// The largest file of a model in the hub.
+const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 /// A worker that loads its model ends within this.
 const LOADING: Duration = Duration::from_secs(5);
 
@@ -113,69 +114,34 @@ fn endless(model: &Path, into: &Path, file: &str) {
 #[test]
 fn r33_a_pull_of_a_model_that_is_told_to_end_leaves_no_part_of_it_in_the_model_folder() {
     let folder = scratch();
-    let hub = StallingHub::start();
+    let weights = vec![7; 1_000_000];
+    let files: [(&str, &[u8]); 3] = [("model_index.json", b"{}"), ("unet/config.json", b"{}"), (UNET, &weights)];
+    let parts: [(&str, &[u8]); 2] =
+        [("vae/diffusion_pytorch_model.safetensors", b"vae"), ("text_encoder/model.safetensors", b"text")];
+    let hub = Hub::start("owner/toy", &[&files[..], &parts[..]].concat());
+    hub.fail(Faults { stall: true, cut: (9, 1000), ..Faults::default() });
+    let models = folder.path().join("models");
     let mut command = clean(shanshui());
-    command.args(["models", "pull", "whisper-tiny.en", "--hub-endpoint", &hub.endpoint, "--models"]);
-    command.arg(folder.path().join("models")).arg("--hub-home").arg(folder.path().join("hub"));
+    command.args(["models", "pull", "owner/toy", "--hub-endpoint", hub.endpoint(), "--models"]);
+    command.arg(&models).arg("--hub-home").arg(folder.path().join("hub"));
     let pull = Process::spawn("pull", &mut command);
-    hub.wait();
+    let deadline = Instant::now() + PATIENCE;
+    while !walk(&models).iter().any(|path| path.ends_with(UNET)) {
+        assert!(Instant::now() < deadline, "the pull asks for no file: {}", pull.log());
+        thread::sleep(Duration::from_millis(20));
+    }
     let told = Instant::now();
     pull.signal("TERM");
     pull.ends(LOADING);
     assert!(told.elapsed() <= LOADING, "{:?}", told.elapsed());
-    let left = fs::read_dir(folder.path().join("models/whisper-tiny.en")).into_iter().flatten();
-    let left: Vec<_> = left.map(|entry| entry.expect("an entry").file_name()).collect();
-    assert!(left.is_empty(), "{left:?}");
-    let snapshots = folder.path().join("hub/hub/models--Systran--faster-whisper-tiny.en/snapshots");
-    let pieces = walk(&snapshots);
+    assert!(!models.join("owner/toy").exists());
+    let listed = clean(shanshui()).args(["models", "list", "--models"]).arg(&models).output().expect("shanshui starts");
+    assert!(!String::from_utf8_lossy(&listed.stdout).contains("toy"), "{listed:?}");
+    let pieces = walk(&folder.path().join("hub"));
     assert!(pieces.is_empty(), "the hub's cache takes these for whole: {pieces:?}");
 }
 
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
-}
-
-/// A hub that promises a file, sends its beginning, and then nothing more.
-struct StallingHub {
-    endpoint: String,
-    begun: std::sync::mpsc::Receiver<()>,
-}
-
-impl StallingHub {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("a bound port"));
-        let (tell, begun) = std::sync::mpsc::channel();
-        thread::spawn(move || {
-            let mut open = Vec::new();
-            // Ends with the process of the tests.
-            for mut socket in listener.incoming().flatten() {
-                let head = head(&socket);
-                if head.to_lowercase().contains("range: bytes=0-0") {
-                    // What the hub's client asks first: how large, which version.
-                    let described = "HTTP/1.1 206 Partial Content\r\nconnection: close\r\ncontent-length: 1\r\n\
-                                     content-range: bytes 0-0/1000000\r\netag: \"abc\"\r\n\
-                                     x-repo-commit: 0d3d19a32d3338f10357c0889762bd8d64bbdeba\r\n\r\nx";
-                    let _ = socket.write_all(described.as_bytes());
-                } else {
-                    let begin = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbegin";
-                    let _ = socket.write_all(begin.as_bytes());
-                    open.push(socket);
-                    let _ = tell.send(());
-                }
-            }
-        });
-        Self { endpoint, begun }
-    }
-
-    /// Until a file has begun to come.
-    fn wait(&self) {
-        self.begun.recv_timeout(PATIENCE).expect("the pull asks for a file");
-    }
-}
-
-fn head(socket: &TcpStream) -> String {
-    let lines = BufReader::new(socket).lines().map_while(Result::ok);
-    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }

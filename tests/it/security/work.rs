@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shanshui_tests::{BUCKET, Door, PATIENCE, Process, clip, ends_well, recording, until};
 
 use super::guarded::Guarded;

@@ -7,6 +7,8 @@ mod program;
 
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/hub.rs"]
+mod hub;
 #[path = "cli/jobs.rs"]
 mod jobs;
 #[path = "cli/models.rs"]

@@ -16,7 +16,7 @@ use super::{ObjectKey, SHA256, Store};
 use crate::failure::{Failure, OrFailure};
 
 /// Bytes of a part. S3 takes at most 10,000 parts of at least 5 MiB.
-const PART: u64 = 16 << 20;
+const PART: u64 = 8 << 20;
 /// Parts that are under way at a time.
 const AT_ONCE: usize = 4;
 

@@ -5,6 +5,27 @@ fn the_list_names_each_pinned_model_with_repository_and_licence_and_others_that_
     let place = Place::new().file("models/toy/model_index.json", "{}");
     let run = place.run("models list --models models");
     run.said(&["whisper-base", "Systran/faster-whisper-base@ebe41f70d5b6", "MIT", "toy", "pictures, not pinned"]);
+    run.said(&[
+        "sd-turbo",
+        "stabilityai/sd-turbo@main  -",
+        "sd15",
+        "2.10 GB, CreativeML Open RAIL-M",
+        "sdxs",
+        "tiny-sd",
+    ]);
+}
+
+#[test]
+fn an_empty_folder_or_half_a_pull_is_not_listed_as_a_model_and_one_of_the_hubs_cache_is() {
+    let place = Place::new()
+        .file("models/whisper-base/readme", "nothing")
+        .file("models/.pull-toy-0123/model_index.json", "{}")
+        .file("models/owner/toy/model_index.json", "{}")
+        .file("hub/models--stranger--toy/snapshots/0123abcd/model_index.json", "{}")
+        .with("HF_HUB_CACHE", "hub");
+    let run = place.run("models list --models models");
+    run.said(&["faster-whisper-base@ebe41f70d5b6  -", "owner/toy ", "stranger/toy", "in the hub's cache at 0123abcd"]);
+    assert!(!run.out.contains(".pull"), "{}", run.out);
 }
 
 #[test]
@@ -32,6 +53,7 @@ fn pull_never_calls_out_when_it_is_told_to_stay_offline() {
     place.run("models pull whisper-base --offline").refused(2, &["offline", "hub-home/hub"]);
     let place = place.with("HF_HUB_OFFLINE", "1");
     place.run("models pull whisper-base").refused(2, &["offline", "config.json"]);
+    place.run("models pull owner/toy").refused(2, &["offline: owner/toy must not be fetched", "HF_HUB_OFFLINE"]);
 }
 
 #[test]
@@ -42,7 +64,7 @@ fn s13_pull_refuses_a_file_whose_hash_is_wrong_and_keeps_the_model_folder_clean(
     let folder = place.path("models");
     let run = place.run(&format!("models pull whisper-base --offline --models {}", word(&folder)));
     run.refused(1, &["config.json", "sha256 is 44136fa3"]);
-    assert_eq!(std::fs::read_dir(folder.join("whisper-base")).unwrap().count(), 0);
+    assert!(!folder.join("whisper-base").exists());
 }
 
 #[test]
