@@ -8,8 +8,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use shanshui_tests::{
-    PATIENCE, Process, clean, clip, ends_well, nats_server, picture_model, png, recording, scratch, shanshui, until,
-    whisper,
+    Door, PATIENCE, Process, clean, clip, ends_well, nats_server, picture_model, png, recording, scratch, shanshui,
+    until, whisper,
 };
 
 /// A running `shanshui up` with its data directory.
@@ -83,6 +83,12 @@ fn up_runs_everything_and_a_sentence_is_spoken_and_a_text_drawn() {
     png::size(&std::fs::read(up.folder.path().join("boat.png")).expect("a saved picture"));
     let shown = up.json(0, &["jobs", "show", spoken["job"].as_str().expect("a name")]);
     assert_eq!(shown["state"], "done");
+    let door = Door::of(&up.process);
+    assert!(door.get("/").is(200).text().contains("<html"));
+    let place = format!("/v1/jobs/{}", spoken["job"].as_str().expect("a name"));
+    assert_eq!(door.get(&place).is(200).json()["pictures"].as_array().map(Vec::len), Some(2));
+    let addresses = std::fs::read_to_string(up.folder.path().join("up.toml")).expect("the addresses");
+    assert!(addresses.contains(door.address()), "{addresses}");
     assert_eq!(up.run(&["say", clip("silence.wav").to_str().expect("a path in Unicode")]).status.code(), Some(3));
 }
 

@@ -20,82 +20,38 @@ pub(crate) struct Route {
 
 /// The interfaces; a key may be needed.
 pub(crate) const ROUTES: &[Route] = &[
-    Route {
-        method: "post",
-        path: "/v1/jobs",
-        summary: "Send a recording or a text",
-        handler: || post(jobs::submit::submit),
-    },
-    Route { method: "get", path: "/v1/jobs", summary: "List jobs, newest first", handler: || get(jobs::list::list) },
-    Route {
-        method: "get",
-        path: "/v1/jobs/{id}",
-        summary: "Everything known of a job",
-        handler: || get(jobs::document::read),
-    },
-    Route {
-        method: "delete",
-        path: "/v1/jobs/{id}",
-        summary: "Cancel a job",
-        handler: || delete(jobs::cancel::cancel),
-    },
-    Route {
-        method: "get",
-        path: "/v1/jobs/{id}/events",
-        summary: "Follow a job: Server-Sent Events, resumable",
-        handler: || get(jobs::events::follow),
-    },
-    Route {
-        method: "get",
-        path: "/v1/jobs/{id}/pictures/{index}",
-        summary: "A picture",
-        handler: || get(jobs::objects::picture),
-    },
-    Route {
-        method: "get",
-        path: "/v1/jobs/{id}/{transcript}",
-        summary: "The transcript: transcript.json, .txt, .srt or .vtt",
-        handler: || get(jobs::objects::transcript),
-    },
-    Route {
-        method: "get",
-        path: "/v1/capabilities",
-        summary: "Stages, pools, models and limits",
-        handler: || get(capabilities::read),
-    },
-    Route {
-        method: "post",
-        path: "/v1/audio/transcriptions",
-        summary: "OpenAI: words of a recording",
-        handler: || post(audio::transcribe),
-    },
-    Route {
-        method: "post",
-        path: "/v1/audio/translations",
-        summary: "OpenAI: words of a recording, in English",
-        handler: || post(audio::translate),
-    },
-    Route {
-        method: "post",
-        path: "/v1/images/generations",
-        summary: "OpenAI: pictures of a text",
-        handler: || post(images::generate),
-    },
-    Route { method: "get", path: "/v1/models", summary: "OpenAI: models", handler: || get(models::list) },
-    Route { method: "get", path: "/v1/models/{id}", summary: "OpenAI: one model", handler: || get(models::read) },
-    Route { method: "post", path: "/sdapi/v1/txt2img", summary: "A1111: paint", handler: || post(a1111::paint) },
-    Route { method: "get", path: "/sdapi/v1/options", summary: "A1111: settings", handler: || get(a1111::options) },
-    Route {
-        method: "post",
-        path: "/sdapi/v1/options",
-        summary: "A1111: check a model's name",
-        handler: || post(a1111::set_options),
-    },
-    Route { method: "get", path: "/sdapi/v1/sd-models", summary: "A1111: models", handler: || get(a1111::checkpoints) },
-    Route { method: "get", path: "/sdapi/v1/samplers", summary: "A1111: samplers", handler: || get(a1111::samplers) },
-    Route { method: "get", path: "/sdapi/v1/progress", summary: "A1111: progress", handler: || get(a1111::progress) },
-    Route { method: "post", path: "/sdapi/v1/interrupt", summary: "A1111: cancel", handler: || post(a1111::interrupt) },
+    route("post", "/v1/jobs", "Send a recording or a text", || post(jobs::submit::submit)),
+    route("get", "/v1/jobs", "List jobs, newest first", || get(jobs::list::list)),
+    route("get", "/v1/jobs/{id}", "Everything known of a job", || get(jobs::document::read)),
+    route("delete", "/v1/jobs/{id}", "Cancel a job", || delete(jobs::cancel::cancel)),
+    route("get", "/v1/jobs/{id}/events", "Follow a job: Server-Sent Events, resumable", || get(jobs::events::follow)),
+    route("get", "/v1/jobs/{id}/pictures/{index}", "A picture", || get(jobs::objects::picture)),
+    route("get", "/v1/jobs/{id}/{transcript}", "The transcript: transcript.json, .txt, .srt or .vtt", || {
+        get(jobs::objects::transcript)
+    }),
+    route("get", "/v1/capabilities", "Stages, pools, models and limits", || get(capabilities::read)),
+    route("post", "/v1/audio/transcriptions", "OpenAI: words of a recording", || post(audio::transcribe)),
+    route("post", "/v1/audio/translations", "OpenAI: words of a recording, in English", || post(audio::translate)),
+    route("post", "/v1/images/generations", "OpenAI: pictures of a text", || post(images::generate)),
+    route("get", "/v1/models", "OpenAI: models", || get(models::list)),
+    route("get", "/v1/models/{id}", "OpenAI: one model", || get(models::read)),
+    route("post", "/sdapi/v1/txt2img", "A1111: paint", || post(a1111::paint)),
+    route("get", "/sdapi/v1/options", "A1111: settings", || get(a1111::options)),
+    route("post", "/sdapi/v1/options", "A1111: check a model's name", || post(a1111::set_options)),
+    route("get", "/sdapi/v1/sd-models", "A1111: models", || get(a1111::checkpoints)),
+    route("get", "/sdapi/v1/samplers", "A1111: samplers", || get(a1111::samplers)),
+    route("get", "/sdapi/v1/progress", "A1111: progress", || get(a1111::progress)),
+    route("post", "/sdapi/v1/interrupt", "A1111: cancel", || post(a1111::interrupt)),
 ];
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    handler: fn() -> MethodRouter<Gateway>,
+) -> Route {
+    Route { method, path, summary, handler }
+}
 
 /// The router of a gateway.
 pub(crate) fn router(gateway: &Gateway) -> Router {
