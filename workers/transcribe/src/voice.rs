@@ -25,12 +25,15 @@ enum Wish {
     Style(String),
 }
 
+/// The wishes of an order, and how many bytes it takes.
+type Order = (Vec<Wish>, usize);
+
 /// How one language says its wishes.
 struct Grammar {
     /// The wishes of a clause that holds nothing else.
     clause: fn(&str) -> Option<Vec<Wish>>,
-    /// An order with what is to be painted: its wishes, and how many bytes they take.
-    order: fn(&str) -> Option<(Vec<Wish>, usize)>,
+    /// An order before what is to be painted.
+    order: fn(&str) -> Option<Order>,
     /// A wish at the end of a clause that holds more: the wish, and where it begins.
     tail: fn(&str) -> Option<(Wish, usize)>,
     /// What stands before a style that is added to a text.

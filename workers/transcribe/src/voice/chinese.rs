@@ -1,6 +1,6 @@
 //! How wishes are said in Chinese.
 
-use super::{Grammar, Wish, numbers};
+use super::{Grammar, Order, Wish, numbers};
 
 pub(super) const GRAMMAR: Grammar = Grammar { clause, order, tail: |_| None, comma: "，" };
 
@@ -92,7 +92,7 @@ fn seed(text: &str) -> Option<Wish> {
 }
 
 /// 画四张猫在屋顶上的图: the measure word, then what they show. 画四张桌子 are four tables in one.
-fn order(text: &str) -> Option<(Vec<Wish>, usize)> {
+fn order(text: &str) -> Option<Order> {
     let body = strip(text, &["请", "請", "给我", "帮我"]);
     let rest = ["画", "畫"].iter().find_map(|verb| body.strip_prefix(verb))?;
     ["的图", "的画", "的图片", "的照片", "的圖", "的畫"]

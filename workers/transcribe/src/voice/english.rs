@@ -1,6 +1,6 @@
 //! How wishes are said in English.
 
-use super::{Grammar, Wish, numbers};
+use super::{Grammar, Order, Wish, numbers};
 
 pub(super) const GRAMMAR: Grammar = Grammar { clause, order, tail, comma: ", " };
 
@@ -195,7 +195,7 @@ fn styled(words: &mut Words<'_>) -> Option<Wish> {
 }
 
 /// "paint four wide pictures of": the rest is what they show.
-fn order(text: &str) -> Option<(Vec<Wish>, usize)> {
+fn order(text: &str) -> Option<Order> {
     let at = text.to_ascii_lowercase().find(" of ")?;
     let lower = text[..at].to_ascii_lowercase();
     let mut all: Vec<&str> = lower.split_whitespace().collect();
