@@ -67,7 +67,8 @@ def one_pod(thing: dict, shared: dict) -> list:
         title = f"{name}-{claim['metadata']['name']}"
         claims.append(claim_of(title, claim["spec"]))
         spec.setdefault("volumes", []).append(
-            {"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": title}})
+            {"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": title}}
+        )
     for volume in spec.get("volumes", []):
         if secret := volume.pop("secret", None):
             volume["configMap"] = {"name": secret["secretName"]}
@@ -84,9 +85,12 @@ def one_pod(thing: dict, shared: dict) -> list:
         one.pop("ports", None)
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             one.pop(probe, None)
-    about = {"name": name, "labels": thing["spec"]["template"]["metadata"]["labels"],
-             # podman may try to remove the others while they still run.
-             "annotations": {"io.podman.annotations.init.container.type": "always"}}
+    about = {
+        "name": name,
+        "labels": thing["spec"]["template"]["metadata"]["labels"],
+        # podman may try to remove the others while they still run.
+        "annotations": {"io.podman.annotations.init.container.type": "always"},
+    }
     return [*claims, {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": spec}]
 
 
