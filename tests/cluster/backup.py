@@ -29,20 +29,38 @@ class Machine:
         self.disk, self.running, self.nats, self.s3 = disk, {}, free(), free()
         config = (ROOT / "deploy/nats.conf").read_text()
         users = re.findall(r"\$(SHANSHUI_\w+_PASSWORD)", config)
-        self.env = {**os.environ, **KEYS, **{user: "pw" for user in users}, "SHANSHUI_NATS_PASSWORD": "pw",
-                    "SHANSHUI_NATS_URL": f"nats://127.0.0.1:{self.nats}", "SHANSHUI_NATS_STORE": str(disk / "nats"),
-                    "SHANSHUI_S3_ENDPOINT": f"http://127.0.0.1:{self.s3}", "SHANSHUI_DATA": str(disk / "none"),
-                    "RCLONE_CONFIG": str(disk / "no.conf"), "RCLONE_S3_PROVIDER": "Other",
-                    "RCLONE_S3_ENDPOINT": f"http://127.0.0.1:{self.s3}", "RCLONE_S3_ACCESS_KEY_ID": "access",
-                    "RCLONE_S3_SECRET_ACCESS_KEY": "secret"}
+        self.env = {
+            **os.environ,
+            **KEYS,
+            **{user: "pw" for user in users},
+            "SHANSHUI_NATS_PASSWORD": "pw",
+            "SHANSHUI_NATS_URL": f"nats://127.0.0.1:{self.nats}",
+            "SHANSHUI_NATS_STORE": str(disk / "nats"),
+            "SHANSHUI_S3_ENDPOINT": f"http://127.0.0.1:{self.s3}",
+            "SHANSHUI_DATA": str(disk / "none"),
+            "RCLONE_CONFIG": str(disk / "no.conf"),
+            "RCLONE_S3_PROVIDER": "Other",
+            "RCLONE_S3_ENDPOINT": f"http://127.0.0.1:{self.s3}",
+            "RCLONE_S3_ACCESS_KEY_ID": "access",
+            "RCLONE_S3_SECRET_ACCESS_KEY": "secret",
+        }
         (disk / "bucket").mkdir(parents=True)
         (disk / "nats.conf").write_text(config.replace("0.0.0.0:4222", f"127.0.0.1:{self.nats}"))
 
     def start_services(self) -> None:
         monitor = free()
         self.start("nats", self.server, "-c", str(self.disk / "nats.conf"), "-a", "127.0.0.1", "-m", str(monitor))
-        self.start("s3", self.rclone, "serve", "s3", "--addr", f"127.0.0.1:{self.s3}", "--auth-key", "access,secret",
-                   str(self.disk / "bucket"))
+        self.start(
+            "s3",
+            self.rclone,
+            "serve",
+            "s3",
+            "--addr",
+            f"127.0.0.1:{self.s3}",
+            "--auth-key",
+            "access,secret",
+            str(self.disk / "bucket"),
+        )
         wait("nats-server", 20, lambda: get(f"http://127.0.0.1:{monitor}/healthz"))
 
     def start(self, name: str, *command: str) -> None:
@@ -60,7 +78,9 @@ class Machine:
 
     def ask(self, user: str, *command: str) -> str:
         self.login(user)
-        done = subprocess.run([self.program, *command], env=self.env, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            [self.program, *command], env=self.env, capture_output=True, text=True, timeout=300, check=False
+        )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -109,7 +129,9 @@ def main(*tools: str) -> None:
         changed = new.ask("admin", "streams", "apply")
         new.work()
         for job in ("before", "waits-1", "waits-2"):
-            wait(f"job {job} on the copy", 120, lambda: re.search(r"\bdone\b", new.ask("tenant-a", "jobs", "show", job)))
+            wait(
+                f"job {job} on the copy", 120, lambda: re.search(r"\bdone\b", new.ask("tenant-a", "jobs", "show", job))
+            )
         print("streams apply:", changed.strip() or "nothing changed")
         print(new.ask("reconcile", "audit", "--objects").strip().splitlines()[-1])
     finally:

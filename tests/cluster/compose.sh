@@ -3,9 +3,11 @@
 
 compose() {
     . "$root/tests/cluster/images.sh"
+    . "$root/tests/cluster/play.sh"
     need_models
     need_foreign
     need_cluster_tools
+    make_venv "$cache/cluster/whole" "$root/tests/cluster/requirements.txt"
     prepare_podman
     need_stand_ins
     local program=${SHANSHUI_PROGRAM:-$target/local/shanshui} status=0
@@ -17,6 +19,8 @@ compose() {
     status=$?
     set -e
     take_down
+    [ "$status" -ne 0 ] || play_pods || status=1
+    [ "$secrets_made" = no ] || rm -rf "$root/secrets"
     [ "$status" -eq 0 ] && printf 'ok  compose: all of it\n'
     return "$status"
 }
@@ -97,7 +101,7 @@ client() { in_container "$1" "" "${@:2}"; }
 client_shell() { in_container "$1" bash -c "$2"; }
 
 in_container() {
-    podman run --rm --network shanshui-dev_default --read-only --cap-drop all ${2:+--entrypoint "$2"} \
+    podman run --rm --network "${network:-shanshui-dev_default}" --read-only --cap-drop all ${2:+--entrypoint "$2"} \
         --volume "$root/secrets/$1.toml:/run/secrets/$1:ro" --volume "$root/tests/data/speech:/speech:ro" --tmpfs /tmp:mode=1777 \
         --env SHANSHUI_CONFIG="/run/secrets/$1" --env SHANSHUI_NATS_URL=nats://nats:4222 \
         --env SHANSHUI_S3_ENDPOINT=http://s3:8333 --env SHANSHUI_S3_ALLOW_HTTP=true localhost/shanshui:cpu "${@:3}"
@@ -180,8 +184,8 @@ take_down() {
     local start=$SECONDS
     dc --profile '*' down --volumes --timeout 30 >"$boxes/down.log" 2>&1 || die "cannot take it down: $boxes/down.log"
     [ -z "$(podman ps -aq)" ] || die "containers are left: $(podman ps -a)"
+    # The bridges that podman leaves behind.
     ip link delete cni-podman1 2>/dev/null || true
     ip link delete cni-podman0 2>/dev/null || true
-    [ "$secrets_made" = no ] || rm -rf "$root/secrets"
     printf 'ok  compose: down, nothing is left, %s s\n' "$((SECONDS - start))"
 }

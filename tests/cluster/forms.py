@@ -83,8 +83,11 @@ def port_numbers(objects):
         if not behind:
             yield f"{name(service)}: selects nothing"
         for port in service["spec"]["ports"]:
-            yield from (f"{name(service)}: {name(one)} has no port {port['targetPort']}"
-                        for one in behind if port["targetPort"] not in ports(one))
+            yield from (
+                f"{name(service)}: {name(one)} has no port {port['targetPort']}"
+                for one in behind
+                if port["targetPort"] not in ports(one)
+            )
 
 
 def mounts(objects):
@@ -106,8 +109,16 @@ def references(objects, secrets):
     for thing in of(objects, *WORKLOADS):
         if pod(thing).get("priorityClassName") not in classes:
             yield f"{name(thing)}: no such priority class"
-        asked = [(maps, volume["configMap"]["name"], None) for volume in pod(thing).get("volumes", []) if "configMap" in volume]
-        asked += [(secrets, volume["secret"]["secretName"], None) for volume in pod(thing).get("volumes", []) if "secret" in volume]
+        asked = [
+            (maps, volume["configMap"]["name"], None)
+            for volume in pod(thing).get("volumes", [])
+            if "configMap" in volume
+        ]
+        asked += [
+            (secrets, volume["secret"]["secretName"], None)
+            for volume in pod(thing).get("volumes", [])
+            if "secret" in volume
+        ]
         for one in containers(thing):
             for source in one.get("envFrom", []):
                 asked += [(maps, source["configMapRef"]["name"], None)] if "configMapRef" in source else []

@@ -45,7 +45,7 @@ stand_in() {
     local applet
     for applet in sh wget nc mkdir chown cat; do ln -s busybox "$tree/bin/$applet"; done
     [ $# -lt 3 ] || { cp "$2" "$tree/usr/local/bin/$3" && chmod 755 "$tree/usr/local/bin/$3"; }
-    tar -C "$tree" -c . | podman import --quiet --change 'ENV PATH=/usr/local/bin:/bin' - "$1" >/dev/null
+    tar -C "$tree" -c . | podman import --quiet --change 'ENV PATH=/usr/local/bin:/bin' ${3:+--change "ENTRYPOINT [\"$3\"]"} - "$1" >/dev/null
 }
 
 # Debian's Prometheus is linked to its libraries.

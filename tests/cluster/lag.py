@@ -125,7 +125,10 @@ def say(case: str, seen, wanted) -> None:
     ok = seen == wanted
     if not ok:
         FAULTS.append(case)
-    print(f"{'ok' if ok else 'FAIL'}  keda: {case}: reads {seen[0]}, {seen[1]} workers{'' if ok else f'; wanted {wanted}'}", flush=True)
+    print(
+        f"{'ok' if ok else 'FAIL'}  keda: {case}: reads {seen[0]}, {seen[1]} workers{'' if ok else f'; wanted {wanted}'}",
+        flush=True,
+    )
 
 
 async def settle(spec, servers, current, wanted):
@@ -143,7 +146,12 @@ def apply(program: str, servers: Servers, *more: str) -> None:
     env = {**os.environ, **login, "SHANSHUI_NATS_URL": f"nats://127.0.0.1:{servers.clients[0]}"}
     # The bucket is another matter: without a store the command says so after the streams are made.
     env |= {"SHANSHUI_S3_ENDPOINT": f"http://127.0.0.1:{free()}", "SHANSHUI_S3_WAIT_SECONDS": "0"}
-    env |= {"SHANSHUI_S3_ACCESS_KEY": "a", "SHANSHUI_S3_SECRET_KEY": "b", "SHANSHUI_S3_OPERATION_SECONDS": "2", "SHANSHUI_S3_ATTEMPT_SECONDS": "2"}
+    env |= {
+        "SHANSHUI_S3_ACCESS_KEY": "a",
+        "SHANSHUI_S3_SECRET_KEY": "b",
+        "SHANSHUI_S3_OPERATION_SECONDS": "2",
+        "SHANSHUI_S3_ATTEMPT_SECONDS": "2",
+    }
     done = subprocess.run([program, "streams", "apply", *more], env=env, capture_output=True, text=True, check=False)
     if "paint_3" not in done.stdout + done.stderr:
         raise RuntimeError(f"streams apply: {done.stdout}{done.stderr}")
@@ -151,7 +159,9 @@ def apply(program: str, servers: Servers, *more: str) -> None:
 
 async def connect(servers: Servers, user: str):
     address = f"nats://127.0.0.1:{servers.clients[0]}"
-    return await nats.connect(address, user=user, password="pw", inbox_prefix=f"_INBOX_{user}".encode(), max_reconnect_attempts=50)
+    return await nats.connect(
+        address, user=user, password="pw", inbox_prefix=f"_INBOX_{user}".encode(), max_reconnect_attempts=50
+    )
 
 
 async def fetch(client, consumer: str):

@@ -51,8 +51,25 @@ class Run:
         self.program, self.folder = program, pathlib.Path(tempfile.mkdtemp(prefix="shanshui-page-"))
         self.nats, self.http, self.watch = free(), free(), free()
         self.running = []
-        self.start([program, "--data", str(self.folder / "data"), "up", "--nats-server", server, "--nats-port",
-                    str(self.nats), "--s3-port", "0", "--http", f"127.0.0.1:{self.http}", "--audit-seconds", "2"], "up")
+        self.start(
+            [
+                program,
+                "--data",
+                str(self.folder / "data"),
+                "up",
+                "--nats-server",
+                server,
+                "--nats-port",
+                str(self.nats),
+                "--s3-port",
+                "0",
+                "--http",
+                f"127.0.0.1:{self.http}",
+                "--audit-seconds",
+                "2",
+            ],
+            "up",
+        )
 
     def start(self, command: list, name: str) -> None:
         with open(self.folder / f"{name}.log", "wb") as log:
@@ -72,8 +89,15 @@ class Run:
         rules = [str(ROOT / "deploy/prometheus/alerts.yaml")]
         config = {"global": {"scrape_interval": "1s"}, "rule_files": rules, "scrape_configs": jobs}
         (self.folder / "prometheus.yml").write_text(json.dumps(config))
-        self.start([program, f"--config.file={self.folder}/prometheus.yml", f"--storage.tsdb.path={self.folder}/tsdb",
-                    f"--web.listen-address=127.0.0.1:{self.watch}"], "prometheus")
+        self.start(
+            [
+                program,
+                f"--config.file={self.folder}/prometheus.yml",
+                f"--storage.tsdb.path={self.folder}/tsdb",
+                f"--web.listen-address=127.0.0.1:{self.watch}",
+            ],
+            "prometheus",
+        )
 
     def stop(self) -> None:
         for one in reversed(self.running):
@@ -111,9 +135,18 @@ def main(program: str, server: str, path: str, prometheus: str = "") -> bool:
         asyncio.run(twice(run))
         run.client("say", str(ROOT / "tests/data/speech/cat.wav"), "--no-wait")
         run.client("draw", "a red apple", "--steps", "2", "--out", str(run.folder))
-        wait("a job that comes twice, a spoken one, an audit of both", 180, lambda: all(
-            re.search(pattern, run.page(), re.M) for pattern in
-            (r"^shanshui_redelivered_total.* [1-9]", r'standing="done"} 2$', r'standing="failed"} 1$')))
+        wait(
+            "a job that comes twice, a spoken one, an audit of both",
+            180,
+            lambda: all(
+                re.search(pattern, run.page(), re.M)
+                for pattern in (
+                    r"^shanshui_redelivered_total.* [1-9]",
+                    r'standing="done"} 2$',
+                    r'standing="failed"} 1$',
+                )
+            ),
+        )
         time.sleep(10 if prometheus else 0)
         pathlib.Path(path).write_text(run.page(), encoding="utf-8")
         return same_names(path) & queries.main(path, f"http://127.0.0.1:{run.watch}" if prometheus else "")

@@ -50,8 +50,11 @@ def known(objects, program):
                 yield f"{name(thing)}: the program has no command {' '.join(command)}"
                 continue
             flags = [word for word in one["args"] if word.startswith("--")]
-            yield from (f"{name(thing)}: {' '.join(command)} has no {flag}" for flag in flags
-                        if not re.search(rf"{flag}\b(?!-)", text))
+            yield from (
+                f"{name(thing)}: {' '.join(command)} has no {flag}"
+                for flag in flags
+                if not re.search(rf"{flag}\b(?!-)", text)
+            )
             mine = {variable["name"] for variable in one.get("env", []) if variable["name"].startswith("SHANSHUI_")}
             there = set(re.findall(r"env:\s+(SHANSHUI_\w+)", text))
             yield from (f"{name(thing)}: {' '.join(command)} reads no {variable}" for variable in mine - there)
@@ -91,7 +94,10 @@ def times(objects, program):
                 if pod(thing)["terminationGracePeriodSeconds"] < drain + 30:
                     yield f"{name(thing)}: its grace is less than half a minute above {drain} s of drain"
     for scaled in of(objects, "ScaledObject"):
-        if scaled["spec"]["cooldownPeriod"] < 2 * scaled["spec"]["pollingInterval"] or scaled["spec"]["cooldownPeriod"] < 300:
+        if (
+            scaled["spec"]["cooldownPeriod"] < 2 * scaled["spec"]["pollingInterval"]
+            or scaled["spec"]["cooldownPeriod"] < 300
+        ):
             yield f"{name(scaled)}: scales to none after less than five minutes"
 
 

@@ -1,7 +1,7 @@
 """The queries of alerts and dashboards: each is PromQL, and names metrics and labels that a real page has.
 
-    python tests/cluster/queries.py PAGE              # PAGE: what /metrics of a real run said
-    python tests/cluster/queries.py PAGE PROMETHEUS   # besides, asks each of a Prometheus that scraped the run
+python tests/cluster/queries.py PAGE              # PAGE: what /metrics of a real run said
+python tests/cluster/queries.py PAGE PROMETHEUS   # besides, asks each of a Prometheus that scraped the run
 """
 
 import json
@@ -61,7 +61,7 @@ def page(text: str) -> dict:
 def outcomes() -> set:
     """What an attempt's outcome may be, from the worker."""
     source = (ROOT / "common/pipeline/src/worker/settle.rs").read_text()
-    return set(re.findall(r'=> "([a-z-]+)",', source[source.index("fn outcome("):]))
+    return set(re.findall(r'=> "([a-z-]+)",', source[source.index("fn outcome(") :]))
 
 
 def faults(where: str, query: str, there: dict):
@@ -83,8 +83,11 @@ def faults(where: str, query: str, there: dict):
                 yield f"{where}: {one.name} has no label {matcher.name}"
             elif matcher.name in known:
                 possible = known[matcher.name] | (outcomes() if matcher.name == "outcome" else set())
-                yield from (f"{where}: {matcher.name} is never {value}"
-                            for value in matcher.value.split("|") if value not in possible)
+                yield from (
+                    f"{where}: {matcher.name} is never {value}"
+                    for value in matcher.value.split("|")
+                    if value not in possible
+                )
 
 
 def ask(prometheus: str, query: str) -> list:
@@ -105,7 +108,9 @@ def asked(prometheus: str) -> bool:
             empty += [where] if ".json" in where and not ask(prometheus, query) else []
         except ValueError as error:
             wrong.append(f"{where}: {error}")
-    print(f"{'FAIL' if wrong else 'ok'}  prometheus: {len(queries())} queries answered, {full} with numbers; empty: {sorted(set(empty))}")
+    print(
+        f"{'FAIL' if wrong else 'ok'}  prometheus: {len(queries())} queries answered, {full} with numbers; empty: {sorted(set(empty))}"
+    )
     print(*(f"      {one}" for one in wrong), sep="\n", end="\n" if wrong else "")
     return not wrong and full > len(queries()) // 2
 
@@ -114,10 +119,16 @@ def main(path: str, prometheus: str = "") -> bool:
     with open(path, encoding="utf-8") as file:
         there = page(file.read())
     found = [fault for where, query in queries() for fault in faults(where, query, there)]
-    print(f"{'FAIL' if found else 'ok'}  queries: {len(queries())} of alerts and dashboards, against {len(there)} names of a real page")
+    print(
+        f"{'FAIL' if found else 'ok'}  queries: {len(queries())} of alerts and dashboards, against {len(there)} names of a real page"
+    )
     print(*(f"      {one}" for one in found), sep="\n", end="\n" if found else "")
-    made_up = [("made up", "sum(rate(x[5m])"), ("made up", "rate(shanshui_jobs_total{outcome=\"donne\"}[5m])"),
-               ("made up", "shanshui_jobs"), ("made up", "rate(shanshui_jobs_total{stge=\"paint\"}[5m])")]
+    made_up = [
+        ("made up", "sum(rate(x[5m])"),
+        ("made up", 'rate(shanshui_jobs_total{outcome="donne"}[5m])'),
+        ("made up", "shanshui_jobs"),
+        ("made up", 'rate(shanshui_jobs_total{stge="paint"}[5m])'),
+    ]
     blind = [query for where, query in made_up if not list(faults(where, query, there))]
     print(f"{'FAIL' if blind else 'ok'}  queries: {len(made_up)} wrong ones are noticed {blind or ''}")
     return not found and not blind and (not prometheus or asked(prometheus))

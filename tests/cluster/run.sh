@@ -60,6 +60,7 @@ judge() {
 
 cluster() {
     need_models
+    need_foreign
     need_cluster_tools
     has promtool && has prometheus || install prometheus
     make_venv "$cache/cluster/whole" "$root/tests/cluster/requirements.txt"
@@ -79,7 +80,7 @@ cluster() {
     judge "grafana: the dashboards are what make.py makes" "$interpreter" "$root/deploy/grafana/make.py" --check || status=1
     SHANSHUI_MODELS=$models:$root/models "$interpreter" "$checks/page.py" "$program" "$server" "$page" "$(command -v prometheus)" || status=1
     judge "backup and restore of queue and bucket" env "SHANSHUI_MODELS=$models:$root/models" \
-        "$interpreter" "$checks/backup.py" "$program" "$server" || status=1
+        "$interpreter" "$checks/backup.py" "$program" "$server" "$cache/foreign/bin/rclone" || status=1
     return "$status"
 }
 

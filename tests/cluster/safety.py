@@ -20,8 +20,11 @@ def restricted(objects):
         if inside.get("automountServiceAccountToken") is not False:
             yield f"{name(thing)}: gets a token of the cluster"
         yield from (f"{name(thing)}: {key}" for key in ("hostNetwork", "hostPID", "hostIPC") if inside.get(key))
-        yield from (f"{name(thing)}: {volume['name']} is a folder of the node"
-                    for volume in inside.get("volumes", []) if "hostPath" in volume)
+        yield from (
+            f"{name(thing)}: {volume['name']} is a folder of the node"
+            for volume in inside.get("volumes", [])
+            if "hostPath" in volume
+        )
         for one in containers(thing):
             if one.get("securityContext") != CONTAINER:
                 yield f"{name(thing)}/{one['name']}: its securityContext is not {CONTAINER}"
@@ -46,8 +49,14 @@ def no_secrets(objects):
 def reach(objects):
     """Nobody reaches anybody but as listed; the monitoring port of NATS has two doors only."""
     policies = of(objects, "NetworkPolicy")
-    closed = [one for one in policies if one["spec"]["podSelector"] == {} and not one["spec"].get("ingress")
-              and not one["spec"].get("egress") and set(one["spec"]["policyTypes"]) == {"Ingress", "Egress"}]
+    closed = [
+        one
+        for one in policies
+        if one["spec"]["podSelector"] == {}
+        and not one["spec"].get("ingress")
+        and not one["spec"].get("egress")
+        and set(one["spec"]["policyTypes"]) == {"Ingress", "Egress"}
+    ]
     if not closed:
         yield "no NetworkPolicy closes everything first"
     for policy in policies:
@@ -66,8 +75,13 @@ def reach(objects):
                 if block and block["cidr"] == "0.0.0.0/0" and "169.254.0.0/16" not in block.get("except", []):
                     yield f"{name(policy)}: opens the way to the machine's metadata service"
     for thing in of(objects, *WORKLOADS):
-        ways = [one for one in policies if one["spec"]["podSelector"] and one["spec"].get("egress")
-                and selects(one["spec"]["podSelector"], labels(thing))]
+        ways = [
+            one
+            for one in policies
+            if one["spec"]["podSelector"]
+            and one["spec"].get("egress")
+            and selects(one["spec"]["podSelector"], labels(thing))
+        ]
         if not ways and thing["metadata"]["name"] != "s3":
             yield f"{name(thing)}: can reach nothing"
 
