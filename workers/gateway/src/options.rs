@@ -15,8 +15,8 @@ pub struct GatewayOptions {
     /// [default: 127.0.0.1:8080]
     #[arg(long, env = "SHANSHUI_GATEWAY", value_name = "ADDRESS")]
     pub gateway: Option<SocketAddr>,
-    /// File of API keys, one a line: NAME:SHA256[:LANE], the SHA-256 of the key in hexadecimal and the
-    /// lane of its jobs; without a file nobody is asked for a key
+    /// File of API keys, one a line: NAME:SHA256 or NAME:SHA256:LANE, the SHA-256 of the key in
+    /// hexadecimal and the lane of its jobs; without a file nobody is asked for a key
     #[arg(long, env = "SHANSHUI_API_KEYS", value_name = "FILE")]
     pub api_keys: Option<PathBuf>,
     /// Largest request in MiB
