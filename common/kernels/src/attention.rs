@@ -1,7 +1,7 @@
 //! Attention of many queries to the same keys and values, all of them bytes.
 
 use crate::{
-    functions::{LANES, exp2_roughly, larger, maximum, nearest},
+    functions::{LANES, exp2_roughly, larger, maximum, nearest, smaller},
     isa::{COLUMNS, Isa, Work, dispatch},
     packed::{Group, groups_for},
     path::Kernels,
@@ -30,6 +30,8 @@ pub struct KeysValues {
 #[derive(Debug, Default)]
 pub struct Scratch {
     scores: Vec<f32>,
+    /// Of each query the high bytes, then the low ones: where attention is spread over many keys, each
+    /// has a weight that is nothing beside the largest.
     weights: Vec<u8>,
     query: Vec<u8>,
 }
@@ -167,7 +169,7 @@ impl Work for Attend<'_> {
     fn run<I: Isa>(mut self, isa: I) {
         let padded = self.to.padded();
         self.scratch.scores.resize(QUERIES * padded, 0.0);
-        self.scratch.weights.resize(QUERIES * padded, 0);
+        self.scratch.weights.resize(QUERIES * 2 * padded, 0);
         self.scratch.query.resize(QUERIES * COLUMNS, 0);
         let queries = self.out.len() / self.to.width;
         let mut at = 0;
@@ -191,14 +193,17 @@ impl Attend<'_> {
         for (row, total) in totals.iter_mut().enumerate() {
             let scores = &mut self.scratch.scores[row * padded..(row + 1) * padded];
             scores[to.length..].fill(NEVER);
-            *total = weigh::<I>(scores, scales[row], &mut self.scratch.weights[row * padded..(row + 1) * padded]);
+            let (high, low) = self.scratch.weights[row * 2 * padded..(row + 1) * 2 * padded].split_at_mut(padded);
+            *total = weigh::<I>(scores, scales[row], high, low);
         }
-        let sums = isa.tile::<R>(&self.scratch.weights, padded, &to.values);
-        for (row, sums) in sums.iter().enumerate() {
+        let high = isa.tile::<R>(&self.scratch.weights, 2 * padded, &to.values);
+        let low = isa.tile::<R>(&self.scratch.weights[padded..], 2 * padded, &to.values);
+        for row in 0..R {
             let out = &mut self.out[(first + row) * width..(first + row + 1) * width];
             let inverse = totals[row].recip();
-            for ((out, sum), scale) in out.iter_mut().zip(sums).zip(&to.value_scales) {
-                *out = *sum as f32 * inverse * scale;
+            for (c, out) in out.iter_mut().enumerate() {
+                let sum = I::mul_add(high[row][c] as f32, f32::from(I::LEVELS) + 1.0, low[row][c] as f32);
+                *out = sum * inverse * to.value_scales[c];
             }
         }
         R
@@ -229,19 +234,23 @@ impl Attend<'_> {
     }
 }
 
-/// The softmax of scores that still lack a scale, as bytes of which the largest is the largest there
-/// is; returns their sum.
+/// The softmax of scores that still lack a scale, as numbers of two bytes of which the largest is the
+/// largest there is; returns their sum.
 #[inline(always)]
-fn weigh<I: Isa>(scores: &[f32], scale: f32, weights: &mut [u8]) -> f32 {
+fn weigh<I: Isa>(scores: &[f32], scale: f32, high: &mut [u8], low: &mut [u8]) -> f32 {
+    let steps = f32::from(I::LEVELS) + 1.0;
+    let most = steps * steps - 1.0;
     let scale = scale * std::f32::consts::LOG2_E;
-    let offset = f32::from(I::LEVELS).log2() - maximum(scores) * scale;
+    let offset = most.log2() - maximum(scores) * scale;
     let mut totals = [0i32; LANES];
-    let blocks = scores.as_chunks::<LANES>().0.iter().zip(weights.as_chunks_mut::<LANES>().0);
-    for (scores, weights) in blocks {
+    let bytes = high.as_chunks_mut::<LANES>().0.iter_mut().zip(low.as_chunks_mut::<LANES>().0);
+    for (scores, (high, low)) in scores.as_chunks::<LANES>().0.iter().zip(bytes) {
         for lane in 0..LANES {
-            let weight = nearest(exp2_roughly::<I>(I::mul_add(scores[lane], scale, offset)));
+            let weight = exp2_roughly::<I>(I::mul_add(scores[lane], scale, offset));
+            let weight = nearest(smaller(weight, most));
             totals[lane] += weight;
-            weights[lane] = weight as u8;
+            high[lane] = (weight >> I::LEVELS.count_ones()) as u8;
+            low[lane] = (weight & i32::from(I::LEVELS)) as u8;
         }
     }
     totals.iter().sum::<i32>() as f32

@@ -90,29 +90,52 @@ impl Work for Product<'_> {
 impl Product<'_> {
     #[inline(always)]
     fn block<I: Isa, const R: usize>(&mut self, isa: I, panel: usize, row: usize) -> usize {
-        let stride = self.rows.stride;
-        let sums = isa.tile::<R>(&self.rows.values[row * stride..], stride, self.weights.panel(self.first + panel));
-        self.finish::<I, R>(&sums, panel, row);
+        let stride = self.rows.planes * self.rows.stride;
+        let (rows, weights) = (&self.rows.values[row * stride..], self.weights.panel(self.first + panel));
+        let sums = isa.tile::<R>(rows, stride, weights);
+        if self.rows.planes == 1 {
+            self.finish::<I, R, 1>([&sums], panel, row);
+        } else {
+            let low = isa.tile::<R>(&rows[self.rows.stride..], stride, weights);
+            self.finish::<I, R, 2>([&sums, &low], panel, row);
+        }
         R
     }
 
+    /// Takes the zero points off, puts the planes together and does what follows.
     #[inline(always)]
-    fn finish<I: Isa, const R: usize>(&mut self, sums: &Sums<R>, panel: usize, row: usize) {
+    fn finish<I: Isa, const R: usize, const P: usize>(&mut self, sums: [&Sums<R>; P], panel: usize, row: usize) {
         let column = (self.first + panel) * COLUMNS;
         let of = |values: &'_ [f32]| *values[column..].first_chunk::<COLUMNS>().unwrap_or(&[0.0; COLUMNS]);
         let (scales, bias) = (of(&self.weights.scales), of(&self.weights.bias));
         let weight_sums = self.weights.sums[column..].first_chunk().unwrap_or(&[0; COLUMNS]);
-        for (at, sums) in sums.iter().enumerate() {
+        for at in 0..R {
             let (scale, zero) = (self.rows.scales[row + at], self.rows.zeros[row + at]);
             let mut line = [0f32; COLUMNS];
+            match *sums.as_slice() {
+                [sums] => join(&mut line, [0.0, 1.0], (&sums[at], zero), weight_sums),
+                [high, low] => {
+                    let steps = f32::from(I::LEVELS) + 1.0;
+                    join(&mut line, [0.0, steps], (&high[at], zero >> I::LEVELS.count_ones()), weight_sums);
+                    join(&mut line, [1.0, 1.0], (&low[at], zero & i32::from(I::LEVELS)), weight_sums);
+                }
+                _ => {}
+            }
             for c in 0..COLUMNS {
-                let sum = (sums[c] - zero * weight_sums[c]) as f32;
-                line[c] = I::mul_add(sum * scale, scales[c], bias[c]);
+                line[c] = I::mul_add(line[c] * scale, scales[c], bias[c]);
             }
             let start = (row + at) * self.stride + panel * COLUMNS;
             let width = COLUMNS.min(self.stride - panel * COLUMNS);
             put::<I>(&line, self.then, &mut self.out[start..start + width]);
         }
+    }
+}
+
+/// The first factor times what is there, and the second times the sums without their zero point.
+#[inline(always)]
+fn join(line: &mut [f32; COLUMNS], factors: [f32; 2], (sums, zero): (&[i32; COLUMNS], i32), weights: &[i32; COLUMNS]) {
+    for c in 0..COLUMNS {
+        line[c] = factors[0] * line[c] + factors[1] * (sums[c] - zero * weights[c]) as f32;
     }
 }
 

@@ -8,12 +8,12 @@ use crate::{
 };
 
 impl Kernels {
-    /// The mean of so many values, weighted by the softmax of the scores, for one query that carries
-    /// their scale.
+    /// The mean of the first values, so many, weighted by the softmax of the scores of their keys, for
+    /// one query that carries the scale of the scores.
     ///
     /// # Panics
     /// If the sizes do not fit, or there is no key.
-    pub fn attend_floats(self, query: &[f32], keys: Rows<'_>, values: Rows<'_>, length: usize, out: &mut [f32]) {
+    pub fn attend_floats(self, query: &[f32], [keys, values]: [Rows<'_>; 2], length: usize, out: &mut [f32]) {
         assert!(length > 0 && query.len() == keys.width && out.len() == values.width, "sizes of an attention");
         dispatch(self.path(), Attend { query, keys, values, length, out });
     }

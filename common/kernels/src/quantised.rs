@@ -1,4 +1,7 @@
 //! Activations as bytes, with a scale and a zero point for each row.
+//!
+//! A value far from the others leaves few steps for them. Where that costs too much, a row has two
+//! bytes a value, and the products are two: it is "fine".
 
 use crate::{
     functions::{LANES, larger, nearest, smaller, sum_of},
@@ -7,13 +10,15 @@ use crate::{
     rows::Rows,
 };
 
-/// Rows of unsigned bytes: value = scale · (byte - zero).
+/// Rows of unsigned bytes: value = scale · (byte - zero), or of two bytes that are one number.
 #[derive(Debug)]
 pub struct Quantised {
     /// Values of a row.
     pub(crate) width: usize,
     /// Bytes of a row: the width, filled up to a multiple of four.
     pub(crate) stride: usize,
+    /// One, or two: the high bytes of a row, then the low ones.
+    pub(crate) planes: usize,
     pub(crate) values: Vec<u8>,
     pub(crate) scales: Vec<f32>,
     pub(crate) zeros: Vec<i32>,
@@ -33,11 +38,21 @@ pub struct Norm {
 }
 
 impl Quantised {
-    /// No rows yet.
+    /// No rows yet, of one byte a value.
     #[must_use]
     pub fn new(width: usize) -> Self {
-        let stride = width.next_multiple_of(4);
-        Self { width, stride, values: Vec::new(), scales: Vec::new(), zeros: Vec::new(), row: vec![0.0; width] }
+        Self::with(width, 1)
+    }
+
+    /// No rows yet, of two bytes a value.
+    #[must_use]
+    pub fn fine(width: usize) -> Self {
+        Self::with(width, 2)
+    }
+
+    fn with(width: usize, planes: usize) -> Self {
+        let (stride, row) = (width.next_multiple_of(4), vec![0.0; width]);
+        Self { width, stride, planes, values: Vec::new(), scales: Vec::new(), zeros: Vec::new(), row }
     }
 
     /// Rows that it holds.
@@ -88,7 +103,7 @@ impl Work for Fill<'_> {
         assert_eq!(rows.width, to.width, "values of a row");
         for row in (0..count).map(|at| rows.row(at)) {
             let start = to.values.len();
-            to.values.resize(start + to.stride, 0);
+            to.values.resize(start + to.planes * to.stride, 0);
             let row = match norm {
                 None => row,
                 Some(norm) => {
@@ -96,36 +111,69 @@ impl Work for Fill<'_> {
                     &to.row
                 }
             };
-            let (scale, zero) = quantise::<I>(row, &mut to.values[start..]);
+            let (high, low) = to.values[start..].split_at_mut(to.stride);
+            let (scale, zero) =
+                if to.planes == 1 { quantise::<I>(row, high) } else { quantise_fine::<I>(row, high, low) };
             to.scales.push(scale);
             to.zeros.push(zero);
         }
     }
 }
 
-/// Writes a row as bytes; returns its scale and its zero point. Zero is among the values, so that it
-/// comes out as zero.
+/// Writes a row as bytes; returns its scale and its zero point.
 #[inline(always)]
 pub(crate) fn quantise<I: Isa>(row: &[f32], out: &mut [u8]) -> (f32, i32) {
-    let (mut low, mut high) = ([0f32; LANES], [0f32; LANES]);
-    let (blocks, rest) = row.as_chunks::<LANES>();
-    for block in blocks {
-        for lane in 0..LANES {
-            low[lane] = smaller(block[lane], low[lane]);
-            high[lane] = larger(block[lane], high[lane]);
-        }
-    }
-    let low = low.iter().chain(rest).copied().fold(0.0, smaller);
-    let high = high.iter().chain(rest).copied().fold(0.0, larger);
-    let levels = f32::from(I::LEVELS);
-    let scale = larger((high - low) / levels, f32::MIN_POSITIVE);
-    let inverse = scale.recip();
-    let zero = nearest(-low * inverse) as f32;
+    let grid = Grid::of(row, f32::from(I::LEVELS));
     for (out, value) in out.iter_mut().zip(row) {
-        let value = smaller(larger(I::mul_add(*value, inverse, zero), 0.0), levels);
-        *out = nearest(value) as u8;
+        *out = grid.place::<I>(*value) as u8;
     }
-    (scale, zero as i32)
+    (grid.scale, grid.zero as i32)
+}
+
+/// The same as numbers of two bytes, or of twice seven bits.
+#[inline(always)]
+fn quantise_fine<I: Isa>(row: &[f32], high: &mut [u8], low: &mut [u8]) -> (f32, i32) {
+    let steps = f32::from(I::LEVELS) + 1.0;
+    let grid = Grid::of(row, steps * steps - 1.0);
+    for ((high, low), value) in high.iter_mut().zip(low).zip(row) {
+        let place = grid.place::<I>(*value);
+        *high = (place >> I::LEVELS.count_ones()) as u8;
+        *low = (place & i32::from(I::LEVELS)) as u8;
+    }
+    (grid.scale, grid.zero as i32)
+}
+
+/// The whole numbers that stand for values of a row.
+struct Grid {
+    scale: f32,
+    inverse: f32,
+    zero: f32,
+    levels: f32,
+}
+
+impl Grid {
+    /// From the least value to the largest. Zero is among the values, so that it comes out as zero.
+    #[inline(always)]
+    fn of(row: &[f32], levels: f32) -> Self {
+        let (mut low, mut high) = ([0f32; LANES], [0f32; LANES]);
+        let (blocks, rest) = row.as_chunks::<LANES>();
+        for block in blocks {
+            for lane in 0..LANES {
+                low[lane] = smaller(block[lane], low[lane]);
+                high[lane] = larger(block[lane], high[lane]);
+            }
+        }
+        let low = low.iter().chain(rest).copied().fold(0.0, smaller);
+        let high = high.iter().chain(rest).copied().fold(0.0, larger);
+        let scale = larger((high - low) / levels, f32::MIN_POSITIVE);
+        let inverse = scale.recip();
+        Self { scale, inverse, zero: nearest(-low * inverse) as f32, levels }
+    }
+
+    #[inline(always)]
+    fn place<I: Isa>(&self, value: f32) -> i32 {
+        nearest(smaller(larger(I::mul_add(value, self.inverse, self.zero), 0.0), self.levels))
+    }
 }
 
 #[inline(always)]

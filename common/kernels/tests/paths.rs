@@ -85,6 +85,36 @@ fn products_of_every_shape_are_those_of_f64() {
 }
 
 #[test]
+fn rows_of_two_bytes_leave_only_the_error_of_the_weights() {
+    for (count, inputs, outputs) in [(1, 512, 70), (7, 77, 64), (12, 2048, 5)] {
+        let mut values = Values(inputs as u64);
+        let (mut rows, weights) = (values.many(count * inputs), values.many(outputs * inputs));
+        // One value beside which the others are nearly zero, as activations have them.
+        rows[1] = 300.0;
+        let bias = values.many(outputs);
+        let packed = pack(&weights, &bias, inputs);
+        let rounded: Vec<f32> = (0..outputs).flat_map(|output| packed.row(output)).collect();
+        let mut expected = product(&rows, &rounded, &bias, inputs);
+        let large = |output: usize| 300.0 * f64::from(rounded[output * inputs + 1]);
+        for kernels in Kernels::available() {
+            let mut quantised = Quantised::fine(inputs);
+            kernels.quantise(Rows::of(&rows, inputs), count, &mut quantised);
+            let mut out = vec![f32::NAN; count * outputs];
+            kernels.linear(&quantised, &packed, Then::Keep, &mut out);
+            // What is left beside the large value, in the first row.
+            for output in 0..outputs {
+                out[output] -= large(output) as f32;
+                expected[output] -= large(output);
+            }
+            let error = error(&out, &expected);
+            let steps = if kernels.path() == Path::Avx2 { 4.0 } else { 1.0 };
+            assert!(error < 0.005 * steps, "{} {count}x{inputs}x{outputs}: {error}", kernels.path());
+            (0..outputs).for_each(|output| expected[output] += large(output));
+        }
+    }
+}
+
+#[test]
 fn all_threads_together_make_the_product_of_one() {
     let mut values = Values(3);
     let (inputs, outputs) = (64, 10_007);
@@ -181,7 +211,7 @@ fn attention_to_any_number_of_keys_is_that_of_f64() {
             let wrong = error(&out, &expected);
             assert!(wrong < 3.0 * allowed(kernels), "{} {queries}x{length}x{width}: {wrong}", kernels.path());
             for (out, at) in out.chunks_mut(width).zip(0..) {
-                kernels.attend_floats(query(at), keys, values, length, out);
+                kernels.attend_floats(query(at), [keys, values], length, out);
             }
             assert!(error(&out, &expected) < 1e-5, "{} {queries}x{length}x{width} as floats", kernels.path());
         }
