@@ -50,6 +50,9 @@ pub struct Options {
     /// Whether a window is told what was said in the ones before. Names are then spelt alike, but
     /// words that are said again are often left out, and errors live on: off by default.
     pub condition_on_previous: bool,
+    /// Whether sound that ends early is first heard without all the silence behind it, which is
+    /// quicker; where the text is doubtful then, the whole window of 30 s is heard.
+    pub short_windows: bool,
     /// Tried one after the other until a text passes the thresholds; 0 takes the likeliest token.
     pub temperatures: Vec<f32>,
     /// A text that zlib shrinks by more than this repeats itself.
@@ -73,6 +76,7 @@ impl Default for Options {
             hint: None,
             timestamps: true,
             condition_on_previous: false,
+            short_windows: true,
             temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
             max_compression: 2.4,
             min_logprob: -1.0,

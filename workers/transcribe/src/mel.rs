@@ -131,6 +131,16 @@ impl Spectrogram {
         self.part(first, frames, frames)
     }
 
+    /// As [`Spectrogram::window`], but frame after frame and only the first `heard` of them sound.
+    #[must_use]
+    pub fn rows(&self, first: usize, heard: usize, frames: usize) -> Vec<f32> {
+        let start = (first * self.bins).min(self.rows.len());
+        let end = (start + heard.min(frames) * self.bins).min(self.rows.len());
+        let mut out = self.rows[start..end].to_vec();
+        out.resize(frames * self.bins, 0.0);
+        out
+    }
+
     /// As [`Spectrogram::window`], of which only `heard` frames are sound.
     #[must_use]
     pub fn part(&self, first: usize, heard: usize, frames: usize) -> Vec<f32> {

@@ -1,6 +1,6 @@
 //! Settings of a transcribe worker.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use shanshui_model::DeviceKind;
 
 use crate::audio::Budget;
@@ -15,6 +15,9 @@ pub struct TranscribeOptions {
     /// Where to compute; cuda needs a build with that feature and never falls back
     #[arg(long = "whisper-device", env = "SHANSHUI_WHISPER_DEVICE", value_enum, default_value_t = DeviceKind::Cpu)]
     pub whisper_device: DeviceKind,
+    /// Arithmetic of the speech model: int8 is several times faster than f32 and runs on CPUs alone; auto takes it there
+    #[arg(long = "whisper-precision", env = "SHANSHUI_WHISPER_PRECISION", value_enum, default_value_t)]
+    pub whisper_precision: Precision,
     /// Longest recording in seconds
     #[arg(long, env = "SHANSHUI_MAX_SECONDS", default_value_t = Budget::default().max_seconds)]
     pub max_seconds: f64,
@@ -30,6 +33,18 @@ pub struct TranscribeOptions {
     /// Languages that the picture model reads; the task `auto` translates all others
     #[arg(long, env = "SHANSHUI_PICTURE_LANGUAGES", value_delimiter = ',', default_value = "en")]
     pub picture_languages: Vec<String>,
+}
+
+/// Numbers to compute with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// int8 on a CPU that multiplies bytes quickly, otherwise f32.
+    #[default]
+    Auto,
+    /// Weights as bytes with a scale for each row, activations as bytes that are rounded as they come.
+    Int8,
+    /// As the model was published.
+    F32,
 }
 
 impl TranscribeOptions {

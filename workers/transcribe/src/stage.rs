@@ -54,9 +54,9 @@ impl Transcribe {
     pub async fn load(options: &TranscribeOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
         let device = options.whisper_device.open()?;
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        let path: PathBuf = folder.to_owned();
+        let (path, precision): (PathBuf, _) = (folder.to_owned(), options.whisper_precision);
         let model = ModelThread::spawn("whisper-model", move || {
-            Whisper::load(&path, &device).with_context(|| format!("cannot load {}", path.display()))
+            Whisper::load_in(&path, &device, precision).with_context(|| format!("cannot load {}", path.display()))
         });
         let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
         let known = model.call(|whisper| (whisper.origin().clone(), whisper.sha256().to_owned()));

@@ -4,10 +4,11 @@
 
 mod ct2_names;
 mod ctranslate2;
-pub(crate) mod decoder;
+mod decoder;
 mod dims;
 mod encoder;
-mod kernels;
+mod int8;
+pub(crate) mod kernels;
 pub(crate) mod languages;
 mod layers;
 mod products;
@@ -15,60 +16,67 @@ mod safetensors;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod tokens;
+pub(crate) mod towers;
 mod weights;
 
 use std::ops::Range;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use shanshui_model::Origin;
 
 use crate::{
     decoding::{self, OnProgress, Options, TranscribeError, Transcript},
     gate,
     mel::Mel,
+    options::Precision,
 };
-use decoder::{Decoder, Heard};
 pub use dims::{Dims, Tower};
-use encoder::Encoder;
 pub use languages::{LANGUAGES, Language, find as find_language};
-use layers::Loader;
 use tokens::Tokens;
+use towers::{Listening, Towers};
 pub use weights::{Weights, WeightsError};
 
 /// A loaded model. It holds no state between calls.
 #[derive(Debug)]
 pub struct Whisper {
     origin: Origin,
-    weights: Weights,
+    sha256: String,
     dims: Dims,
-    encoder: Encoder,
-    decoder: Decoder,
+    towers: Box<dyn Towers>,
     tokens: Tokens,
     mel: Mel,
-    device: Device,
 }
 
 impl Whisper {
     /// Loads a folder with weights (`model.safetensors`, whole or in shards, or CTranslate2's
-    /// `model.bin`), `tokenizer.json` and, if there, `config.json` and `generation_config.json`.
+    /// `model.bin`), `tokenizer.json` and, if there, `config.json` and `generation_config.json`, in
+    /// the precision that suits the device.
     ///
     /// # Errors
     /// [`WeightsError`] for weights that are damaged, incomplete or of another format; otherwise
     /// the file and field that do not fit.
     pub fn load(folder: &Path, device: &Device) -> anyhow::Result<Self> {
+        Self::load_in(folder, device, Precision::Auto)
+    }
+
+    /// As [`Whisper::load`], in this precision.
+    ///
+    /// # Errors
+    /// As [`Whisper::load`], and a precision that the device or the model rules out.
+    pub fn load_in(folder: &Path, device: &Device, precision: Precision) -> anyhow::Result<Self> {
         let origin = Origin::of(folder)?;
         let weights = Weights::open(folder)?;
         let settings = dims::Settings::read(folder)?;
         let dims = Dims::read(&weights, &settings)?;
         let tokens = Tokens::read(folder, &dims, &settings)?;
-        let loader = Loader { weights: &weights, dims: &dims, device };
-        let encoder = Encoder::load(loader)?;
-        let decoder = Decoder::load(loader)?;
         if origin.is_locked() {
             origin.check(&weights.hashes())?;
         }
-        Ok(Self { origin, weights, dims, encoder, decoder, tokens, mel: Mel::new(dims.mels), device: device.clone() })
+        let towers = towers::load(&weights, &dims, device, precision)?;
+        // The mapped files are let go: everything is in memory in the form that it is needed in.
+        let sha256 = weights.sha256().to_owned();
+        Ok(Self { origin, sha256, dims, towers, tokens, mel: Mel::new(dims.mels) })
     }
 
     /// Writes down what is said in a recording of 16 kHz mono samples, of any length; where
@@ -105,10 +113,19 @@ impl Whisper {
     /// # Errors
     /// The window has another size, or a token or their number is beyond what the model takes.
     pub fn logits(&self, window: Vec<f32>, tokens: &[u32]) -> anyhow::Result<Vec<f32>> {
-        let heard = self.hear(window)?;
-        let states = self.decoder.forward(tokens, &heard, &mut self.decoder.start(1)?)?;
-        let last = states.narrow(0, tokens.len().saturating_sub(1), 1)?;
-        Ok(self.decoder.logits(&last)?.squeeze(0)?.to_vec1()?)
+        let frames = window.len() / self.dims.mels;
+        anyhow::ensure!(!tokens.is_empty(), "no token to score after");
+        anyhow::ensure!(frames == self.dims.frames(), "a window of {frames} frames, not {}", self.dims.frames());
+        let mut rows = vec![0.0; window.len()];
+        for (band, values) in window.chunks(frames).enumerate() {
+            for (frame, value) in values.iter().enumerate() {
+                rows[frame * self.dims.mels + band] = *value;
+            }
+        }
+        let heard = self.hear(&rows)?;
+        let mut text = heard.start()?;
+        text.feed(tokens)?;
+        text.logits(tokens.len().saturating_sub(1))
     }
 
     /// Sizes of this model.
@@ -118,7 +135,7 @@ impl Whisper {
 
     /// SHA-256 of the weights in hexadecimal, for the receipt.
     pub fn sha256(&self) -> &str {
-        self.weights.sha256()
+        &self.sha256
     }
 
     /// Where it came from.
@@ -126,14 +143,9 @@ impl Whisper {
         &self.origin
     }
 
-    /// Encodes a window of log-mel values, bins × frames, band after band.
-    pub(crate) fn hear(&self, window: Vec<f32>) -> candle_core::Result<Heard> {
-        let window = Tensor::from_vec(window, (self.dims.mels, self.dims.frames()), &self.device)?;
-        self.decoder.hear(&self.encoder.forward(&window.t()?.contiguous()?)?)
-    }
-
-    pub(crate) fn decoder(&self) -> &Decoder {
-        &self.decoder
+    /// Encodes log-mel frames, one after the other; fewer than a full window are allowed, if even.
+    pub(crate) fn hear(&self, frames: &[f32]) -> anyhow::Result<Box<dyn Listening + '_>> {
+        self.towers.hear(frames)
     }
 
     pub(crate) fn mel(&self) -> &Mel {

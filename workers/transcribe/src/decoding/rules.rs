@@ -1,7 +1,7 @@
 //! Which tokens may come next.
 
 use super::sampling::log_sum_exp;
-use crate::whisper::tokens::Tokens;
+use crate::whisper::{kernels::maximum, tokens::Tokens};
 
 /// The filters that `openai/whisper` puts over the scores before it picks a token.
 #[derive(Debug, Clone, Copy)]
@@ -68,8 +68,7 @@ impl Rules<'_> {
     /// If a time, whichever, is likelier than the likeliest text, it is a time.
     fn prefer_timestamp(&self, logits: &mut [f32]) {
         let (text, times) = logits.split_at(self.first());
-        let likeliest = text.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        if log_sum_exp(times) > likeliest {
+        if log_sum_exp(times) > maximum(text) {
             logits[..self.first()].fill(f32::NEG_INFINITY);
         }
     }

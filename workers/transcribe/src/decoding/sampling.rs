@@ -1,5 +1,7 @@
 //! Which token comes next, and how likely it was.
 
+use crate::whisper::kernels::{maximum, sum_of_powers};
+
 /// Repeatable draws: the same seed, window, attempt and step give the same number on every
 /// machine, so that a job that is delivered twice gives one text.
 ///
@@ -34,7 +36,7 @@ fn mix(value: u64) -> u64 {
 
 /// The next token by its scores, and its log-probability at temperature one.
 pub(super) fn pick(logits: &[f32], temperature: f32, draws: Draws, step: usize) -> (u32, f32) {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = maximum(logits);
     let token = if temperature > 0.0 {
         let scale = f64::from(temperature).recip();
         sample(logits, |logit| (f64::from(logit - largest) * scale).exp(), draws.draw(step))
@@ -66,11 +68,11 @@ pub(super) fn probability(logits: &[f32], token: u32) -> f32 {
 
 /// `ln Σ e^x`; minus infinity for none, or if all are.
 pub(super) fn log_sum_exp(logits: &[f32]) -> f32 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let largest = maximum(logits);
     if largest == f32::NEG_INFINITY {
         return largest;
     }
-    largest + logits.iter().map(|logit| (logit - largest).exp()).sum::<f32>().ln()
+    largest + sum_of_powers(logits, largest).ln()
 }
 
 #[cfg(test)]

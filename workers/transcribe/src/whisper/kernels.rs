@@ -123,8 +123,36 @@ impl pulp::NullaryFnOnce for SoftmaxRow<'_> {
     }
 }
 
+/// `Σ e^(x - largest)` of values that are at most the largest.
+pub(crate) fn sum_of_powers(values: &[f32], largest: f32) -> f32 {
+    pulp::Arch::new().dispatch(SumOfPowers { values, largest })
+}
+
+struct SumOfPowers<'a> {
+    values: &'a [f32],
+    largest: f32,
+}
+
+impl pulp::NullaryFnOnce for SumOfPowers<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call(self) -> f32 {
+        let mut sums = [0f32; LANES];
+        let (blocks, rest) = self.values.as_chunks::<LANES>();
+        for block in blocks {
+            for (value, sum) in block.iter().zip(&mut sums) {
+                *sum += exp(*value - self.largest);
+            }
+        }
+        let rest: f32 = rest.iter().map(|value| exp(*value - self.largest)).sum();
+        sums.iter().sum::<f32>() + rest
+    }
+}
+
+/// The largest of the values; minus infinity for none.
 #[inline(always)]
-fn maximum(row: &[f32]) -> f32 {
+pub(crate) fn maximum(row: &[f32]) -> f32 {
     let mut largest = [f32::NEG_INFINITY; LANES];
     let (blocks, rest) = row.as_chunks::<LANES>();
     for block in blocks {

@@ -113,6 +113,34 @@ impl Weights {
 
     /// Appends the values of a tensor of the given shape, as f32.
     pub(super) fn append(&self, name: &str, expected: &[usize], out: &mut Vec<f32>) -> Result<(), WeightsError> {
+        let stored = self.stored(name, expected)?;
+        stored.append(self.bytes(stored), 0, out);
+        Ok(())
+    }
+
+    /// Reads a tensor of the given shape row by row, that is along its first axis, as f32.
+    pub(super) fn rows(
+        &self,
+        name: &str,
+        expected: &[usize],
+        mut each: impl FnMut(&[f32]),
+    ) -> Result<(), WeightsError> {
+        let stored = self.stored(name, expected)?;
+        let columns: usize = expected.iter().skip(1).product();
+        let mut values = Vec::with_capacity(columns);
+        for (row, bytes) in self.bytes(stored).chunks_exact((columns * stored.numbers.width()).max(1)).enumerate() {
+            values.clear();
+            stored.append(bytes, row, &mut values);
+            each(&values);
+        }
+        Ok(())
+    }
+
+    fn bytes(&self, stored: &Stored) -> &[u8] {
+        &self.files[stored.file][stored.bytes.clone()]
+    }
+
+    fn stored(&self, name: &str, expected: &[usize]) -> Result<&Stored, WeightsError> {
         let stored = self.tensors.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
         if stored.shape != expected {
             return Err(WeightsError::Shape {
@@ -121,8 +149,7 @@ impl Weights {
                 expected: expected.to_vec(),
             });
         }
-        stored.append(&self.files[stored.file][stored.bytes.clone()], out);
-        Ok(())
+        Ok(stored)
     }
 
     pub(super) fn new(files: Vec<MappedFile>, tensors: HashMap<String, Stored>, heads: HashMap<String, usize>) -> Self {
@@ -181,14 +208,15 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    fn append(&self, bytes: &[u8], out: &mut Vec<f32>) {
+    /// Appends the values of whole rows, of which the first has this number.
+    fn append(&self, bytes: &[u8], first_row: usize, out: &mut Vec<f32>) {
         match self.numbers {
             Numbers::F32 => out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
             Numbers::F16 => out.extend(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32())),
             Numbers::Bf16 => out.extend(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32())),
             Numbers::I8 => {
-                let columns = (bytes.len() / self.scale.len().max(1)).max(1);
-                for (row, scale) in bytes.chunks(columns).zip(&self.scale) {
+                let columns = (self.bytes.len() / self.scale.len().max(1)).max(1);
+                for (row, scale) in bytes.chunks(columns).zip(&self.scale[first_row..]) {
                     out.extend(row.iter().map(|b| f32::from(b.cast_signed()) / scale));
                 }
             }

@@ -3,9 +3,9 @@
 use std::fs;
 
 use serde::Deserialize;
-use shanshui_transcribe::{mel::Mel, whisper::Whisper};
+use shanshui_transcribe::{mel::Mel, options::Precision, whisper::Whisper};
 
-use super::{base, root, samples, tiny_en};
+use super::{base, load, root, samples, tiny_en};
 
 #[derive(Deserialize)]
 struct Case {
@@ -31,7 +31,10 @@ fn window(name: &str) -> Vec<f32> {
 /// The same arithmetic in another order differs by 3e-5 here; scores lie between -15 and 30.
 const TOLERANCE: f32 = 1e-3;
 
-fn assert_reference(whisper: &Whisper, file: &str) {
+/// Bytes for weights and activations change them by tenths.
+const ROUNDED: f32 = 1.0;
+
+fn assert_reference(whisper: &Whisper, file: &str, tolerance: f32) {
     let text = fs::read_to_string(root().join("tests/data/whisper").join(file)).unwrap();
     let cases: Vec<Case> = serde_json::from_str(&text).unwrap();
     assert_eq!(cases.len(), 3);
@@ -42,18 +45,26 @@ fn assert_reference(whisper: &Whisper, file: &str) {
             largest = largest.max((logits[*token] - expected).abs());
         }
         eprintln!("{file} {}: largest difference {largest:.5}", case.window);
-        assert!(largest < TOLERANCE, "{file} {}: a score is off by {largest}", case.window);
+        assert!(largest < tolerance, "{file} {}: a score is off by {largest}", case.window);
         let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
-        assert_eq!(best, case.top[0].0, "{file} {}", case.window);
+        // Two that are nearly equal may change places.
+        let below = case.top[0].1 - case.top.iter().find(|(token, _)| *token == best).map_or(f32::MIN, |top| top.1);
+        assert!(below <= tolerance, "{file} {}: token {best} is {below} below the best", case.window);
     }
 }
 
 #[test]
 fn first_token_scores_of_base_are_those_of_the_reference() {
-    assert_reference(base(), "base.json");
+    assert_reference(&load("whisper-base", Precision::F32), "base.json", TOLERANCE);
 }
 
 #[test]
 fn first_token_scores_of_tiny_en_are_those_of_the_reference() {
-    assert_reference(tiny_en(), "tiny.en.json");
+    assert_reference(&load("whisper-tiny.en", Precision::F32), "tiny.en.json", TOLERANCE);
+}
+
+#[test]
+fn first_token_scores_in_int8_are_nearly_those_of_the_reference() {
+    assert_reference(base(), "base.json", ROUNDED);
+    assert_reference(tiny_en(), "tiny.en.json", ROUNDED);
 }

@@ -20,6 +20,7 @@ use candle_core::Device;
 use shanshui_transcribe::{
     audio::{Budget, decode},
     decoding::{Options, Transcript},
+    options::Precision,
     whisper::Whisper,
 };
 
@@ -28,23 +29,23 @@ fn root() -> PathBuf {
 }
 
 /// `$SHANSHUI_MODELS`, or where `./dev models` puts them.
-fn load(name: &str) -> Whisper {
+fn load(name: &str, precision: Precision) -> Whisper {
     let usual = || root().join(".cache/models").into_os_string();
     let folders = std::env::var_os("SHANSHUI_MODELS").unwrap_or_else(usual);
     let mut all = std::env::split_paths(&folders).map(|models| models.join(name));
     let folder = all.find(|folder| folder.is_dir()).unwrap_or_else(|| name.into());
     assert!(folder.is_dir(), "{} is missing: run ./dev models", folder.display());
-    Whisper::load(&folder, &Device::Cpu).unwrap()
+    Whisper::load_in(&folder, &Device::Cpu, precision).unwrap()
 }
 
 fn base() -> &'static Whisper {
     static BASE: OnceLock<Whisper> = OnceLock::new();
-    BASE.get_or_init(|| load("whisper-base"))
+    BASE.get_or_init(|| load("whisper-base", Precision::Auto))
 }
 
 fn tiny_en() -> &'static Whisper {
     static TINY: OnceLock<Whisper> = OnceLock::new();
-    TINY.get_or_init(|| load("whisper-tiny.en"))
+    TINY.get_or_init(|| load("whisper-tiny.en", Precision::Auto))
 }
 
 /// A recording of tests/data/speech as 16 kHz mono.

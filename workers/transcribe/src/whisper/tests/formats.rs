@@ -6,6 +6,7 @@ use ::safetensors::Dtype;
 use candle_core::Device;
 
 use super::tiny::{FRAMES, MELS, Tiny};
+use crate::options::Precision;
 use crate::whisper::Whisper;
 
 pub(super) fn window() -> Vec<f32> {
@@ -17,7 +18,7 @@ fn window_of(mels: usize) -> Vec<f32> {
 }
 
 fn logits(folder: &Path) -> Vec<f32> {
-    let whisper = Whisper::load(folder, &Device::Cpu).unwrap();
+    let whisper = Whisper::load_in(folder, &Device::Cpu, Precision::F32).unwrap();
     assert_eq!((whisper.dims().encoder.heads, whisper.dims().decoder.layers), (2, 2));
     whisper.logits(window(), &[11, 12, 15, 4, 5]).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{formats::window, load};
+use super::{floats, formats::window};
 
 fn assert_same(a: &Tensor, b: &Tensor) {
     let difference = (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
@@ -11,8 +11,8 @@ fn assert_same(a: &Tensor, b: &Tensor) {
 
 #[test]
 fn token_by_token_gives_the_states_of_all_tokens_at_once() {
-    let whisper = load();
-    let heard = whisper.hear(window()).unwrap();
+    let whisper = floats();
+    let heard = whisper.encode(&window()).unwrap();
     let tokens = [11, 13, 14, 2, 7, 7, 25];
     let all = whisper.decoder.forward(&tokens, &heard, &mut whisper.decoder.start(1).unwrap()).unwrap();
     let mut written = whisper.decoder.start(1).unwrap();
@@ -25,8 +25,8 @@ fn token_by_token_gives_the_states_of_all_tokens_at_once() {
 
 #[test]
 fn two_hypotheses_in_one_batch_do_not_see_each_other() {
-    let whisper = load();
-    let heard = whisper.hear(window()).unwrap();
+    let whisper = floats();
+    let heard = whisper.encode(&window()).unwrap();
     let (first, second) = ([11, 12, 15, 1, 2], [11, 13, 14, 9, 8]);
     let mut written = whisper.decoder.start(2).unwrap();
     whisper.decoder.forward(&[first, second].concat(), &heard, &mut written).unwrap();

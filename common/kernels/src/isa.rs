@@ -1,0 +1,67 @@
+//! What differs from one set of instructions to another, and how code is compiled for each.
+//!
+//! A new path (AMX, say) is an [`Isa`], a variant of [`Path`] and an arm of [`dispatch`].
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "vpmaddubsw and vpdpbusd on registers of 256 bits")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "vpdpbusd on registers of 512 bits")]
+mod avx512;
+mod portable;
+
+use crate::{packed::Group, path::Path};
+
+/// Columns of a panel of packed weights.
+pub(crate) const COLUMNS: usize = 64;
+
+/// Sums of some rows of activations with the columns of a panel.
+pub(crate) type Sums<const R: usize> = [[i32; COLUMNS]; R];
+
+/// Evidence that the CPU has a set of instructions, and what is written for it by hand. All other
+/// code is plain Rust that the compiler makes vectors of inside [`dispatch`].
+pub(crate) trait Isa: Copy {
+    /// The largest quantised activation.
+    const LEVELS: u8;
+
+    /// `a · b + c`, rounded once where the CPU does that in one instruction.
+    fn mul_add(a: f32, b: f32, c: f32) -> f32;
+
+    /// Products of R rows, `stride` bytes apart, with the columns of a panel.
+    ///
+    /// # Panics
+    /// If the rows end before the panel does.
+    fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R>;
+}
+
+/// Code that is compiled once for each path. `run` must be `#[inline(always)]`: otherwise it is
+/// compiled for the oldest CPU.
+pub(crate) trait Work {
+    type Output;
+
+    fn run<I: Isa>(self, isa: I) -> Self::Output;
+}
+
+/// Runs the work with the instructions of a path, which the CPU must have: `Kernels` sees to it.
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calls code for instructions found at run time"))]
+pub(crate) fn dispatch<W: Work>(path: Path, work: W) -> W::Output {
+    match path {
+        // SAFETY: `Kernels` of this path exist only where `Path::is_available` has found the
+        // instructions that the function is compiled for.
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512 => unsafe { avx512::run(work) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Path::AvxVnni => unsafe { avx2::run_vnni(work) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx2 => unsafe { avx2::run(work) },
+        _ => work.run(portable::Portable),
+    }
+}
+
+/// Refuses rows that are shorter than the panel: the tiles read them without looking.
+fn assert_whole(rows: &[u8], stride: usize, count: usize, panel: &[Group]) {
+    let end = (count - 1) * stride + 4 * panel.len();
+    assert!(end <= rows.len(), "{count} rows of {stride} bytes end before {end}, at {}", rows.len());
+}

@@ -1,0 +1,130 @@
+//! Six rows by 16 columns in twelve registers of 256 bits, four times for a panel.
+
+use std::arch::x86_64::{
+    __m256i, _mm256_add_epi32, _mm256_dpbusd_avx_epi32, _mm256_load_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256,
+};
+
+use super::{COLUMNS, Isa, Sums, Work, assert_whole};
+use crate::packed::Group;
+
+/// Made by [`run`] alone.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(());
+
+/// Made by [`run_vnni`] alone.
+#[derive(Clone, Copy)]
+pub(super) struct AvxVnni(());
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn run<W: Work>(work: W) -> W::Output {
+    work.run(Avx2(()))
+}
+
+#[target_feature(enable = "avx2,fma,avxvnni")]
+pub(super) fn run_vnni<W: Work>(work: W) -> W::Output {
+    work.run(AvxVnni(()))
+}
+
+impl Isa for Avx2 {
+    /// The sum of two products of bytes must fit 16 bits: 2 · 127 · 127 does, 2 · 255 · 127 does not.
+    const LEVELS: u8 = 127;
+
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R> {
+        assert_whole(rows, stride, R, panel);
+        // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
+        unsafe { tile(rows.as_ptr(), stride, panel) }
+    }
+}
+
+impl Isa for AvxVnni {
+    const LEVELS: u8 = u8::MAX;
+
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R> {
+        assert_whole(rows, stride, R, panel);
+        // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
+        unsafe { tile_vnni(rows.as_ptr(), stride, panel) }
+    }
+}
+
+/// # Safety
+/// R rows, `stride` bytes apart, must be readable as far as the panel goes: four bytes for a group.
+#[target_feature(enable = "avx2")]
+#[expect(clippy::needless_range_loop, reason = "with iterators the sums do not stay in registers")]
+unsafe fn tile<const R: usize>(rows: *const u8, stride: usize, panel: &[Group]) -> Sums<R> {
+    let ones = _mm256_set1_epi16(1);
+    let mut out = [[0; COLUMNS]; R];
+    for quarter in 0..4 {
+        let mut sums = [[_mm256_setzero_si256(); 2]; R];
+        for (at, group) in panel.iter().enumerate() {
+            let weights = load(group, quarter);
+            for row in 0..R {
+                // SAFETY: the caller vouches for the rows.
+                let four = unsafe { rows.add(row * stride + 4 * at).cast::<i32>().read_unaligned() };
+                let four = _mm256_set1_epi32(four);
+                for part in 0..2 {
+                    let pairs = _mm256_maddubs_epi16(four, weights[part]);
+                    sums[row][part] = _mm256_add_epi32(sums[row][part], _mm256_madd_epi16(pairs, ones));
+                }
+            }
+        }
+        store(&mut out, quarter, sums);
+    }
+    out
+}
+
+/// # Safety
+/// As for [`tile`].
+#[target_feature(enable = "avx2,avxvnni")]
+#[expect(clippy::needless_range_loop, reason = "with iterators the sums do not stay in registers")]
+unsafe fn tile_vnni<const R: usize>(rows: *const u8, stride: usize, panel: &[Group]) -> Sums<R> {
+    let mut out = [[0; COLUMNS]; R];
+    for quarter in 0..4 {
+        let mut sums = [[_mm256_setzero_si256(); 2]; R];
+        for (at, group) in panel.iter().enumerate() {
+            let weights = load(group, quarter);
+            for row in 0..R {
+                // SAFETY: the caller vouches for the rows.
+                let four = unsafe { rows.add(row * stride + 4 * at).cast::<i32>().read_unaligned() };
+                let four = _mm256_set1_epi32(four);
+                for part in 0..2 {
+                    sums[row][part] = _mm256_dpbusd_avx_epi32(sums[row][part], four, weights[part]);
+                }
+            }
+        }
+        store(&mut out, quarter, sums);
+    }
+    out
+}
+
+/// Sixteen columns of a group.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(group: &Group, quarter: usize) -> [__m256i; 2] {
+    // SAFETY: a quarter is 64 of the 256 bytes of a group, which begins at a multiple of 64.
+    let load = |part| unsafe { _mm256_load_si256(group.0.as_ptr().add(64 * quarter + part).cast()) };
+    [load(0), load(32)]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store<const R: usize>(out: &mut Sums<R>, quarter: usize, sums: [[__m256i; 2]; R]) {
+    for (out, sums) in out.iter_mut().zip(sums) {
+        for (out, sum) in out[16 * quarter..].as_chunks_mut::<8>().0.iter_mut().zip(sums) {
+            // SAFETY: eight numbers of four bytes are the 32 bytes that are written.
+            unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), sum) };
+        }
+    }
+}

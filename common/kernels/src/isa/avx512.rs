@@ -1,0 +1,71 @@
+//! Six rows by 64 columns in 24 registers of 512 bits, four products and their sum at once.
+
+use std::arch::x86_64::{
+    __m512i, _mm512_dpbusd_epi32, _mm512_load_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
+};
+
+use super::{COLUMNS, Isa, Sums, Work, assert_whole};
+use crate::packed::Group;
+
+/// Made by [`run`] alone.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512(());
+
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub(super) fn run<W: Work>(work: W) -> W::Output {
+    work.run(Avx512(()))
+}
+
+impl Isa for Avx512 {
+    const LEVELS: u8 = u8::MAX;
+
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R> {
+        assert_whole(rows, stride, R, panel);
+        // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
+        unsafe { tile(rows.as_ptr(), stride, panel) }
+    }
+}
+
+/// # Safety
+/// R rows, `stride` bytes apart, must be readable as far as the panel goes: four bytes for a group.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[expect(clippy::needless_range_loop, reason = "with iterators the sums do not stay in registers")]
+unsafe fn tile<const R: usize>(rows: *const u8, stride: usize, panel: &[Group]) -> Sums<R> {
+    let mut sums = [[_mm512_setzero_si512(); 4]; R];
+    for (at, group) in panel.iter().enumerate() {
+        let group = group.0.as_ptr();
+        let mut weights = [_mm512_setzero_si512(); 4];
+        for part in 0..4 {
+            // SAFETY: a group has 256 bytes and begins at a multiple of 64.
+            weights[part] = unsafe { _mm512_load_si512(group.add(64 * part).cast()) };
+        }
+        for row in 0..R {
+            // SAFETY: the caller vouches for the rows.
+            let four = unsafe { rows.add(row * stride + 4 * at).cast::<i32>().read_unaligned() };
+            let four = _mm512_set1_epi32(four);
+            for part in 0..4 {
+                sums[row][part] = _mm512_dpbusd_epi32(sums[row][part], four, weights[part]);
+            }
+        }
+    }
+    store(sums)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store<const R: usize>(sums: [[__m512i; 4]; R]) -> Sums<R> {
+    let mut out = [[0; COLUMNS]; R];
+    for (out, sums) in out.iter_mut().zip(sums) {
+        for (out, sum) in out.as_chunks_mut::<16>().0.iter_mut().zip(sums) {
+            // SAFETY: sixteen numbers of four bytes are the 64 bytes that are written.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), sum) };
+        }
+    }
+    out
+}

@@ -1,0 +1,22 @@
+//! Matrix products and attention in int8 on a CPU, for the models that compute there.
+//!
+//! Weights are packed once: signed bytes with a scale for each output. Activations become unsigned
+//! bytes as they come, with a scale and a zero point for each row. Which instructions do the work is
+//! found out at run time ([`Path`]); all paths read the same packed weights.
+
+mod attention;
+mod functions;
+mod isa;
+mod linear;
+mod own;
+mod packed;
+mod path;
+mod quantised;
+mod rows;
+
+pub use attention::{KeysValues, Scratch};
+pub use linear::Then;
+pub use packed::{Packed, Packing};
+pub use path::{Kernels, Path, PathError};
+pub use quantised::{Norm, Quantised};
+pub use rows::Rows;

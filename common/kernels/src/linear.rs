@@ -1,0 +1,151 @@
+//! Rows times packed weights, and what is done with the result while it is in the cache.
+
+use rayon::prelude::*;
+
+use crate::{
+    functions::gelu,
+    isa::{COLUMNS, Isa, Sums, Work, dispatch},
+    packed::Packed,
+    path::Kernels,
+    quantised::Quantised,
+};
+
+/// What becomes of a product and its bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It is the result.
+    Keep,
+    /// It is added to what is there: a residual.
+    Add,
+    /// Its GELU is the result.
+    Gelu,
+    /// Its GELU is added to what is there.
+    GeluAdd,
+}
+
+/// Panels that a thread takes at once of a product of one row: below, a second thread costs more than
+/// it brings.
+const PANELS: usize = 64;
+
+impl Kernels {
+    /// Multiplies all rows with the weights: `out` gets (rows, outputs).
+    ///
+    /// # Panics
+    /// If the sizes do not fit.
+    pub fn linear(self, rows: &Quantised, weights: &Packed, then: Then, out: &mut [f32]) {
+        assert_eq!((rows.width, rows.rows() * weights.outputs), (weights.inputs, out.len()), "sizes of a product");
+        let stride = weights.outputs;
+        dispatch(self.path(), Product { rows, weights, first: 0, panels: weights.panels(), then, out, stride });
+    }
+
+    /// The same for a single row and many outputs, with all threads.
+    ///
+    /// # Panics
+    /// If the sizes do not fit.
+    pub fn linear_wide(self, row: &Quantised, weights: &Packed, out: &mut [f32]) {
+        if weights.panels() <= PANELS || rayon::current_num_threads() == 1 {
+            return self.linear(row, weights, Then::Keep, out);
+        }
+        let sizes = (row.width, 1, weights.outputs);
+        assert_eq!(sizes, (weights.inputs, row.rows(), out.len()), "sizes of a product");
+        out.par_chunks_mut(PANELS * COLUMNS).enumerate().for_each(|(part, out)| {
+            let (first, stride, panels) = (part * PANELS, out.len(), out.len().div_ceil(COLUMNS));
+            dispatch(self.path(), Product { rows: row, weights, first, panels, then: Then::Keep, out, stride });
+        });
+    }
+}
+
+/// Some panels of a product; `out` begins with the first of them.
+struct Product<'a> {
+    rows: &'a Quantised,
+    weights: &'a Packed,
+    first: usize,
+    panels: usize,
+    then: Then,
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl Work for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self, isa: I) {
+        let rows = self.rows.rows();
+        // A panel stays in the nearest cache while all rows pass by.
+        for panel in 0..self.panels {
+            let mut row = 0;
+            while row < rows {
+                row += match rows - row {
+                    1 => self.block::<I, 1>(isa, panel, row),
+                    2 | 3 => self.block::<I, 2>(isa, panel, row),
+                    4 | 5 => self.block::<I, 4>(isa, panel, row),
+                    _ => self.block::<I, 6>(isa, panel, row),
+                };
+            }
+        }
+    }
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn block<I: Isa, const R: usize>(&mut self, isa: I, panel: usize, row: usize) -> usize {
+        let stride = self.rows.planes * self.rows.stride;
+        let (rows, weights) = (&self.rows.values[row * stride..], self.weights.panel(self.first + panel));
+        let sums = isa.tile::<R>(rows, stride, weights);
+        if self.rows.planes == 1 {
+            self.finish::<I, R, 1>([&sums], panel, row);
+        } else {
+            let low = isa.tile::<R>(&rows[self.rows.stride..], stride, weights);
+            self.finish::<I, R, 2>([&sums, &low], panel, row);
+        }
+        R
+    }
+
+    /// Takes the zero points off, puts the planes together and does what follows.
+    #[inline(always)]
+    fn finish<I: Isa, const R: usize, const P: usize>(&mut self, sums: [&Sums<R>; P], panel: usize, row: usize) {
+        let column = (self.first + panel) * COLUMNS;
+        let of = |values: &'_ [f32]| *values[column..].first_chunk::<COLUMNS>().unwrap_or(&[0.0; COLUMNS]);
+        let (scales, bias) = (of(&self.weights.scales), of(&self.weights.bias));
+        let weight_sums = self.weights.sums[column..].first_chunk().unwrap_or(&[0; COLUMNS]);
+        for at in 0..R {
+            let (scale, zero) = (self.rows.scales[row + at], self.rows.zeros[row + at]);
+            let mut line = [0f32; COLUMNS];
+            match *sums.as_slice() {
+                [sums] => join(&mut line, [0.0, 1.0], (&sums[at], zero), weight_sums),
+                [high, low] => {
+                    let steps = f32::from(I::LEVELS) + 1.0;
+                    join(&mut line, [0.0, steps], (&high[at], zero >> I::LEVELS.count_ones()), weight_sums);
+                    join(&mut line, [1.0, 1.0], (&low[at], zero & i32::from(I::LEVELS)), weight_sums);
+                }
+                _ => {}
+            }
+            for c in 0..COLUMNS {
+                line[c] = I::mul_add(line[c] * scale, scales[c], bias[c]);
+            }
+            let start = (row + at) * self.stride + panel * COLUMNS;
+            let width = COLUMNS.min(self.stride - panel * COLUMNS);
+            put::<I>(&line, self.then, &mut self.out[start..start + width]);
+        }
+    }
+}
+
+/// The first factor times what is there, and the second times the sums without their zero point.
+#[inline(always)]
+fn join(line: &mut [f32; COLUMNS], factors: [f32; 2], (sums, zero): (&[i32; COLUMNS], i32), weights: &[i32; COLUMNS]) {
+    for c in 0..COLUMNS {
+        line[c] = factors[0] * line[c] + factors[1] * (sums[c] - zero * weights[c]) as f32;
+    }
+}
+
+#[inline(always)]
+fn put<I: Isa>(line: &[f32; COLUMNS], then: Then, out: &mut [f32]) {
+    let pairs = out.iter_mut().zip(line);
+    match then {
+        Then::Keep => pairs.for_each(|(out, value)| *out = *value),
+        Then::Add => pairs.for_each(|(out, value)| *out += *value),
+        Then::Gelu => pairs.for_each(|(out, value)| *out = gelu::<I>(*value)),
+        Then::GeluAdd => pairs.for_each(|(out, value)| *out += gelu::<I>(*value)),
+    }
+}

@@ -1,0 +1,195 @@
+//! Activations as bytes, with a scale and a zero point for each row.
+//!
+//! A value far from the others leaves few steps for them. Where that costs too much, a row has two
+//! bytes a value, and the products are two: it is "fine".
+
+use crate::{
+    functions::{LANES, larger, nearest, smaller, sum_of},
+    isa::{Isa, Work, dispatch},
+    path::Kernels,
+    rows::Rows,
+};
+
+/// Rows of unsigned bytes: value = scale · (byte - zero), or of two bytes that are one number.
+#[derive(Debug)]
+pub struct Quantised {
+    /// Values of a row.
+    pub(crate) width: usize,
+    /// Bytes of a row: the width, filled up to a multiple of four.
+    pub(crate) stride: usize,
+    /// One, or two: the high bytes of a row, then the low ones.
+    pub(crate) planes: usize,
+    pub(crate) values: Vec<u8>,
+    pub(crate) scales: Vec<f32>,
+    pub(crate) zeros: Vec<i32>,
+    /// A row between its norm and its bytes.
+    row: Vec<f32>,
+}
+
+/// Layer normalisation (Ba et al., 2016).
+#[derive(Debug, Clone)]
+pub struct Norm {
+    /// Factor of each value.
+    pub weight: Vec<f32>,
+    /// What is added to each value.
+    pub bias: Vec<f32>,
+    /// What keeps the variance from zero.
+    pub epsilon: f32,
+}
+
+impl Quantised {
+    /// No rows yet, of one byte a value.
+    #[must_use]
+    pub fn new(width: usize) -> Self {
+        Self::with(width, 1)
+    }
+
+    /// No rows yet, of two bytes a value.
+    #[must_use]
+    pub fn fine(width: usize) -> Self {
+        Self::with(width, 2)
+    }
+
+    fn with(width: usize, planes: usize) -> Self {
+        let (stride, row) = (width.next_multiple_of(4), vec![0.0; width]);
+        Self { width, stride, planes, values: Vec::new(), scales: Vec::new(), zeros: Vec::new(), row }
+    }
+
+    /// Rows that it holds.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.scales.len()
+    }
+
+    /// Forgets the rows, not the memory.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.scales.clear();
+        self.zeros.clear();
+    }
+}
+
+impl Kernels {
+    /// Adds the first rows of a matrix, so many.
+    ///
+    /// # Panics
+    /// If they have another width, or there are fewer.
+    pub fn quantise(self, rows: Rows<'_>, count: usize, to: &mut Quantised) {
+        dispatch(self.path(), Fill { rows, count, norm: None, to });
+    }
+
+    /// Adds rows that are normalised first.
+    ///
+    /// # Panics
+    /// If a row or the norm has another width, or there are fewer rows.
+    pub fn norm_quantise(self, rows: Rows<'_>, count: usize, norm: &Norm, to: &mut Quantised) {
+        dispatch(self.path(), Fill { rows, count, norm: Some(norm), to });
+    }
+}
+
+struct Fill<'a> {
+    rows: Rows<'a>,
+    count: usize,
+    norm: Option<&'a Norm>,
+    to: &'a mut Quantised,
+}
+
+impl Work for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        let Self { rows, count, norm, to } = self;
+        assert_eq!(rows.width, to.width, "values of a row");
+        for row in (0..count).map(|at| rows.row(at)) {
+            let start = to.values.len();
+            to.values.resize(start + to.planes * to.stride, 0);
+            let row = match norm {
+                None => row,
+                Some(norm) => {
+                    normalise::<I>(row, norm, &mut to.row);
+                    &to.row
+                }
+            };
+            let (high, low) = to.values[start..].split_at_mut(to.stride);
+            let (scale, zero) =
+                if to.planes == 1 { quantise::<I>(row, high) } else { quantise_fine::<I>(row, high, low) };
+            to.scales.push(scale);
+            to.zeros.push(zero);
+        }
+    }
+}
+
+/// Writes a row as bytes; returns its scale and its zero point.
+#[inline(always)]
+pub(crate) fn quantise<I: Isa>(row: &[f32], out: &mut [u8]) -> (f32, i32) {
+    let grid = Grid::of(row, f32::from(I::LEVELS));
+    for (out, value) in out.iter_mut().zip(row) {
+        *out = grid.place::<I>(*value) as u8;
+    }
+    (grid.scale, grid.zero as i32)
+}
+
+/// The same as numbers of two bytes, or of twice seven bits.
+#[inline(always)]
+fn quantise_fine<I: Isa>(row: &[f32], high: &mut [u8], low: &mut [u8]) -> (f32, i32) {
+    let steps = f32::from(I::LEVELS) + 1.0;
+    let grid = Grid::of(row, steps * steps - 1.0);
+    for ((high, low), value) in high.iter_mut().zip(low).zip(row) {
+        let place = grid.place::<I>(*value);
+        *high = (place >> I::LEVELS.count_ones()) as u8;
+        *low = (place & i32::from(I::LEVELS)) as u8;
+    }
+    (grid.scale, grid.zero as i32)
+}
+
+/// The whole numbers that stand for values of a row.
+struct Grid {
+    scale: f32,
+    inverse: f32,
+    zero: f32,
+    levels: f32,
+}
+
+impl Grid {
+    /// From the least value to the largest. Zero is among the values, so that it comes out as zero.
+    #[inline(always)]
+    fn of(row: &[f32], levels: f32) -> Self {
+        let (mut low, mut high) = ([0f32; LANES], [0f32; LANES]);
+        let (blocks, rest) = row.as_chunks::<LANES>();
+        for block in blocks {
+            for lane in 0..LANES {
+                low[lane] = smaller(block[lane], low[lane]);
+                high[lane] = larger(block[lane], high[lane]);
+            }
+        }
+        let low = low.iter().chain(rest).copied().fold(0.0, smaller);
+        let high = high.iter().chain(rest).copied().fold(0.0, larger);
+        let scale = larger((high - low) / levels, f32::MIN_POSITIVE);
+        let inverse = scale.recip();
+        Self { scale, inverse, zero: nearest(-low * inverse) as f32, levels }
+    }
+
+    #[inline(always)]
+    fn place<I: Isa>(&self, value: f32) -> i32 {
+        nearest(smaller(larger(I::mul_add(value, self.inverse, self.zero), 0.0), self.levels))
+    }
+}
+
+#[inline(always)]
+fn normalise<I: Isa>(row: &[f32], norm: &Norm, out: &mut [f32]) {
+    assert!(
+        row.len() == out.len() && row.len() == norm.weight.len() && row.len() == norm.bias.len(),
+        "width of a norm"
+    );
+    let count = row.len() as f32;
+    let mean = sum_of(row, row, |value, _, sum| sum + value) / count;
+    let square = |value: f32, _, sum| {
+        let away = value - mean;
+        I::mul_add(away, away, sum)
+    };
+    let inverse = (sum_of(row, row, square) / count + norm.epsilon).sqrt().recip();
+    for (((out, value), weight), bias) in out.iter_mut().zip(row).zip(&norm.weight).zip(&norm.bias) {
+        *out = I::mul_add((value - mean) * inverse, *weight, *bias);
+    }
+}

@@ -1,0 +1,195 @@
+//! Features and tokens to the next token, in int8.
+//!
+//! A step reads all weights for a single row, and waits for them: two bytes a value cost it little.
+
+use anyhow::{Context, ensure};
+use rayon::prelude::*;
+use shanshui_kernels::{Kernels, KeysValues, Norm, Packed, Quantised, Rows, Scratch, Then};
+
+use super::load::{BLOCK, FeedForward, Loader, by_blocks};
+use crate::whisper::dims::Dims;
+
+/// The decoder of Whisper (section 2.2 of the paper); the output layer is the token embedding.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    kernels: Kernels,
+    dims: Dims,
+    tokens: Packed,
+    /// (context, width)
+    positions: Vec<f32>,
+    layers: Vec<Layer>,
+    norm: Norm,
+}
+
+#[derive(Debug)]
+struct Layer {
+    own_norm: Norm,
+    /// Queries, keys and values of attention to the tokens written so far.
+    own: Packed,
+    own_out: Packed,
+    heard_norm: Norm,
+    /// Queries of attention to the sound.
+    query: Packed,
+    /// Keys and values of it.
+    heard: Packed,
+    heard_out: Packed,
+    feed_forward: FeedForward,
+}
+
+/// Keys and values of one window's features: layer after layer, head after head.
+#[derive(Debug)]
+pub(super) struct Heard {
+    layers: Vec<Vec<KeysValues>>,
+}
+
+/// What a text has seen so far.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// Keys and values of its tokens for every layer, (tokens, width).
+    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    pub(super) length: usize,
+    /// States of the tokens that were fed last, (tokens, width).
+    states: Vec<f32>,
+    scratch: Scratch,
+}
+
+impl Decoder {
+    pub(super) fn load(loader: Loader<'_>) -> anyhow::Result<Self> {
+        let dims = *loader.dims;
+        let Dims { vocabulary, width, text_context, decoder: tower, .. } = dims;
+        let layer = |layer: usize| {
+            let name = format!("decoder.layers.{layer}");
+            let (own, heard) = (format!("{name}.self_attn"), format!("{name}.encoder_attn"));
+            anyhow::Ok(Layer {
+                own_norm: loader.norm(&format!("{own}_layer_norm"))?,
+                own: loader.projections(&own, &["q_proj", "k_proj", "v_proj"], tower)?,
+                own_out: loader.linear(&format!("{own}.out_proj"), width, width)?,
+                heard_norm: loader.norm(&format!("{heard}_layer_norm"))?,
+                query: loader.projections(&heard, &["q_proj"], tower)?,
+                heard: loader.projections(&heard, &["k_proj", "v_proj"], tower)?,
+                heard_out: loader.linear(&format!("{heard}.out_proj"), width, width)?,
+                feed_forward: loader.feed_forward(&name)?,
+            })
+        };
+        Ok(Self {
+            kernels: loader.kernels,
+            dims,
+            tokens: loader.matrix("decoder.embed_tokens.weight", vocabulary, width)?,
+            positions: loader.table("decoder.embed_positions.weight", text_context)?,
+            layers: (0..tower.layers).map(layer).collect::<anyhow::Result<_>>()?,
+            norm: loader.norm("decoder.layer_norm")?,
+        })
+    }
+
+    /// Prepares the features of a window, in blocks of rows, for all steps.
+    pub(super) fn hear(&self, features: &[Quantised]) -> Heard {
+        let width = self.dims.width;
+        let head_width = self.head_width();
+        let rows: usize = features.iter().map(Quantised::rows).sum();
+        let mut kv = vec![0.0; rows * 2 * width];
+        let layer = |layer: &Layer| {
+            by_blocks(&mut kv, 2 * width, |first, kv| {
+                self.kernels.linear(&features[first / BLOCK], &layer.heard, Then::Keep, kv);
+            });
+            let part = |first| Rows { values: &kv, first, stride: 2 * width, width: head_width };
+            let pack = |head: usize| {
+                let mut packed = KeysValues::default();
+                let keys = head * head_width;
+                self.kernels.pack_head(part(keys), part(width + keys), rows, &mut packed);
+                packed
+            };
+            (0..self.dims.decoder.heads).into_par_iter().map(pack).collect::<Vec<_>>()
+        };
+        Heard { layers: self.layers.iter().map(layer).collect() }
+    }
+
+    /// A text without a token.
+    pub(super) fn start(&self) -> Written {
+        let layers = self.layers.iter().map(|_| (Vec::new(), Vec::new())).collect();
+        Written { layers, length: 0, states: Vec::new(), scratch: Scratch::default() }
+    }
+
+    /// Feeds the next tokens.
+    pub(super) fn forward(&self, tokens: &[u32], heard: &Heard, written: &mut Written) -> anyhow::Result<()> {
+        let width = self.dims.width;
+        let Written { layers, length, states, scratch } = written;
+        let positions = self.positions.get(*length * width..(*length + tokens.len()) * width);
+        states.clear();
+        states.extend(positions.context("the text is longer than the model's context")?);
+        for (state, token) in states.chunks_mut(width).zip(tokens) {
+            ensure!((*token as usize) < self.dims.vocabulary, "token {token} is beyond the vocabulary");
+            state.iter_mut().zip(self.tokens.row(*token as usize)).for_each(|(state, value)| *state += value);
+        }
+        for ((layer, heard), seen) in self.layers.iter().zip(&heard.layers).zip(layers) {
+            self.attend_to_text(layer, states, *length, seen);
+            self.attend_to_sound(layer, states, heard, scratch);
+            layer.feed_forward.add_to(states);
+        }
+        *length += tokens.len();
+        Ok(())
+    }
+
+    /// Scores of every token after one of those that were fed last.
+    pub(super) fn logits(&self, written: &Written, at: usize) -> Vec<f32> {
+        let width = self.dims.width;
+        let mut bytes = Quantised::fine(width);
+        self.kernels.norm_quantise(Rows::of(&written.states[at * width..], width), 1, &self.norm, &mut bytes);
+        let mut scores = vec![0.0; self.dims.vocabulary];
+        self.kernels.linear_wide(&bytes, &self.tokens, &mut scores);
+        scores
+    }
+
+    fn attend_to_text(&self, layer: &Layer, x: &mut [f32], start: usize, seen: &mut (Vec<f32>, Vec<f32>)) {
+        let (width, head_width) = (self.dims.width, self.head_width());
+        let qkv = self.after_norm(x, &layer.own_norm, &layer.own);
+        for row in qkv.chunks(3 * width) {
+            seen.0.extend(&row[width..2 * width]);
+            seen.1.extend(&row[2 * width..]);
+        }
+        let mut mixed = vec![0.0; x.len()];
+        for (at, (qkv, mixed)) in qkv.chunks(3 * width).zip(mixed.chunks_mut(width)).enumerate() {
+            for (head, out) in mixed.chunks_mut(head_width).enumerate() {
+                let first = head * head_width;
+                let part = |values| Rows { values, first, stride: width, width: head_width };
+                let query = &qkv[first..first + head_width];
+                self.kernels.attend_floats(query, [part(&seen.0), part(&seen.1)], start + at + 1, out);
+            }
+        }
+        self.add(&mixed, &layer.own_out, x);
+    }
+
+    fn attend_to_sound(&self, layer: &Layer, x: &mut [f32], heard: &[KeysValues], scratch: &mut Scratch) {
+        let (width, head_width) = (self.dims.width, self.head_width());
+        let queries = self.after_norm(x, &layer.heard_norm, &layer.query);
+        let mut mixed = vec![0.0; x.len()];
+        let mut of_head = vec![0.0; x.len() / width * head_width];
+        for (head, packed) in heard.iter().enumerate() {
+            let first = head * head_width;
+            let queries = Rows { values: &queries, first, stride: width, width: head_width };
+            self.kernels.attend(queries, packed, scratch, &mut of_head);
+            for (mixed, of_head) in mixed.chunks_mut(width).zip(of_head.chunks(head_width)) {
+                mixed[first..first + head_width].copy_from_slice(of_head);
+            }
+        }
+        self.add(&mixed, &layer.heard_out, x);
+    }
+
+    fn after_norm(&self, x: &[f32], norm: &Norm, weights: &Packed) -> Vec<f32> {
+        let rows = x.len() / self.dims.width;
+        let mut bytes = Quantised::fine(self.dims.width);
+        self.kernels.norm_quantise(Rows::of(x, self.dims.width), rows, norm, &mut bytes);
+        let mut out = vec![0.0; rows * weights.outputs()];
+        self.kernels.linear(&bytes, weights, Then::Keep, &mut out);
+        out
+    }
+
+    fn add(&self, mixed: &[f32], weights: &Packed, x: &mut [f32]) {
+        let mut bytes = Quantised::fine(self.dims.width);
+        self.kernels.quantise(Rows::of(mixed, self.dims.width), x.len() / self.dims.width, &mut bytes);
+        self.kernels.linear(&bytes, weights, Then::Add, x);
+    }
+
+    fn head_width(&self) -> usize {
+        self.dims.width / self.dims.decoder.heads
+    }
+}

@@ -1,0 +1,165 @@
+//! Sound to features in int8.
+//!
+//! Activations of the layers have two bytes a value: with one, words were misheard that f32 hears. The
+//! convolutions have one.
+
+use rayon::prelude::*;
+use shanshui_kernels::{Kernels, KeysValues, Norm, Packed, Quantised, Rows, Scratch, Then};
+
+use super::load::{BLOCK, FeedForward, Loader, by_blocks};
+use crate::whisper::dims::Dims;
+
+/// The encoder of Whisper (section 2.2 of the paper).
+#[derive(Debug)]
+pub(super) struct Encoder {
+    kernels: Kernels,
+    dims: Dims,
+    conv1: Packed,
+    conv2: Packed,
+    /// (positions, width)
+    positions: Vec<f32>,
+    layers: Vec<Layer>,
+    norm: Norm,
+}
+
+#[derive(Debug)]
+struct Layer {
+    norm: Norm,
+    /// Queries, keys and values in one product.
+    qkv: Packed,
+    out: Packed,
+    feed_forward: FeedForward,
+}
+
+/// What one layer leaves for the next to write over.
+struct Buffers {
+    qkv: Vec<f32>,
+    /// What the heads make of it, (heads, positions, head width).
+    mixed: Vec<f32>,
+    heads: Vec<KeysValues>,
+}
+
+/// Queries that a thread takes at once.
+const QUERIES: usize = 240;
+
+impl Encoder {
+    pub(super) fn load(loader: Loader<'_>) -> anyhow::Result<Self> {
+        let dims = *loader.dims;
+        let Dims { mels, width, audio_context, encoder: tower, .. } = dims;
+        let layer = |layer: usize| {
+            let name = format!("encoder.layers.{layer}");
+            anyhow::Ok(Layer {
+                norm: loader.norm(&format!("{name}.self_attn_layer_norm"))?,
+                qkv: loader.projections(&format!("{name}.self_attn"), &["q_proj", "k_proj", "v_proj"], tower)?,
+                out: loader.linear(&format!("{name}.self_attn.out_proj"), width, width)?,
+                feed_forward: loader.feed_forward(&name)?,
+            })
+        };
+        Ok(Self {
+            kernels: loader.kernels,
+            dims,
+            conv1: loader.convolution("encoder.conv1", mels)?,
+            conv2: loader.convolution("encoder.conv2", width)?,
+            positions: loader.table("encoder.embed_positions.weight", audio_context)?,
+            layers: (0..tower.layers).map(layer).collect::<anyhow::Result<_>>()?,
+            norm: loader.norm("encoder.layer_norm")?,
+        })
+    }
+
+    /// Log-mel frames, one after the other, to features (frames / 2, width): bytes, in blocks of rows.
+    /// Positions count from the start.
+    pub(super) fn forward(&self, frames: &[f32]) -> Vec<Quantised> {
+        let width = self.dims.width;
+        let mut x = self.listen(frames);
+        let heads = (0..self.dims.encoder.heads).map(|_| KeysValues::default()).collect();
+        let mut buffers = Buffers { qkv: vec![0.0; 3 * x.len()], mixed: vec![0.0; x.len()], heads };
+        for layer in &self.layers {
+            self.project(layer, &x, &mut buffers.qkv);
+            self.attend(&mut buffers);
+            by_blocks(&mut x, width, |first, x| self.finish(layer, &buffers.mixed, first, x));
+        }
+        let features = x.par_chunks(BLOCK * width).map(|x| {
+            let mut bytes = Quantised::fine(width);
+            self.kernels.norm_quantise(Rows::of(x, width), x.len() / width, &self.norm, &mut bytes);
+            bytes
+        });
+        features.collect()
+    }
+
+    /// The two convolutions, which hear three frames at a time, the second at every other; silence is
+    /// zero.
+    fn listen(&self, frames: &[f32]) -> Vec<f32> {
+        let Dims { mels, width, .. } = self.dims;
+        let count = frames.len() / mels;
+        let mut padded = vec![0.0; (count + 2) * mels];
+        padded[mels..][..frames.len()].copy_from_slice(frames);
+        let mut first = vec![0.0; (count + 2) * width];
+        let windows = Rows { values: &padded, first: 0, stride: mels, width: 3 * mels };
+        self.convolve(&self.conv1, windows, Then::Gelu, &mut first[width..(count + 1) * width]);
+        let mut x = self.positions[..count / 2 * width].to_vec();
+        let windows = Rows { values: &first, first: 0, stride: 2 * width, width: 3 * width };
+        self.convolve(&self.conv2, windows, Then::GeluAdd, &mut x);
+        x
+    }
+
+    fn convolve(&self, weights: &Packed, windows: Rows<'_>, then: Then, out: &mut [f32]) {
+        let outputs = weights.outputs();
+        by_blocks(out, outputs, |first, out| {
+            let mut bytes = Quantised::new(windows.width);
+            let windows = Rows { first: first * windows.stride, ..windows };
+            self.kernels.quantise(windows, out.len() / outputs, &mut bytes);
+            self.kernels.linear(&bytes, weights, then, out);
+        });
+    }
+
+    fn project(&self, layer: &Layer, x: &[f32], qkv: &mut [f32]) {
+        let width = self.dims.width;
+        by_blocks(qkv, 3 * width, |first, qkv| {
+            let mut bytes = Quantised::fine(width);
+            let rows = Rows::of(&x[first * width..], width);
+            self.kernels.norm_quantise(rows, qkv.len() / (3 * width), &layer.norm, &mut bytes);
+            self.kernels.linear(&bytes, &layer.qkv, Then::Keep, qkv);
+        });
+    }
+
+    /// Every position attends to every one.
+    fn attend(&self, buffers: &mut Buffers) {
+        let (width, count) = (self.dims.width, self.dims.encoder.heads);
+        let head_width = width / count;
+        let Buffers { qkv, mixed, heads } = buffers;
+        let qkv: &[f32] = qkv;
+        let rows = mixed.len() / width;
+        let part = |part: usize, head: usize, first: usize| Rows {
+            values: qkv,
+            first: first * 3 * width + part * width + head * head_width,
+            stride: 3 * width,
+            width: head_width,
+        };
+        heads.par_iter_mut().enumerate().for_each(|(head, packed)| {
+            self.kernels.pack_head(part(1, head, 0), part(2, head, 0), rows, packed);
+        });
+        mixed.par_chunks_mut(rows * head_width).zip(heads.par_iter()).enumerate().for_each(|(head, (out, packed))| {
+            let blocks = out.par_chunks_mut(QUERIES * head_width).enumerate();
+            blocks.for_each_init(Scratch::default, |scratch, (block, out)| {
+                self.kernels.attend(part(0, head, block * QUERIES), packed, scratch, out);
+            });
+        });
+    }
+
+    /// What follows attention, for a block of rows of `x`.
+    fn finish(&self, layer: &Layer, mixed: &[f32], first: usize, x: &mut [f32]) {
+        let width = self.dims.width;
+        let (head_width, rows) = (width / self.dims.encoder.heads, x.len() / width);
+        let mut gathered = vec![0.0; x.len()];
+        for (head, of_head) in mixed.chunks(mixed.len() / self.dims.encoder.heads).enumerate() {
+            let of_rows = of_head[first * head_width..].chunks(head_width);
+            for (row, values) in gathered.chunks_mut(width).zip(of_rows) {
+                row[head * head_width..(head + 1) * head_width].copy_from_slice(values);
+            }
+        }
+        let mut bytes = Quantised::fine(width);
+        self.kernels.quantise(Rows::of(&gathered, width), rows, &mut bytes);
+        self.kernels.linear(&bytes, &layer.out, Then::Add, x);
+        layer.feed_forward.add_to(x);
+    }
+}

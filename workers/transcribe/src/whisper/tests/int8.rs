@@ -1,0 +1,62 @@
+//! The tiny model in int8, beside itself in f32.
+
+use candle_core::Device;
+
+use super::{
+    formats::window,
+    load_in,
+    tiny::{MELS, Tiny},
+};
+use crate::options::Precision;
+use crate::whisper::Whisper;
+
+const TOKENS: [u32; 7] = [11, 13, 14, 2, 7, 7, 25];
+
+#[test]
+fn int8_gives_nearly_the_scores_of_f32() {
+    let [exact, rounded] =
+        [Precision::F32, Precision::Int8].map(|precision| load_in(precision).logits(window(), &TOKENS).unwrap());
+    let norm = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>().sqrt();
+    let difference: Vec<f32> = std::iter::zip(&exact, &rounded).map(|(a, b)| a - b).collect();
+    let error = norm(&difference) / norm(&exact);
+    eprintln!("relative error {error}");
+    assert!(error > 0.0 && error < 0.1, "{error}");
+}
+
+#[test]
+fn token_by_token_gives_the_scores_of_all_tokens_at_once() {
+    let whisper = load_in(Precision::Int8);
+    let heard = whisper.hear(&window()).unwrap();
+    let mut all = heard.start().unwrap();
+    all.feed(&TOKENS).unwrap();
+    let mut single = heard.start().unwrap();
+    for (at, token) in TOKENS.iter().enumerate() {
+        single.feed(&[*token]).unwrap();
+        assert_eq!(single.logits(0).unwrap(), all.logits(at).unwrap(), "after token {at}");
+    }
+    assert_eq!(single.length(), TOKENS.len());
+}
+
+#[test]
+fn a_part_of_a_window_and_tokens_beyond_the_vocabulary_are_no_reason_to_panic() {
+    let whisper = load_in(Precision::Int8);
+    let frames = window();
+    for count in [2, 6, 38] {
+        let heard = whisper.hear(&frames[..count * MELS]).unwrap();
+        let mut text = heard.start().unwrap();
+        text.feed(&[11]).unwrap();
+        assert!(text.logits(0).unwrap().iter().all(|score| score.is_finite()), "{count} frames");
+        assert!(text.feed(&[64]).is_err() && text.feed(&[1; 32]).is_err());
+    }
+}
+
+#[test]
+fn a_model_whose_heads_are_too_wide_is_computed_in_f32_unless_int8_is_wished_for() {
+    let folder = tempfile::tempdir().unwrap();
+    Tiny::new().write_hugging_face(folder.path(), ::safetensors::Dtype::F32, 1);
+    let config = r#"{ "encoder_attention_heads": 1, "decoder_attention_heads": 1 }"#;
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    Whisper::load(folder.path(), &Device::Cpu).unwrap().logits(window(), &TOKENS).unwrap();
+    let error = Whisper::load_in(folder.path(), &Device::Cpu, Precision::Int8).unwrap_err().to_string();
+    assert!(error.contains("int8 is not allowed; allowed: f32, because the model has heads of 128"), "{error}");
+}
