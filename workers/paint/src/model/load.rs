@@ -57,6 +57,25 @@ impl Parts {
         Ok((TextEncoder::load(&text, &configs.text)?, Unet::load(&unet, &configs.unet, device)?))
     }
 
+    /// The decoder, and the hash of one that is not the model's own.
+    fn decoder(
+        &self,
+        source: &Source,
+        extras: &Extras,
+        configs: &Configs,
+        (dtype, device): (DType, &Device),
+    ) -> Result<(Decoder, Option<(String, String)>)> {
+        // Some models of few steps have a tiny decoder for their own.
+        let own = (configs.vae.tiny && !source.single).then(|| source.path.join("vae"));
+        let Some(path) = extras.tiny_decoder.as_ref().or(own.as_ref()) else {
+            let whole = Vae::load(&self.vae_weights(dtype, device), &configs.vae)?;
+            return Ok((Decoder::Whole(whole.into()), None));
+        };
+        let (tiny, hash) = TinyDecoder::open(path, dtype, device)?;
+        check_tiny(&tiny, configs)?;
+        Ok((Decoder::Tiny(tiny), extras.tiny_decoder.is_some().then_some(hash)))
+    }
+
     /// Each file once. The UNet's first: A1111's `Model hash` in the pictures is its.
     fn hashes(&self) -> Vec<(String, String)> {
         let mut files: Vec<&WeightFile> = Vec::new();
@@ -100,25 +119,11 @@ impl Model {
             learn_prediction(&mut configs, &unet, device, dtype)?;
         }
         let recommended = Recommended::read(beside, &configs)?;
-        if let Some(class) = &configs.wanted.instead_of {
-            tracing::warn!(
-                sampler = recommended.sampler,
-                "the scheduler {class} is not here: this sampler stands in for it"
-            );
-        }
+        tell_stand_in(&configs, &recommended.sampler);
         let mut hashes = parts.hashes();
         origin.check(&hashes)?;
-        // Some models of few steps have such a decoder for their own.
-        let own = (configs.vae.tiny && !source.single).then(|| source.path.join("vae"));
-        let decoder = match extras.tiny_decoder.as_ref().or(own.as_ref()) {
-            Some(path) => {
-                let (tiny, hash) = TinyDecoder::open(path, dtype, device)?;
-                check_tiny(&tiny, &configs)?;
-                hashes.extend(extras.tiny_decoder.is_some().then_some(hash));
-                Decoder::Tiny(tiny)
-            }
-            None => Decoder::Whole(Vae::load(&parts.vae_weights(dtype, device), &configs.vae)?.into()),
-        };
+        let (decoder, own_hash) = parts.decoder(source, extras, &configs, (dtype, device))?;
+        hashes.extend(own_hash);
         hashes.extend(loras.hashes());
         let (device, colors) = (device.clone(), RefCell::default());
         Ok(Self {
@@ -145,6 +150,12 @@ const STEM: &str = "diffusion_pytorch_model";
 fn text_stem(source: &Source) -> &'static str {
     let old = source.path.join("text_encoder/pytorch_model.safetensors");
     if old.is_file() { "pytorch_model" } else { "model" }
+}
+
+fn tell_stand_in(configs: &Configs, sampler: &str) {
+    if let Some(class) = &configs.wanted.instead_of {
+        tracing::warn!(sampler, "the scheduler {class} is not here: this sampler stands in for it");
+    }
 }
 
 fn check_tiny(tiny: &TinyDecoder, configs: &Configs) -> Result<()> {
