@@ -62,7 +62,7 @@ impl Isa for AvxVnni {
 /// # Safety
 /// R rows, `stride` bytes apart, must be readable as far as the panel goes: four bytes for a group.
 #[target_feature(enable = "avx2")]
-#[expect(clippy::needless_range_loop, reason = "with iterators the sums do not stay in registers")]
+#[allow(clippy::needless_range_loop, reason = "with iterators the sums do not stay in registers")]
 unsafe fn tile<const R: usize>(rows: *const u8, stride: usize, panel: &[Group]) -> Sums<R> {
     let ones = _mm256_set1_epi16(1);
     let mut out = [[0; COLUMNS]; R];
@@ -88,7 +88,7 @@ unsafe fn tile<const R: usize>(rows: *const u8, stride: usize, panel: &[Group]) 
 /// # Safety
 /// As for [`tile`].
 #[target_feature(enable = "avx2,avxvnni")]
-#[expect(clippy::needless_range_loop, reason = "with iterators the sums do not stay in registers")]
+#[allow(clippy::needless_range_loop, reason = "with iterators the sums do not stay in registers")]
 unsafe fn tile_vnni<const R: usize>(rows: *const u8, stride: usize, panel: &[Group]) -> Sums<R> {
     let mut out = [[0; COLUMNS]; R];
     for quarter in 0..4 {

@@ -35,7 +35,7 @@ impl Isa for Avx512 {
 /// # Safety
 /// R rows, `stride` bytes apart, must be readable as far as the panel goes: four bytes for a group.
 #[target_feature(enable = "avx512f,avx512vnni")]
-#[expect(clippy::needless_range_loop, reason = "with iterators the sums do not stay in registers")]
+#[allow(clippy::needless_range_loop, reason = "with iterators the sums do not stay in registers")]
 unsafe fn tile<const R: usize>(rows: *const u8, stride: usize, panel: &[Group]) -> Sums<R> {
     let mut sums = [[_mm512_setzero_si512(); 4]; R];
     for (at, group) in panel.iter().enumerate() {
