@@ -6,7 +6,7 @@
 set -euo pipefail
 
 folder=${1:-secrets}
-users=(sys admin transcribe paint gateway intake reconcile tenant-a tenant-b watch route)
+users=(sys admin transcribe paint gateway intake bucket reconcile tenant-a tenant-b watch route)
 roles=(admin transcribe paint gateway intake reconcile tenant-a)
 
 # nats-server reads a password as a value of its language: it begins with a letter.
