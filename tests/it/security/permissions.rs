@@ -27,7 +27,7 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.CONSUMER.MSG.NEXT.ENDS.intake", &["intake"]),
     ("$JS.ACK.INTAKE.intake.1.1.1.1.1", &["intake"]),
     ("$JS.ACK.hub.hash.ENDS.intake.1.1.1.1.1", &["intake"]),
-    ("$JS.API.CONSUMER.INFO.INTAKE.intake", &["admin", "reconcile", "intake"]),
+    ("$JS.API.CONSUMER.INFO.INTAKE.intake", &["admin", "reconcile", "gateway", "intake"]),
     ("$JS.API.CONSUMER.CREATE.INTAKE.intake.shanshui.intake.default", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.ENDS.intake.shanshui.ended.*.*", &["admin"]),
     ("$JS.API.STREAM.MSG.GET.INTAKE", &["reconcile"]),
