@@ -1,6 +1,8 @@
 //! The model that ships with the project, beside what diffusers paints with it from the same noise
 //! (tests/data/diffusers/mini.py).
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail as it does")]
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 

@@ -203,6 +203,6 @@ fn a_repository_in_the_hubs_cache_is_painted_with_by_its_folder() {
         std::os::unix::fs::symlink(&path, snapshot.join(path.file_name().unwrap())).unwrap();
     }
     Asked { sampler: Some("ddim"), ..USUAL }.expect(&root, "sd15-ddim");
-    assert_eq!(load(&root).name(), "some-owner/tiny");
-    assert_eq!(load(&snapshot).name(), "some-owner/tiny");
+    assert_eq!(load(&root).origin().name, "some-owner/tiny");
+    assert_eq!(load(&snapshot).origin().name, "some-owner/tiny");
 }

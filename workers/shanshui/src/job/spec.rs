@@ -52,9 +52,6 @@ pub(crate) struct PictureArgs {
     /// square, portrait, landscape or wide, in the model's own size; sides that are given count more
     #[arg(long)]
     shape: Option<String>,
-    /// Form of the picture in the model's own size: square, portrait, landscape or wide
-    #[arg(long, conflicts_with_all = ["width", "height"])]
-    shape: Option<String>,
     /// Denoising steps: more take longer, and beyond some 30 add little [default: the model's]
     #[arg(long)]
     steps: Option<u64>,
@@ -128,7 +125,6 @@ impl PictureArgs {
         fields.put("model", self.model.as_deref());
         fields.put("width", self.width);
         fields.put("height", self.height);
-        fields.put("shape", self.shape.as_deref());
         fields.put("shape", self.shape.as_deref());
         fields.put("steps", self.steps);
         fields.put("guidance", self.guidance);

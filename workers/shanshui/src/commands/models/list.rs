@@ -50,7 +50,8 @@ fn found(folders: &ModelFolders, layouts: &[Layout], data: &DataDir) -> BTreeMap
         for path in entries(&folder) {
             // A folder that is no model may be an owner's.
             let own = known(&path, layouts).map(|model| vec![model]);
-            let below = || entries(&path).iter().filter_map(|path| known(path, layouts)).collect();
+            let folders = || entries(&path).into_iter().filter(|path| path.is_dir());
+            let below = || folders().filter_map(|path| known(&path, layouts)).collect();
             for (path, kind) in own.unwrap_or_else(below) {
                 found.entry(name(&path, &folder)).or_insert((path, kind));
             }
