@@ -107,7 +107,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
     let gateway = Gateway(Arc::new(shared));
     let router = routes::router(&gateway);
     tokio::select! {
-        served = server::run(listener, router, stop) => served,
+        () = server::run(listener, router, stop) => Ok(()),
         never = gateway.hub.listen(&gateway.queue) => match never {},
         () = cancel(&gateway.queue, given_up) => Ok(()),
     }
