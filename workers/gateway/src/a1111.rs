@@ -12,7 +12,7 @@ use shanshui_pipeline::job::{JobId, TextJob};
 use shanshui_pipeline::names::DEFAULT_POOL;
 use shanshui_pipeline::{Event, Job};
 
-use crate::body::{bad, whole};
+use crate::body::{bad, json as json_body};
 use crate::error::{ApiError, answer};
 use crate::gateway::Gateway;
 use crate::jobs::parse::Wish;
@@ -51,7 +51,7 @@ pub(crate) async fn paint(
 }
 
 async fn object(request: Request) -> Result<Map<String, Value>, ApiError> {
-    let body = whole(request.into_body()).await?;
+    let body = json_body(request).await?;
     serde_json::from_slice(&body).map_err(|error| bad(FieldError::new("body", error, "one JSON object").to_string()))
 }
 

@@ -16,6 +16,8 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::hub::Heard;
+use crate::keys::Caller;
+use crate::seats::Seat;
 
 /// How often an event is looked for whose news was lost.
 const LOOK: Duration = Duration::from_secs(30);
@@ -111,6 +113,13 @@ pub(crate) async fn end(
     (job, sequence): (&JobId, u64),
     patience: Option<Duration>,
     mut hear: impl FnMut(&Event),
+/// A place for one more request that waits for events.
+pub(crate) fn seat(gateway: &Gateway, caller: &Caller) -> Result<Seat, ApiError> {
+    let message = "too many requests of this caller wait for events";
+    let refused = || ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-followers", message).after(5);
+    gateway.followers.take(&caller.name).ok_or_else(refused)
+}
+
 ) -> Result<Option<Story>, ApiError> {
     let mut follower = Follower::new(gateway, job, 0);
     let following = async {

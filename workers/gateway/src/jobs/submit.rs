@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shanshui_pipeline::fields::FieldError;
-use shanshui_pipeline::id::sha256_hex;
 use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
 use shanshui_pipeline::queue::{Submitted, Wait};
 use shanshui_pipeline::{Job, causes};
@@ -50,7 +49,8 @@ pub(crate) async fn submit(
     let patience = patience(&headers)?;
     let lane = lane(&caller, wanted.lane)?;
     may_send(&gateway, &caller)?;
-    let mut wish = parse::wish(gateway.queue.steps(), request).await?;
+    let _seat = patience.map(|_| wait::seat(&gateway, &caller)).transpose()?;
+    let mut wish = parse::wish(&gateway, &caller, request).await?;
     name(&mut wish, &caller, &headers)?;
     let sent = send(&gateway, &lane, wish).await?;
     if let Some(patience) = patience
@@ -61,15 +61,23 @@ pub(crate) async fn submit(
         return Ok(located(answer(StatusCode::OK, &document), &sent.id));
     }
     let mut told = accepted(&sent);
-    if (sent.submitted.duplicate || headers.contains_key(IDEMPOTENCY_KEY))
-        && let Some(document) = document::find(&gateway, &caller, &sent.id).await?
-    {
-        told["state"] = document["state"].clone();
+    let may_be_further = sent.submitted.duplicate || patience.is_some() || is_named(&headers);
+    // The job is on its queue: that its state cannot be read now takes nothing from that.
+    if may_be_further && let Ok(Some(story)) = document::story(&gateway, &caller, &sent.id).await {
+        told["state"] = document::state(&story).into();
+        if told["state"] != "queued" {
+            ["place", "estimate_seconds", "workers"].into_iter().for_each(|name| told[name] = Value::Null);
+        }
     }
     Ok(located(answer(StatusCode::ACCEPTED, &told), &sent.id))
 }
 
 /// Whether the caller may send one more job now.
+/// Whether a request that is sent again is the same job.
+pub(crate) fn is_named(headers: &HeaderMap) -> bool {
+    headers.contains_key(IDEMPOTENCY_KEY)
+}
+
 pub(crate) fn may_send(gateway: &Gateway, caller: &Caller) -> Result<(), ApiError> {
     gateway.rate.take(&caller.name, Instant::now()).map_err(|seconds| {
         let limit = gateway.options.jobs_per_minute;
@@ -148,15 +156,19 @@ pub(crate) fn name(wish: &mut Wish, caller: &Caller, headers: &HeaderMap) -> Res
     if meta.id.is_some() {
         return Err(FieldError::new("id", "(given, and Idempotency-Key as well)", "one of the two").into());
     }
-    let digest = sha256_hex(&[caller.name.as_bytes(), b"\0", key.as_bytes()].concat());
-    meta.id = Some(JobId::parse("Idempotency-Key", &digest[..32])?);
+    if key.is_empty() {
+        return Err(FieldError::new("Idempotency-Key", "(empty)", "at least one character").into());
+    }
+    meta.id = Some(JobId::parse("Idempotency-Key", &caller.sealed(key.as_bytes())[..32])?);
     Ok(())
 }
 
 /// `Prefer: wait=N` (RFC 7240).
 fn patience(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     let prefer = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let wait = prefer.flat_map(|value| value.split([',', ';'])).find_map(|wish| wish.trim().strip_prefix("wait="));
+    let pairs = prefer.flat_map(|value| value.split([',', ';'])).filter_map(|wish| wish.split_once('='));
+    let mut waits = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("wait"));
+    let wait = waits.next().map(|(_, wait)| wait.trim());
     let Some(wait) = wait else { return Ok(None) };
     let seconds = wait.trim_matches('"').parse().ok().filter(|seconds| (0..=MAX_WAIT).contains(seconds));
     let allowed = format!("wait=N with a whole number of seconds up to {MAX_WAIT}, or respond-async");

@@ -16,7 +16,7 @@ use shanshui_pipeline::job::{JobId, TextJob};
 use time::OffsetDateTime;
 
 use super::{Watched, images_stream, models};
-use crate::body::{bad, whole};
+use crate::body::{bad, json as json_body};
 use crate::error::{ApiError, answer};
 use crate::gateway::Gateway;
 use crate::jobs::parse::Wish;
@@ -53,7 +53,7 @@ pub(crate) async fn generate(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let body = whole(request.into_body()).await?;
+    let body = json_body(request).await?;
     let wanted: Map<String, Value> = serde_json::from_slice(&body)
         .map_err(|error| bad(FieldError::new("body", error, "one JSON object").to_string()))?;
     let pool = models::pool(&gateway, "paint", wanted.get("model").and_then(Value::as_str)).await?;
