@@ -15,6 +15,7 @@ use shanshui_pipeline::{Event, Job};
 use crate::body::{bad, json as json_body};
 use crate::error::{ApiError, answer};
 use crate::gateway::Gateway;
+use crate::jobs::objects;
 use crate::jobs::parse::Wish;
 use crate::keys::Caller;
 use crate::openai::{Watched, images, models};
@@ -43,7 +44,7 @@ pub(crate) async fn paint(
     let seat = Seat::take(&gateway, &caller, &watched.id);
     let story = watched.result(|event| seat.hear(event)).await?;
     let mut pictures = Vec::new();
-    for picture in story.pictures() {
+    for picture in objects::pictures(&watched.id, &story) {
         pictures.push(images::encoded(&gateway, &picture).await?);
     }
     let info = info(&wanted, &story).to_string();
