@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shanshui_client::SubmitError;
 use shanshui_pipeline::fields::FieldError;
 use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
 use shanshui_pipeline::queue::{Submitted, Wait};
-use shanshui_pipeline::{Job, causes};
+use shanshui_pipeline::{Code, Failure, Job, causes};
 
 use super::document;
 use super::parse::{self, Wish};
@@ -56,8 +57,8 @@ pub(crate) async fn submit(
     if let Some(patience) = patience
         && let Ok(Some(story)) = wait::end(&gateway, (&sent.id, sent.submitted.sequence), Some(patience), |_| ()).await
     {
-        let document = document::of(&gateway, &sent.id, &story).await;
-        wait::result(&story)?;
+        wait::result(&story).map_err(|error| error.of(&sent.id))?;
+        let document = document::of(&gateway, &caller, &sent.id, &story).await;
         return Ok(located(answer(StatusCode::OK, &document), &sent.id));
     }
     let mut told = accepted(&sent);
@@ -72,12 +73,12 @@ pub(crate) async fn submit(
     Ok(located(answer(StatusCode::ACCEPTED, &told), &sent.id))
 }
 
-/// Whether the caller may send one more job now.
 /// Whether a request that is sent again is the same job.
 pub(crate) fn is_named(headers: &HeaderMap) -> bool {
     headers.contains_key(IDEMPOTENCY_KEY)
 }
 
+/// Whether the caller may send one more job now.
 pub(crate) fn may_send(gateway: &Gateway, caller: &Caller) -> Result<(), ApiError> {
     gateway.rate.take(&caller.name, Instant::now()).map_err(|seconds| {
         let limit = gateway.options.jobs_per_minute;
@@ -106,7 +107,7 @@ pub(crate) async fn send(gateway: &Gateway, lane: &str, wish: Wish) -> Result<Se
         }
         Wish::Text(job) => queued(gateway, lane, job).await?,
     };
-    let wait = if submitted.duplicate { None } else { announce(gateway, &id, queue, submitted.sequence).await };
+    let wait = if submitted.duplicate { None } else { announce(gateway, &id, queue, &submitted).await? };
     Ok(Sent { id, submitted, wait })
 }
 
@@ -129,21 +130,39 @@ async fn stow(gateway: &Gateway, job: &mut AudioJob) -> Result<(), ApiError> {
     {
         return Err(ApiError::queue_full(format!("the queue of {} is full", step.stage)));
     }
-    let id = shanshui_client::name(job);
     let AudioSource::Inline(recording) = &job.audio else { return Ok(()) };
-    job.audio = shanshui_client::upload(&gateway.store, &id, recording.clone()).await?;
+    let (recording, named) = (recording.clone(), job.meta.id.is_some());
+    let id = shanshui_client::name(job);
+    if named {
+        // Before anything lies in the bucket under the name of another job.
+        job.audio = shanshui_client::stored(&id, &recording);
+        shanshui_client::check_name(&gateway.queue, &id, job).await?;
+    }
+    job.audio = shanshui_client::upload(&gateway.store, &id, recording).await.map_err(|failure| match failure {
+        Failure::Reject(error) => {
+            ApiError::new(StatusCode::CONFLICT, Code::NameUsed.as_str(), error.to_string()).about("id")
+        }
+        other => other.into(),
+    })?;
     Ok(())
 }
 
-/// Says on the stream of events where the job waits: from now on everybody knows the job, before a
-/// worker has seen it. A job is accepted without that, too.
-async fn announce(gateway: &Gateway, id: &JobId, queue: &str, sequence: u64) -> Option<Wait> {
-    let step = gateway.queue.steps().iter().find(|step| step.queue == queue)?;
-    let wait = gateway.queue.wait_of(step, sequence).await.ok().flatten()?;
-    if let Err(failure) = gateway.events.publish_first(id, &wait.event()).await {
-        tracing::debug!(job = %id, %failure, "cannot tell where a job waits");
+/// Says on the stream of events where the job waits: from now on everybody knows the job and its lane,
+/// before a worker has seen it. A job is accepted without that, too. Where another request was quicker
+/// with another job under this name, this one is refused.
+async fn announce(gateway: &Gateway, id: &JobId, queue: &str, submitted: &Submitted) -> Result<Option<Wait>, ApiError> {
+    let step = gateway.queue.steps().iter().find(|step| step.queue == queue);
+    let Some(step) = step else { return Ok(None) };
+    let Ok(Some(wait)) = gateway.queue.wait_of(step, submitted.sequence).await else { return Ok(None) };
+    match gateway.events.publish_first(id, &wait.event(&submitted.digest)).await {
+        Ok(true) => {}
+        Ok(false) => match shanshui_client::check_digest(&gateway.queue, id, &submitted.digest).await {
+            Err(error @ SubmitError::NameUsed(_)) => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        },
+        Err(failure) => tracing::debug!(job = %id, %failure, "cannot tell where a job waits"),
     }
-    Some(wait)
+    Ok(Some(wait))
 }
 
 /// A job gets its name from the key that makes a request the same one when it is sent again.
