@@ -3,7 +3,9 @@
 mod events;
 mod guard;
 mod jobs;
+mod lanes;
 mod shapes;
+mod told;
 
 use std::sync::OnceLock;
 

@@ -5,6 +5,6 @@ mod recording;
 mod story;
 mod submit;
 
-pub use recording::{fits, upload};
-pub use story::{Picture, StageTime, Story};
-pub use submit::{SubmitError, check_until, name, submit};
+pub use recording::{fits, stored, upload};
+pub use story::{Picture, StageTime, Story, lane_of};
+pub use submit::{SubmitError, check_digest, check_name, check_until, name, submit};

@@ -16,6 +16,11 @@ pub fn fits(queue: &Queue, job: &AudioJob) -> bool {
     bytes.len() <= limit && wire::encode(job).1.len() <= limit
 }
 
+/// Where [`upload`] puts a recording.
+pub fn stored(id: &JobId, recording: &Bytes) -> AudioSource {
+    AudioSource::Stored { key: ObjectKey::Audio(id).path(), sha256: Some(sha256_hex(recording)) }
+}
+
 /// Puts the recording of a job into the bucket.
 ///
 /// # Errors

@@ -63,6 +63,11 @@ impl Story {
         }
     }
 
+    /// Every lane that the events name: one, unless two senders used one name.
+    pub fn lanes(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().filter_map(|envelope| lane_of(&envelope.data))
+    }
+
     /// Words and language.
     pub fn transcript(&self) -> Option<(&str, &str)> {
         self.events.iter().rev().find_map(|envelope| match &envelope.data {
@@ -125,6 +130,16 @@ impl Story {
         let last_run = self.events.iter().rposition(|envelope| matches!(envelope.data, Event::Accepted { .. }));
         let events = &self.events[last_run.unwrap_or(0)..];
         events.iter().rev().map(|envelope| &envelope.data).find(|event| event.is_final())
+    }
+}
+
+/// The lane that an event names.
+pub fn lane_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::Accepted { lane, .. } | Event::Queued { lane, .. } => {
+            Some(lane.as_str()).filter(|lane| !lane.is_empty())
+        }
+        _ => None,
     }
 }
 

@@ -56,11 +56,25 @@ pub async fn submit<J: Job>(queue: &Queue, lane: &str, job: &mut J) -> Result<Su
     })
 }
 
-async fn check_name<J: Job>(queue: &Queue, id: &JobId, job: &J) -> Result<(), SubmitError> {
-    let own = Event::digest(&wire::encode(job).1);
+/// Whether nobody has told of another job under this name: before a worker accepts a job, the event
+/// `queued` tells of it.
+///
+/// # Errors
+/// The name is used, or the queue is away.
+pub async fn check_name<J: Job>(queue: &Queue, id: &JobId, job: &J) -> Result<(), SubmitError> {
+    check_digest(queue, id, &Event::digest(&wire::encode(job).1)).await
+}
+
+/// The same for a job whose message has this digest.
+///
+/// # Errors
+/// As [`check_name`].
+pub async fn check_digest(queue: &Queue, id: &JobId, own: &str) -> Result<(), SubmitError> {
     let history = queue.history(id).await.map_err(SubmitError::Away)?;
-    let others =
-        |event: &Event| matches!(event, Event::Accepted { digest, .. } if !digest.is_empty() && *digest != own);
+    let others = |event: &Event| match event {
+        Event::Accepted { digest, .. } | Event::Queued { digest, .. } => !digest.is_empty() && digest != own,
+        _ => false,
+    };
     if history.iter().any(|envelope| others(&envelope.data)) {
         let found = format!("{id} (another job has it)");
         return Err(SubmitError::NameUsed(FieldError::new("id", found, "a name of its own for each job")));

@@ -39,6 +39,11 @@ pub enum Event {
         seconds: Option<f64>,
         /// Workers of the pool that were seen; with none the job waits until one starts.
         workers: u64,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        lane: String,
+        /// Digest of the message as in `accepted`, where the teller published it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        digest: String,
     },
     /// A worker has begun. Attempts count from 1; interrupted ones do not count.
     Started { stage: String, worker: String, attempt: u64 },

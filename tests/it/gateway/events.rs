@@ -102,7 +102,7 @@ async fn s22_a_full_queue_is_a_503_before_anything_is_put_into_the_bucket() {
     assert_eq!(client.keys("audio/").await, Vec::<String>::new());
 }
 
-fn memory_mib(pid: u32) -> u64 {
+pub(super) fn memory_mib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") >> 10

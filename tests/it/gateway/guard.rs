@@ -1,13 +1,14 @@
 //! Who is served, and how much of it.
 
 use std::io::Write;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 use shanshui_tests::door::read;
-use shanshui_tests::{PATIENCE, Process, sha256};
+use shanshui_tests::{PATIENCE, Process, Stack, sha256};
 
 use super::{door, gateway, painted, small, text};
 use crate::clients::stack;
@@ -100,4 +101,57 @@ fn an_address_that_is_taken_is_an_error_at_once_and_a_signal_ends_open_streams()
     assert!(end.is_none_or(|event| event.kind != "done"));
     assert!(process.ends(PATIENCE).success() && began.elapsed() < Duration::from_secs(10), "{}", process.log());
     super::door().send("DELETE", sent.header("location"), &[], b"").is(202);
+}
+
+#[test]
+fn s20_a_body_that_does_not_come_keeps_nobody_out() {
+    let stack = Stack::start();
+    let (door, _process) = gateway(&stack, &[]);
+    let never = [("Transfer-Encoding", "chunked"), ("Content-Length", "67108864")];
+    let open = |header| door.open("POST", "/v1/jobs", &[("Content-Type", "audio/wav"), header]);
+    let mut slow: Vec<_> = never.into_iter().flat_map(|header| std::iter::repeat_n(header, 12)).map(open).collect();
+    slow.iter_mut().for_each(|link| link.write_all(b"1").expect("a connection"));
+    door.send("POST", "/sdapi/v1/interrupt", &[], b"").is(200);
+    door.post("/v1/jobs", &[], &json!({ "text": "a boat" })).is(202);
+}
+
+/// The store takes nothing: recordings wait in the gateway, and no more of them than it may hold.
+#[test]
+fn s20_recordings_that_a_store_does_not_take_are_bounded() {
+    let stack = Stack::behind_proxies(&[]);
+    let (door, process) = gateway(&stack, &[]);
+    stack.s3_proxy().freeze(true);
+    let sound = std::sync::Arc::new(vec![b'x'; 60 << 20]);
+    let recording = ("Content-Type", "audio/wav");
+    let posts: Vec<_> = (0..14)
+        .map(|_| {
+            thread::sleep(Duration::from_millis(150));
+            let (door, sound) = (door.clone(), sound.clone());
+            thread::spawn(move || door.send("POST", "/v1/jobs", &[recording], &sound).status)
+        })
+        .collect();
+    let (mut most, mut refused, began) = (0, false, Instant::now());
+    while began.elapsed() < Duration::from_secs(5) {
+        most = most.max(super::events::memory_mib(process.pid()));
+        refused |= door.send("POST", "/v1/jobs", &[recording, ("Content-Length", "62914560")], b"").status == 503;
+        thread::sleep(Duration::from_millis(100));
+    }
+    process.signal("KILL");
+    posts.into_iter().for_each(|post| drop(post.join()));
+    // 512 MiB of requests, and what the program needs for itself.
+    assert!(refused && most < 512 + 160, "refused: {refused}, {most} MiB");
+}
+
+#[test]
+fn what_is_wrong_with_a_request_itself_is_said_in_the_form_of_all_refusals() {
+    let door = door();
+    let wrong = [
+        (door.send("GET", "/v1/jobs?limit=1&limit=2", &[], b"").is(400), "bad-input"),
+        (door.send("GET", "/v1/jobs/%FF", &[], b"").is(400), "bad-input"),
+        (door.send("GET", "/v1/jobs", &[("Host", "localhost"), ("Host", "localhost")], b"").is(400), "bad-input"),
+        (door.send("POST", "/v1/jobs", &[("Content-Encoding", "gzip")], b"x").is(415), "unsupported-media-type"),
+    ];
+    for (answer, code) in wrong {
+        assert_eq!((&answer.json()["error"]["code"], answer.header("cache-control")), (&code.into(), "no-store"));
+    }
 }

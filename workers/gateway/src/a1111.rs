@@ -12,9 +12,10 @@ use shanshui_pipeline::job::{JobId, TextJob};
 use shanshui_pipeline::names::DEFAULT_POOL;
 use shanshui_pipeline::{Event, Job};
 
-use crate::body::{bad, whole};
+use crate::body::{bad, json as json_body};
 use crate::error::{ApiError, answer};
 use crate::gateway::Gateway;
+use crate::jobs::objects;
 use crate::jobs::parse::Wish;
 use crate::keys::Caller;
 use crate::openai::{Watched, images, models};
@@ -43,7 +44,7 @@ pub(crate) async fn paint(
     let seat = Seat::take(&gateway, &caller, &watched.id);
     let story = watched.result(|event| seat.hear(event)).await?;
     let mut pictures = Vec::new();
-    for picture in story.pictures() {
+    for picture in objects::pictures(&watched.id, &story) {
         pictures.push(images::encoded(&gateway, &picture).await?);
     }
     let info = info(&wanted, &story).to_string();
@@ -51,7 +52,7 @@ pub(crate) async fn paint(
 }
 
 async fn object(request: Request) -> Result<Map<String, Value>, ApiError> {
-    let body = whole(request.into_body()).await?;
+    let body = json_body(request).await?;
     serde_json::from_slice(&body).map_err(|error| bad(FieldError::new("body", error, "one JSON object").to_string()))
 }
 

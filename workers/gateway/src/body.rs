@@ -1,18 +1,19 @@
 //! Bodies of requests: never larger than allowed, never slower than a poor line.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::unfold;
 use shanshui_pipeline::Code;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::ApiError;
+use crate::room::{Full, Place};
 
 /// How slowly a body may come.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,8 @@ const PACE: Pace = Pace { piece: Duration::from_secs(20), grace: Duration::from_
 const PARTS: usize = 100;
 /// Largest part of a form that is no file.
 const FIELD: usize = 1 << 20;
+/// Most values of a JSON body: read, each takes some fifty bytes, whatever it took on the way.
+const VALUES: usize = 100_000;
 
 /// What was wrong with a body on its way.
 #[derive(Debug, thiserror::Error)]
@@ -39,17 +42,19 @@ pub(crate) enum BodyError {
     TooLarge(usize),
     #[error("the request came too slowly")]
     TooSlow,
+    #[error("too much is being sent at this moment")]
+    Full,
 }
 
-/// The same body, which fails where it is too large or too slow. Holds `room` as long as it comes.
-pub(crate) fn watched(body: Body, limit: usize, room: Option<OwnedSemaphorePermit>) -> Body {
-    paced(body, limit, room, PACE)
+/// The same body, which fails where it is too large or too slow, and counts in `place` as it comes.
+pub(crate) fn watched(body: Body, limit: usize, place: Arc<Place>) -> Body {
+    paced(body, limit, place, PACE)
 }
 
-fn paced(body: Body, limit: usize, room: Option<OwnedSemaphorePermit>, pace: Pace) -> Body {
-    let start = (body.into_data_stream(), 0_usize, Instant::now(), room);
+fn paced(body: Body, limit: usize, place: Arc<Place>, pace: Pace) -> Body {
+    let start = (body.into_data_stream(), 0_usize, Instant::now(), place);
     let pieces = unfold(Some(start), move |state| async move {
-        let (mut pieces, had, began, room) = state?;
+        let (mut pieces, had, began, place) = state?;
         let piece = match tokio::time::timeout(pace.piece, pieces.next()).await {
             Ok(piece) => piece?.map_err(axum::BoxError::from),
             Err(_) => Err(BodyError::TooSlow.into()),
@@ -59,17 +64,49 @@ fn paced(body: Body, limit: usize, room: Option<OwnedSemaphorePermit>, pace: Pac
         let piece = match piece {
             Ok(_) if had > limit => Err(BodyError::TooLarge(limit).into()),
             Ok(_) if began.elapsed() > allowed => Err(BodyError::TooSlow.into()),
+            Ok(piece) => place.grow(piece.len()).map(|()| piece).map_err(|Full| BodyError::Full.into()),
             piece => piece,
         };
-        let rest = piece.is_ok().then_some((pieces, had, began, room));
+        let rest = piece.is_ok().then_some((pieces, had, began, place));
         Some((piece, rest))
     });
     Body::from_stream(pieces)
 }
 
-/// All of a body.
-pub(crate) async fn whole(body: Body) -> Result<Bytes, ApiError> {
-    axum::body::to_bytes(body, usize::MAX).await.map_err(|error| broken(&error))
+/// All of a body. It keeps its place among the requests that are held as long as it is there.
+pub(crate) async fn whole(request: Request) -> Result<Bytes, ApiError> {
+    let (place, mut all) = (place(&request), BytesMut::new());
+    let mut pieces = request.into_body().into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        all.extend_from_slice(&piece.map_err(|error| broken(&error))?);
+    }
+    Ok(kept(place.as_ref(), all.freeze()))
+}
+
+/// All of a JSON body, which has room to be read.
+pub(crate) async fn json(request: Request) -> Result<Bytes, ApiError> {
+    let place = place(&request);
+    let bytes = whole(request).await?;
+    let values = bytes.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    if values > VALUES {
+        return Err(bad(format!("body: {values} values are not allowed; allowed: {VALUES}")));
+    }
+    // Its strings are copied once, and what they encode once more.
+    place.map_or(Ok(()), |place| place.grow(2 * bytes.len())).map_err(|Full| busy())?;
+    Ok(bytes)
+}
+
+/// The place of a request.
+pub(crate) fn place(request: &Request) -> Option<Arc<Place>> {
+    request.extensions().get::<Arc<Place>>().cloned()
+}
+
+/// The same bytes, which keep the place.
+pub(crate) fn kept(place: Option<&Arc<Place>>, bytes: Bytes) -> Bytes {
+    match place {
+        Some(place) => place.keep(bytes),
+        None => bytes,
+    }
 }
 
 /// A form with files.
@@ -84,6 +121,7 @@ pub(crate) struct Form {
 impl Form {
     /// Reads a `multipart/form-data`; the parts that `files` names are files.
     pub(crate) async fn read(request: Request, files: &[&str]) -> Result<Self, ApiError> {
+        let place = place(&request);
         let multipart = Multipart::from_request(request, &()).await;
         let mut multipart = multipart.map_err(|error| bad(error.body_text()))?;
         let mut form = Self::default();
@@ -94,7 +132,7 @@ impl Form {
             let name = part.name().unwrap_or_default().to_owned();
             let bytes = part.bytes().await.map_err(|error| broken(&error))?;
             if files.contains(&name.as_str()) {
-                form.file = Some(bytes);
+                form.file = Some(kept(place.as_ref(), bytes));
                 continue;
             }
             let text = (bytes.len() <= FIELD).then(|| String::from_utf8(bytes.to_vec()).ok()).flatten();
@@ -128,10 +166,16 @@ fn broken(error: &(dyn Error + 'static)) -> ApiError {
             Some(slow @ BodyError::TooSlow) => {
                 return ApiError::new(StatusCode::REQUEST_TIMEOUT, "too-slow", slow.to_string());
             }
+            Some(BodyError::Full) => return busy(),
             None => cause = error.source(),
         }
     }
     bad(format!("cannot read the request: {error}"))
+}
+
+/// No room for more bytes now.
+pub(crate) fn busy() -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", BodyError::Full.to_string()).after(2)
 }
 
 pub(crate) fn too_large(error: &BodyError) -> ApiError {
@@ -143,6 +187,7 @@ mod tests {
     use futures::stream;
 
     use super::*;
+    use crate::room::Room;
 
     const QUICK: Pace = Pace { piece: Duration::from_millis(80), grace: Duration::from_millis(200), bytes: 1000.0 };
 
@@ -156,7 +201,8 @@ mod tests {
     }
 
     async fn said(body: Body, limit: usize) -> Result<usize, serde_json::Value> {
-        let read = whole(paced(body, limit, None, QUICK)).await;
+        let place = Room::new(1, false).place("");
+        let read = whole(Request::new(paced(body, limit, place, QUICK))).await;
         read.map(|bytes| bytes.len()).map_err(|error| error.value()["error"]["code"].clone())
     }
 

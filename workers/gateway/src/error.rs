@@ -1,12 +1,13 @@
 //! What a request is refused with: one form for all interfaces.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use shanshui_client::SubmitError;
 use shanshui_pipeline::fields::FieldError;
+use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::{Code, Failure};
 
 /// A refusal.
@@ -18,16 +19,23 @@ pub(crate) struct ApiError {
     param: Option<String>,
     /// Seconds after which another try makes sense.
     retry_after: Option<u64>,
+    /// The job that has no result.
+    job: Option<JobId>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), param: None, retry_after: None }
+        Self { status, code, message: message.into(), param: None, retry_after: None, job: None }
     }
 
     /// The field or parameter that it is about.
     pub(crate) fn about(self, param: &str) -> Self {
         Self { param: Some(param.to_owned()), ..self }
+    }
+
+    /// Why this job has no result: its document is still there.
+    pub(crate) fn of(self, job: &JobId) -> Self {
+        Self { job: Some(job.clone()), ..self }
     }
 
     pub(crate) fn after(self, seconds: u64) -> Self {
@@ -65,7 +73,12 @@ impl ApiError {
             500.. => "server_error",
             _ => "invalid_request_error",
         };
-        json!({ "error": { "message": self.message, "type": kind, "param": self.param, "code": self.code } })
+        let mut value =
+            json!({ "error": { "message": self.message, "type": kind, "param": self.param, "code": self.code } });
+        if let Some(job) = &self.job {
+            value["id"] = job.as_str().into();
+        }
+        value
     }
 }
 
@@ -95,13 +108,17 @@ impl From<SubmitError> for ApiError {
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         match failure.code() {
-            Code::NotFound => Self::missing(failure.to_string()),
+            // The failure tells the bucket and its address: that is for the log.
+            Code::NotFound => Self::missing("this object is not there, or not any more"),
             Code::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge.as_str(), failure.to_string()),
             _ => match failure {
                 Failure::Reject(error) => {
                     Self::new(StatusCode::BAD_REQUEST, Code::BadInput.as_str(), format!("{error:#}"))
                 }
-                other => Self::away(&anyhow::anyhow!("{other}")),
+                other => {
+                    tracing::warn!(error = %other, "the object store does not do what a request needs");
+                    Self::away(&anyhow::anyhow!("the object store does not answer; trying again may help"))
+                }
             },
         }
     }
@@ -112,6 +129,9 @@ impl IntoResponse for ApiError {
         let mut response = answer(self.status, &self.value());
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        if let Some(place) = self.job.and_then(|job| HeaderValue::from_str(&format!("/v1/jobs/{job}")).ok()) {
+            response.headers_mut().insert(LOCATION, place);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let asked = HeaderValue::from_static("Bearer");
@@ -126,5 +146,7 @@ pub(crate) fn answer(status: StatusCode, value: &Value) -> Response {
     let mut response = Response::new(Body::from(value.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // What is known of a job changes, and is one caller's.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -9,7 +9,7 @@ use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::telemetry::Metrics;
 use shanshui_pipeline::{Queue, Store, causes};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::a1111::Painting;
@@ -17,10 +17,14 @@ use crate::hub::Hub;
 use crate::keys::Keys;
 use crate::options::GatewayOptions;
 use crate::rate::Rate;
+use crate::room::Room;
+use crate::seats::Seats;
 use crate::{routes, server};
 
-/// MiB of requests that are held at a time.
-const HELD_MIB: usize = 512;
+/// Requests of one caller that wait for events at a time.
+const FOLLOWERS: usize = 1024;
+/// Searches of one caller at a time.
+const SEARCHES: usize = 16;
 
 /// What a gateway works with.
 pub struct Parts {
@@ -60,9 +64,13 @@ pub(crate) struct Shared {
     pub(crate) rate: Rate,
     /// Speaks for the gateway on the stream of events.
     pub(crate) events: Events,
-    /// MiB of requests that may still be taken in.
-    pub(crate) room: Arc<Semaphore>,
-    /// Held by the one request that looks for a job in the queues.
+    /// Bytes of requests that are held.
+    pub(crate) room: Arc<Room>,
+    /// Requests that wait for events.
+    pub(crate) followers: Seats,
+    /// Requests that look for a job in the queues.
+    pub(crate) searches: Seats,
+    /// Held by the one of them that does so now.
     pub(crate) looking: tokio::sync::Mutex<()>,
     pub(crate) stop: CancellationToken,
     /// Jobs whose caller hung up before the answer.
@@ -87,6 +95,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
     let (abandoned, given_up) = mpsc::unbounded_channel();
     let Parts { queue, store, metrics, options, words } = parts;
     let (keys, rate) = (Keys::read(options.api_keys.as_deref())?, Rate::per_minute(options.jobs_per_minute));
+    let room = Room::new(options.max_body(), keys.are_needed());
     let events = Events::new(queue.clone(), "gateway", &std::process::id().to_string(), 0);
     let shared = Shared {
         queue,
@@ -98,7 +107,9 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
         keys,
         rate,
         events,
-        room: Arc::new(Semaphore::new(HELD_MIB)),
+        room,
+        followers: Seats::new(FOLLOWERS),
+        searches: Seats::new(SEARCHES),
         looking: tokio::sync::Mutex::default(),
         stop: stop.clone(),
         abandoned,
@@ -107,7 +118,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
     let gateway = Gateway(Arc::new(shared));
     let router = routes::router(&gateway);
     tokio::select! {
-        served = server::run(listener, router, stop) => served,
+        () = server::run(listener, router, stop) => Ok(()),
         never = gateway.hub.listen(&gateway.queue) => match never {},
         () = cancel(&gateway.queue, given_up) => Ok(()),
     }

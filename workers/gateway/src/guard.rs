@@ -2,28 +2,35 @@
 //! carries.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, ORIGIN,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use shanshui_pipeline::Code;
+use shanshui_pipeline::fields::FieldError;
 
 use crate::body::{self, BodyError};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::keys::Caller;
+use crate::room::Full;
 
 /// Nothing is loaded from another host, and nothing that was said becomes code.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
     media-src 'self' blob:; connect-src 'self'; worker-src 'self'; font-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Longest refusal of the router's.
+const SAID: usize = 4096;
 
 /// Headers of every answer.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -36,20 +43,40 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 /// For every request: who may ask at all, and what every answer carries.
 pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
-    let interface = interface(request.uri().path());
-    let mut response = match check_origin(&gateway, request.method(), request.headers()) {
+    let (interface, id) = (interface(request.uri().path()), format!("{:016x}", rand_id()));
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = match check_origin(&gateway, request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
-    gateway.metrics.answered(interface, response.status().as_u16());
+    let mut response = enveloped(response).await;
+    let status = response.status().as_u16();
+    gateway.metrics.answered(interface, status);
+    if response.status().is_server_error() {
+        tracing::info!(request = id, %method, path, status, "a request failed");
+    } else {
+        tracing::debug!(request = id, %method, path, status, "a request is answered");
+    }
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
-    let id = format!("{:016x}", rand_id());
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }
     response
+}
+
+/// What the router itself refuses (a query that is none, a path that is no text) in the form of all
+/// other refusals.
+async fn enveloped(response: Response) -> Response {
+    let plain = response.headers().get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"text/plain"));
+    let status = response.status();
+    if !plain || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let said = axum::body::to_bytes(response.into_body(), SAID).await.unwrap_or_default();
+    let code = if status.is_server_error() { Code::Failed } else { Code::BadInput };
+    ApiError::new(status, code.as_str(), String::from_utf8_lossy(&said)).into_response()
 }
 
 fn interface(path: &str) -> &'static str {
@@ -71,7 +98,7 @@ pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, 
     if !gateway.queue.is_connected() {
         return ApiError::away(&anyhow::anyhow!("NATS does not answer")).into_response();
     }
-    match hold(&gateway, &mut request) {
+    match hold(&gateway, &caller, &mut request) {
         Ok(()) => {
             request.extensions_mut().insert::<Caller>(caller);
             next.run(request).await
@@ -80,21 +107,29 @@ pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, 
     }
 }
 
-/// Bounds the body, and counts it among those that are held now.
-fn hold(gateway: &Gateway, request: &mut Request) -> Result<(), ApiError> {
+/// Bounds the body, and counts it among those that are held as it comes. A length that is only promised
+/// holds nothing: whoever sends slowly keeps nobody out.
+fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
     let limit = gateway.options.max_body();
+    let encodings = request.headers().get_all(CONTENT_ENCODING).iter();
+    if let Some(encoding) =
+        encodings.into_iter().find(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        let found = String::from_utf8_lossy(encoding.as_bytes());
+        let error = FieldError::new("Content-Encoding", found, "none: a body as it is");
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(ApiError::new(status, "unsupported-media-type", error.to_string()).about("Content-Encoding"));
+    }
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let none = matches!(*request.method(), Method::GET | Method::HEAD | Method::DELETE);
-    let length = length.unwrap_or(if none { 0 } else { limit });
+    let length = length.unwrap_or(0);
     if length > limit {
         return Err(body::too_large(&BodyError::TooLarge(limit)));
     }
-    let mib = u32::try_from(length.div_ceil(1 << 20)).unwrap_or(u32::MAX);
-    let room = std::sync::Arc::clone(&gateway.room).try_acquire_many_owned(mib).map_err(|_| {
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is being sent at this moment").after(2)
-    })?;
+    let place = gateway.room.place(&caller.name);
+    place.fits(length).map_err(|Full| body::busy())?;
     let whole = std::mem::replace(request.body_mut(), Body::empty());
-    *request.body_mut() = body::watched(whole, limit, Some(room));
+    *request.body_mut() = body::watched(whole, limit, Arc::clone(&place));
+    request.extensions_mut().insert(place);
     Ok(())
 }
 
@@ -118,6 +153,9 @@ fn check_origin(gateway: &Gateway, method: &Method, headers: &HeaderMap) -> Resu
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST).unwrap_or_default();
     let refused = |what: &str| Err(ApiError::new(StatusCode::FORBIDDEN, "other-site", what));
+    if headers.get_all(HOST).iter().nth(1).is_some() {
+        return Err(body::bad("Host: more than one is not allowed; allowed: one").about("Host"));
+    }
     if !gateway.keys.are_needed() && !is_local(host) {
         return refused("this host is not allowed; allowed without API keys: localhost and loopback addresses");
     }

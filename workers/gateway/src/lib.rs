@@ -18,7 +18,9 @@ mod openapi;
 mod options;
 mod page;
 mod rate;
+mod room;
 mod routes;
+mod seats;
 mod server;
 mod wait;
 

@@ -16,6 +16,7 @@ use crate::gateway::Gateway;
 use crate::jobs::parse::Wish;
 use crate::jobs::submit;
 use crate::keys::Caller;
+use crate::seats::Seat;
 use crate::wait;
 
 /// A job that is canceled unless its caller is still there at its end: these clients have no other
@@ -25,6 +26,7 @@ pub(crate) struct Watched {
     pub(crate) id: JobId,
     pub(crate) sequence: u64,
     ended: bool,
+    _seat: Seat,
 }
 
 impl Watched {
@@ -38,10 +40,13 @@ impl Watched {
     ) -> Result<Self, ApiError> {
         submit::may_send(gateway, caller)?;
         let lane = submit::lane(caller, None)?;
-        let mut wish = wish.checked(gateway.queue.steps())?;
+        let seat = wait::seat(gateway, caller)?;
+        let mut wish = wish.checked(gateway.queue.steps(), caller)?;
         submit::name(&mut wish, caller, headers)?;
         let sent = submit::send(gateway, &lane, wish).await?;
-        Ok(Self { gateway: gateway.clone(), id: sent.id, sequence: sent.submitted.sequence, ended: false })
+        // Others may wait for a job that has a name of its caller's: one that hangs up does not speak for all.
+        let ended = submit::is_named(headers);
+        Ok(Self { gateway: gateway.clone(), id: sent.id, sequence: sent.submitted.sequence, ended, _seat: seat })
     }
 
     /// Waits for the result; `hear` gets what is told on the way and not kept.
@@ -49,7 +54,7 @@ impl Watched {
         let story = wait::end(&self.gateway, (&self.id, self.sequence), None, hear).await?;
         self.ended = true;
         let story = story.ok_or_else(|| ApiError::unknown_job(&self.id))?;
-        wait::result(&story)?;
+        wait::result(&story).map_err(|error| error.of(&self.id))?;
         Ok(story)
     }
 

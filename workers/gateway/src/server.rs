@@ -1,34 +1,57 @@
-//! Connections: how many, and how long a client may take to say what it wants.
+//! Connections: how many, and how long a client may take to say what it wants and to take the answer.
 
+mod links;
+mod timed;
+
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Body as Frames, Frame, SizeHint};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Connections at a time; further ones wait.
-const CONNECTIONS: usize = 4096;
+use links::{Busy, Limits, Link, Links};
+use timed::Timed;
+
+/// Connections at a time. Behind a proxy all have one address.
+const LIMITS: Limits = Limits { all: 4096, address: 2048 };
 /// A client has this long for the head of a request.
 const HEAD: Duration = Duration::from_secs(15);
+/// A client that takes nothing of its answer for so long gets no more of it.
+const TAKE: Duration = Duration::from_secs(60);
 /// Answers that are under way at the end have this long.
 const LAST: Duration = Duration::from_secs(5);
 /// After a failed accept, as when file descriptors are used up.
 const PAUSE: Duration = Duration::from_millis(100);
+/// What a connection gets for which there is no room.
+const REFUSED: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves until `stop`.
-pub(crate) async fn run(listener: TcpListener, router: Router, stop: CancellationToken) -> anyhow::Result<()> {
-    let (room, mut connections) = (Arc::new(Semaphore::new(CONNECTIONS)), JoinSet::new());
+pub(crate) async fn run(listener: TcpListener, router: Router, stop: CancellationToken) {
+    within(LIMITS, listener, router, stop).await;
+}
+
+async fn within(limits: Limits, listener: TcpListener, router: Router, stop: CancellationToken) {
+    let (links, mut connections) = (Links::new(limits), JoinSet::new());
     loop {
-        let permit = Arc::clone(&room).acquire_owned().await?;
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, router.clone(), stop.clone(), permit))),
+                Ok((stream, peer)) => match links.admit(peer.ip()) {
+                    Some(link) => drop(connections.spawn(connection(stream, router.clone(), stop.clone(), link))),
+                    // A new connection has room for so little.
+                    None => drop(stream.try_write(REFUSED)),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection; trying again");
                     tokio::time::sleep(PAUSE).await;
@@ -39,18 +62,24 @@ pub(crate) async fn run(listener: TcpListener, router: Router, stop: Cancellatio
         while connections.try_join_next().is_some() {}
     }
     while connections.join_next().await.is_some() {}
-    Ok(())
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, _room: OwnedSemaphorePermit) {
+async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, link: Link) {
     // Events are small and wanted at once.
     let _ = stream.set_nodelay(true);
+    let (router, link) = (TowerToHyperService::new(router), Arc::new(link));
+    let own = Arc::clone(&link);
+    let counted = service_fn(move |request| {
+        let (busy, answering) = (own.begin(), router.call(request));
+        async move { answering.await.map(|response| response.map(|body| Answering { body, _busy: busy })) }
+    });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let served = builder.serve_connection(TokioIo::new(Timed::new(stream, TAKE)), counted);
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
+        () = link.closed() => Ok(()),
         () = stop.cancelled() => {
             served.as_mut().graceful_shutdown();
             tokio::time::timeout(LAST, served).await.unwrap_or(Ok(()))
@@ -58,4 +87,69 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, 
     };
     // Clients that hang up are no news.
     ended.unwrap_or_else(|error| tracing::debug!(%error, "a connection broke"));
+}
+
+/// An answer that keeps its connection busy until it is over.
+struct Answering {
+    body: Body,
+    _busy: Busy,
+}
+
+impl Frames for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const WANTED: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+    async fn said(link: &mut TcpStream) -> String {
+        let mut bytes = [0; 64];
+        let read = tokio::time::timeout(Duration::from_secs(5), link.read(&mut bytes)).await.unwrap();
+        String::from_utf8_lossy(&bytes[..read.unwrap_or(0)]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn s20_idle_connections_make_room_and_busy_ones_stay() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let never = get(async || Body::from_stream(futures::stream::pending::<Result<Bytes, axum::Error>>()));
+        let (router, stop) = (Router::new().route("/", never), CancellationToken::new());
+        let serving = tokio::spawn(within(Limits { all: 4, address: 2 }, listener, router, stop.clone()));
+        let mut links = Vec::new();
+        for _ in 0..3 {
+            links.push(TcpStream::connect(address).await.unwrap());
+        }
+        assert_eq!(said(&mut links[0]).await, "");
+        for link in &mut links[1..] {
+            link.write_all(WANTED).await.unwrap();
+            assert!(said(link).await.starts_with("HTTP/1.1 200 OK"));
+        }
+        let mut late = TcpStream::connect(address).await.unwrap();
+        assert!(said(&mut late).await.starts_with("HTTP/1.1 503 "));
+        drop(links);
+        stop.cancel();
+        serving.await.unwrap();
+    }
 }

@@ -16,6 +16,8 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::hub::Heard;
+use crate::keys::Caller;
+use crate::seats::Seat;
 
 /// How often an event is looked for whose news was lost.
 const LOOK: Duration = Duration::from_secs(30);
@@ -78,10 +80,18 @@ impl Follower {
         }
     }
 
-    /// Whether the final event was told already.
-    pub(crate) async fn is_over(&self) -> anyhow::Result<bool> {
-        let Some(newest) = self.gateway.queue.newest_event(&self.job).await? else { return Ok(false) };
-        Ok(newest.sequence <= self.last && newest.envelope.data.is_final())
+    /// Whether the final event was told already. A place behind the last event was never told: the
+    /// stream is a new one, or somebody made it up. Then all is told from the first event on.
+    pub(crate) async fn is_over(&mut self) -> anyhow::Result<bool> {
+        let newest = self.gateway.queue.newest_event(&self.job).await?;
+        match newest {
+            Some(newest) if newest.sequence == self.last => Ok(newest.envelope.data.is_final()),
+            Some(newest) if newest.sequence > self.last => Ok(false),
+            _ => {
+                self.last = 0;
+                Ok(false)
+            }
+        }
     }
 
     async fn tell(&mut self, event: KeptEvent) -> anyhow::Result<News> {
@@ -101,6 +111,13 @@ impl Follower {
         tokio::time::sleep(PAUSE).await;
         Ok(())
     }
+}
+
+/// A place for one more request that waits for events.
+pub(crate) fn seat(gateway: &Gateway, caller: &Caller) -> Result<Seat, ApiError> {
+    let message = "too many requests of this caller wait for events";
+    let refused = || ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-followers", message).after(5);
+    gateway.followers.take(&caller.name).ok_or_else(refused)
 }
 
 /// All events of a job up to its end, or none if that does not come within `patience`. A refusal of

@@ -37,12 +37,12 @@ impl Queue {
 
     /// The first event of a job behind `sequence`, if there is one that this version knows.
     pub async fn event_after(&self, job: &JobId, sequence: u64) -> anyhow::Result<Option<KeptEvent>> {
-        let (subject, mut from) = (self.names.event(job, ">"), sequence + 1);
+        let (subject, mut from) = (self.names.event(job, ">"), sequence.saturating_add(1));
         while let Some(message) = self.next("EVENTS", &subject, from).await? {
             if let Some(envelope) = Envelope::read(&message.payload, job) {
                 return Ok(Some(KeptEvent { sequence: message.sequence, envelope, payload: message.payload }));
             }
-            from = message.sequence + 1;
+            from = message.sequence.saturating_add(1);
         }
         Ok(None)
     }

@@ -38,6 +38,8 @@ pub struct PoolState {
 pub struct Wait {
     /// The pool.
     pub pool: PoolState,
+    /// The lane.
+    pub lane: String,
     /// Jobs before it.
     pub place: u64,
     /// Seconds, from what recent jobs of the stage took.
@@ -45,11 +47,12 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// As an event for people.
-    pub fn event(&self) -> Event {
+    /// As an event for people; `digest` is that of the message.
+    pub fn event(&self, digest: &str) -> Event {
         let PoolState { stage, pool, .. } = &self.pool;
-        let (stage, pool) = (stage.clone(), pool.clone());
-        Event::Queued { stage, pool, place: self.place, seconds: self.seconds, workers: self.pool.workers() }
+        let (stage, pool, lane) = (stage.clone(), pool.clone(), self.lane.clone());
+        let (place, seconds, workers) = (self.place, self.seconds, self.pool.workers());
+        Event::Queued { stage, pool, place, seconds, workers, lane, digest: digest.to_owned() }
     }
 }
 
@@ -113,7 +116,8 @@ impl Queue {
         let seconds = self.seconds_of(step.stage).await?;
         let workers = pool.workers().max(1) as f64;
         let seconds = seconds.map(|seconds| seconds * (place + pool.in_work.min(1)) as f64 / workers);
-        Ok(Some(Wait { pool, place, seconds }))
+        let lane = names::lane(&message.subject).to_owned();
+        Ok(Some(Wait { pool, lane, place, seconds }))
     }
 
     /// Jobs that the consumer of this subject hands out before number `sequence`.

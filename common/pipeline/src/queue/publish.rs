@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::Queue;
 use super::raw::Ask;
+use crate::event::Event;
 use crate::fields::FieldError;
 use crate::id::sha256_hex;
 use crate::job::Job;
@@ -29,6 +30,8 @@ pub struct Submitted {
     pub sequence: u64,
     /// The same job was there before; it is done once.
     pub duplicate: bool,
+    /// Digest of a job's message; empty for what is no job.
+    pub digest: String,
 }
 
 /// One message about to be published.
@@ -58,7 +61,9 @@ impl Queue {
         // Bound to the content: nobody else can use it up beforehand.
         let message_id = format!("{id}/{}/{}", J::QUEUE, &sha256_hex(&payload)[..32]);
         let subject = self.names.job(J::QUEUE, lane);
-        self.publish(Outgoing { subject, message_id, headers, payload }).await
+        let digest = Event::digest(&payload);
+        let submitted = self.publish(Outgoing { subject, message_id, headers, payload }).await?;
+        Ok(Submitted { digest, ..submitted })
     }
 
     /// Publishes one message and waits for its PubAck.
@@ -69,7 +74,7 @@ impl Queue {
         let ack = self.send(&subject, message).await?.await;
         let ack = ack.map_err(|error| self.explained(&subject, error.into()));
         let ack = ack.with_context(|| format!("cannot store a message on {subject}"))?;
-        Ok(Submitted { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate })
+        Ok(Submitted { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate, digest: String::new() })
     }
 
     /// Publishes a message that must be there afterwards. Anybody may use up a message id: where

@@ -73,7 +73,10 @@ impl Watchman {
                 }
                 let job = job_of(&full, created, &message);
                 let (stage, pool) = (pool.stage.clone(), pool.pool.clone());
-                let event = Event::Queued { stage, pool, place: place - 1, seconds: None, workers: 0 };
+                let lane = names::lane(&message.subject).to_owned();
+                // Of a job that a stage passed on the digest is not that of the job as it came.
+                let digest = String::new();
+                let event = Event::Queued { stage, pool, place: place - 1, seconds: None, workers: 0, lane, digest };
                 Events::new(queue.clone(), RECONCILE, RECONCILE, 0).publish(&job, &event).await?;
             }
         }

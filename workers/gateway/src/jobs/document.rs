@@ -19,8 +19,10 @@ use crate::keys::Caller;
 
 /// Largest receipt that is read.
 const RECEIPT: u64 = 4 << 20;
-/// Longest search for a job in the queues.
-const SEARCH: Duration = Duration::from_secs(2);
+/// Longest wait for a receipt.
+const READ: Duration = Duration::from_secs(2);
+/// Longest search for a job in the queues, and for the place of one that is known.
+const SEARCH: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)];
 
 /// Answers with the job's document.
 pub(crate) async fn read(
@@ -44,55 +46,58 @@ pub(crate) fn parse(id: &str) -> Result<JobId, ApiError> {
 /// The document of a job, if the caller may know it.
 pub(crate) async fn find(gateway: &Gateway, caller: &Caller, id: &JobId) -> Result<Option<Value>, ApiError> {
     let Some(story) = story(gateway, caller, id).await? else { return Ok(None) };
-    Ok(Some(of(gateway, id, &story).await))
+    Ok(Some(of(gateway, caller, id, &story).await))
 }
 
 /// The events of a job, if the caller may know it and somebody does.
 pub(crate) async fn story(gateway: &Gateway, caller: &Caller, id: &JobId) -> Result<Option<Story>, ApiError> {
     let events = gateway.queue.history(id).await.map_err(|error| ApiError::away(&error))?;
     let story = Story { events, ..Story::default() };
-    if !may_know(caller, &story) {
-        return Ok(None);
-    }
-    if story.events.is_empty() {
-        // A job that came without a gateway waits in its queue, and nobody has told anything of it.
-        return Ok(waiting(gateway, id).await.map(|_| story));
-    }
-    Ok(Some(story))
+    let known = match &caller.lane {
+        // Whoever has a lane of its own sees nothing of other lanes.
+        Some(own) if story.lanes().any(|lane| lane != own) => false,
+        Some(_) if story.lanes().next().is_some() => true,
+        None if !story.events.is_empty() => true,
+        // A job that came without a gateway waits in its queue, and nobody has told of it, or not its lane.
+        lane => waiting(gateway, caller, id, SEARCH[0])
+            .await?
+            .is_some_and(|wait| lane.as_ref().is_none_or(|own| wait.lane == *own)),
+    };
+    Ok(known.then_some(story))
 }
 
-/// Where a job waits, if that is found soon: every message of the queues is read for it, so only one
-/// request looks at a time.
-async fn waiting(gateway: &Gateway, id: &JobId) -> Option<Wait> {
+/// Where a job waits: every message of the queues is read for it, so only one request looks at a time,
+/// and few of one caller wait for their turn.
+async fn waiting(gateway: &Gateway, caller: &Caller, id: &JobId, time: Duration) -> Result<Option<Wait>, ApiError> {
+    let busy = || {
+        let message = "too many jobs are looked for at this moment; it is not known whether there is this one";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).after(2)
+    };
+    let _seat = gateway.searches.take(&caller.name).ok_or_else(busy)?;
     let looking = async {
         let _alone = gateway.looking.lock().await;
-        reconcile::waiting(&gateway.queue, id).await.ok().flatten()
+        reconcile::waiting(&gateway.queue, id).await
     };
-    tokio::time::timeout(SEARCH, looking).await.ok().flatten()
-}
-
-/// Whoever has a lane of its own sees nothing of other lanes.
-fn may_know(caller: &Caller, story: &Story) -> bool {
-    let Some(own) = &caller.lane else { return true };
-    story.events.iter().all(|envelope| match &envelope.data {
-        Event::Accepted { lane, .. } => lane == own,
-        _ => true,
-    })
+    let found = tokio::time::timeout(time, looking).await.map_err(|_| busy())?;
+    found.map_err(|error| ApiError::away(&error))
 }
 
 /// The document of a job with these events.
-pub(crate) async fn of(gateway: &Gateway, id: &JobId, story: &Story) -> Value {
+pub(crate) async fn of(gateway: &Gateway, caller: &Caller, id: &JobId, story: &Story) -> Value {
     let mut document = from_events(id, story);
     match story.end() {
         None if state(story) == "queued" => {
-            let waiting = waiting(gateway, id).await;
+            // The document is worth something without its place.
+            let waiting = waiting(gateway, caller, id, SEARCH[1]).await.ok().flatten();
             document["place"] = waiting.as_ref().map(|wait| wait.place).into();
             document["estimate_seconds"] = waiting.as_ref().and_then(|wait| wait.seconds).into();
             document["workers"] = waiting.as_ref().map(|wait| wait.pool.workers()).into();
         }
         Some(Event::Done { .. }) => {
             // The document is worth something without its receipt.
-            let receipt = gateway.store.get(&ObjectKey::Receipt(id).path(), RECEIPT).await.ok();
+            let path = ObjectKey::Receipt(id).path();
+            let receipt = tokio::time::timeout(READ, gateway.store.get(&path, RECEIPT)).await;
+            let receipt = receipt.ok().and_then(Result::ok);
             let receipt = receipt.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
             document["receipt"] = receipt.unwrap_or_default();
         }
@@ -103,7 +108,7 @@ pub(crate) async fn of(gateway: &Gateway, id: &JobId, story: &Story) -> Value {
 
 fn from_events(id: &JobId, story: &Story) -> Value {
     let accepted = story.events.iter().rev().find_map(|envelope| match &envelope.data {
-        Event::Accepted { labels, lane, .. } => Some((labels, lane)),
+        Event::Accepted { labels, .. } => Some(labels),
         _ => None,
     });
     let transcript = story.transcript().map(|(text, language)| {
@@ -119,10 +124,10 @@ fn from_events(id: &JobId, story: &Story) -> Value {
         "state": state(story),
         "created": story.events.first().map(|envelope| &envelope.time),
         "updated": story.events.last().map(|envelope| &envelope.time),
-        "lane": accepted.map(|(_, lane)| lane),
-        "labels": accepted.map(|(labels, _)| labels),
+        "lane": story.lanes().last(),
+        "labels": accepted,
         "transcript": transcript,
-        "pictures": story.pictures().iter().map(|own| picture(id, own)).collect::<Vec<_>>(),
+        "pictures": super::objects::pictures(id, story).iter().map(|own| picture(id, own)).collect::<Vec<_>>(),
         "stages": stages.collect::<Vec<_>>(),
         "total_seconds": story.total(),
         "error": error(story),

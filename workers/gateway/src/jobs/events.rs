@@ -12,13 +12,15 @@ use futures::Stream;
 use futures::stream::unfold;
 use serde::Deserialize;
 use serde_json::Value;
+use shanshui_client::lane_of;
 use shanshui_pipeline::job::JobId;
 
 use super::document;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::keys::Caller;
-use crate::wait::{Follower, News};
+use crate::seats::Seat;
+use crate::wait::{self, Follower, News};
 
 /// Between two comments that show that the line still stands.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -40,36 +42,50 @@ pub(crate) async fn follow(
     let id = document::parse(&id)?;
     let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()).or(from.last_event_id.as_deref());
     let last = last.and_then(|last| last.parse().ok()).unwrap_or(0);
-    let follower = Follower::new(&gateway, &id, last);
+    let seat = wait::seat(&gateway, &caller)?;
+    let mut follower = Follower::new(&gateway, &id, last);
     document::story(&gateway, &caller, &id).await?.ok_or_else(|| ApiError::unknown_job(&id))?;
     // A browser that is told "no content" does not come back.
     if last > 0 && follower.is_over().await.map_err(|error| ApiError::away(&error))? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let stream = Sse::new(events(gateway, id, follower));
+    let stream = Sse::new(events(Following { gateway, caller, id, follower, _seat: seat }));
     let mut response = stream.keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     // A proxy that gathers the answer would keep the events back.
     response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
     Ok(response)
 }
 
-fn events(
+/// A follower and what it may hear.
+struct Following {
     gateway: Gateway,
+    caller: Caller,
     id: JobId,
     follower: Follower,
-) -> impl Stream<Item = Result<Sent, Infallible>> + Send + 'static {
-    unfold(Some((gateway, id, follower)), |state| async move {
-        let (gateway, id, mut follower) = state?;
+    _seat: Seat,
+}
+
+impl Following {
+    /// Nothing of another lane: a second sender may use the name of a job that is followed.
+    fn may_hear(&self, news: &News) -> bool {
+        let (Some(own), News::Kept(event)) = (&self.caller.lane, news) else { return true };
+        lane_of(&event.envelope.data).is_none_or(|lane| lane == own)
+    }
+}
+
+fn events(following: Following) -> impl Stream<Item = Result<Sent, Infallible>> + Send + 'static {
+    unfold(Some(following), |state| async move {
+        let mut following = state?;
         let news = tokio::select! {
-            news = follower.next() => news,
-            () = gateway.stop.cancelled() => return None,
+            news = following.follower.next() => news,
+            () = following.gateway.stop.cancelled() => return None,
         };
         match news {
-            Ok(Some(news)) => Some((Ok(sent(&news)), Some((gateway, id, follower)))),
-            Ok(None) => None,
+            Ok(Some(news)) if following.may_hear(&news) => Some((Ok(sent(&news)), Some(following))),
+            Ok(_) => None,
             Err(error) => {
                 // The client comes back, and is told then what is wrong.
-                super::submit::forgotten(&id, &error);
+                super::submit::forgotten(&following.id, &error);
                 None
             }
         }

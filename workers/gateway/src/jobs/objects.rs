@@ -3,9 +3,12 @@
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
+use bytes::Bytes;
+use shanshui_client::{Picture, Story};
+use shanshui_pipeline::id::sha256_hex;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::store::ObjectKey;
 
@@ -33,15 +36,30 @@ pub(crate) async fn picture(
 ) -> Result<Response, ApiError> {
     let id = document::parse(&id)?;
     let story = document::story(&gateway, &caller, &id).await?.ok_or_else(|| ApiError::unknown_job(&id))?;
-    let own = format!("jobs/{id}/");
-    // Only what lies in the job's own folder: an event could name any key.
-    let picture = story.pictures().into_iter().find(|picture| {
-        picture.index.to_string() == index && picture.key.strip_prefix(&own).is_some_and(|name| !name.contains('/'))
-    });
+    let picture = pictures(&id, &story).into_iter().find(|picture| picture.index.to_string() == index);
     let picture = picture.ok_or_else(|| ApiError::missing(format!("job {id} has no such picture")).about("index"))?;
     let name = picture.key.rsplit('/').next().unwrap_or_default();
     let wanted = Wanted { key: &picture.key, file_name: format!("{id}-{name}"), sha256: Some(&picture.sha256) };
     stream(&gateway, wanted, &headers).await
+}
+
+/// The pictures of a job: only what lies in its own folder, because an event could name any key.
+pub(crate) fn pictures(id: &JobId, story: &Story) -> Vec<Picture> {
+    let own = format!("jobs/{id}/");
+    let mut all = story.pictures();
+    all.retain(|picture| picture.key.strip_prefix(&own).is_some_and(|name| !name.contains('/')));
+    all
+}
+
+/// All bytes of a picture out of [`pictures`], at most `most`: those that the job made.
+pub(crate) async fn bytes(gateway: &Gateway, picture: &Picture, most: u64) -> Result<Bytes, ApiError> {
+    let bytes = gateway.store.get(&picture.key, most).await?;
+    if sha256_hex(&bytes) == picture.sha256 { Ok(bytes) } else { Err(wrong(&picture.key)) }
+}
+
+fn wrong(key: &str) -> ApiError {
+    let message = format!("{key} is not the object that the job made");
+    ApiError::new(StatusCode::BAD_GATEWAY, "wrong-object", message)
 }
 
 /// `GET /v1/jobs/{id}/transcript.{form}`; the router gives the whole last part of the path.
@@ -75,8 +93,7 @@ async fn stream(gateway: &Gateway, wanted: Wanted<'_>, headers: &HeaderMap) -> R
     if let (Some(told), Some(noted)) = (wanted.sha256, &reading.sha256)
         && told != noted
     {
-        let message = format!("{} is not the object that the job made", wanted.key);
-        return Err(ApiError::new(StatusCode::BAD_GATEWAY, "wrong-object", message));
+        return Err(wrong(wanted.key));
     }
     let tag = reading.sha256.as_deref().or(wanted.sha256).and_then(tag);
     if tag.as_ref().is_some_and(known) {
@@ -86,6 +103,7 @@ async fn stream(gateway: &Gateway, wanted: Wanted<'_>, headers: &HeaderMap) -> R
     let set = response.headers_mut();
     set.insert(CONTENT_TYPE, HeaderValue::from_static(media_type(wanted.key)));
     set.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    set.insert(VARY, HeaderValue::from_static("Authorization"));
     if let Some(length) = reading.length {
         set.insert(CONTENT_LENGTH, length.into());
     }

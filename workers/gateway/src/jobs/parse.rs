@@ -7,11 +7,14 @@ use bytes::Bytes;
 use rmpv::Value;
 use shanshui_client::check_until;
 use shanshui_pipeline::fields::{FieldError, Fields};
-use shanshui_pipeline::job::{AudioJob, TextJob};
+use shanshui_pipeline::job::{AudioJob, AudioSource, TextJob};
 use shanshui_pipeline::{Job, Step};
 
-use crate::body::{Form, bad, whole};
+use crate::body::{self, Form, bad, whole};
 use crate::error::ApiError;
+use crate::gateway::Gateway;
+use crate::keys::Caller;
+use crate::room::Full;
 
 /// A job of one of the kinds that come from outside.
 #[derive(Debug)]
@@ -24,22 +27,30 @@ pub(crate) enum Wish {
 const ALLOWED: &str = "multipart/form-data with a part `audio`, a recording (audio/*), application/json, or text/plain";
 
 /// Reads the job of a request.
-pub(crate) async fn wish(steps: &[Step], request: Request) -> Result<Wish, ApiError> {
+pub(crate) async fn wish(gateway: &Gateway, caller: &Caller, request: Request) -> Result<Wish, ApiError> {
+    let place = body::place(&request);
     let media = request.headers().get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let wish = match media.as_str() {
+    let mut wish = match media.as_str() {
         "multipart/form-data" => form(Form::read(request, &["audio", "file"]).await?)?,
-        "application/json" => object(json(&whole(request.into_body()).await?)?)?,
-        "text/plain" => Wish::Text(TextJob::from_raw(whole(request.into_body()).await?)?),
-        media if is_recording(media) => Wish::Audio(AudioJob::from_raw(whole(request.into_body()).await?)?),
+        "application/json" => object(json(&body::json(request).await?)?)?,
+        "text/plain" => Wish::Text(TextJob::from_raw(whole(request).await?)?),
+        media if is_recording(media) => Wish::Audio(AudioJob::from_raw(whole(request).await?)?),
         media => return Err(unsupported(media)),
     };
-    wish.checked(steps)
+    if let Wish::Audio(AudioJob { audio: AudioSource::Inline(recording), .. }) = &mut wish {
+        *recording = body::kept(place.as_ref(), std::mem::take(recording));
+        // A message of its own holds what fits into one.
+        if let Some(place) = place.filter(|_| recording.len() <= gateway.queue.max_payload()) {
+            place.grow(recording.len()).map_err(|Full| body::busy())?;
+        }
+    }
+    wish.checked(gateway.queue.steps(), caller)
 }
 
 impl Wish {
-    /// The job, if a sender may have it done.
-    pub(crate) fn checked(self, steps: &[Step]) -> Result<Self, ApiError> {
+    /// The job, if this sender may have it done.
+    pub(crate) fn checked(self, steps: &[Step], caller: &Caller) -> Result<Self, ApiError> {
         let made = match &self {
             Self::Audio(job) => check_until(steps, job).map(|()| !job.meta.made.is_empty()),
             Self::Text(job) => check_until(steps, job).map(|()| !job.meta.made.is_empty()),
@@ -47,7 +58,26 @@ impl Wish {
         if made? {
             return Err(FieldError::new("made", "(given)", "nothing; only the pipeline writes it").into());
         }
+        if caller.lane.is_some() {
+            self.check_bound()?;
+        }
         Ok(self)
+    }
+
+    /// Lanes share one bucket and the names of jobs: whoever is bound to one could name what is another's.
+    fn check_bound(&self) -> Result<(), FieldError> {
+        let meta = match self {
+            Self::Audio(AudioJob { audio: AudioSource::Stored { key, .. }, .. }) => {
+                let allowed = "a recording in the request, where the API key has a lane";
+                return Err(FieldError::new("audio.key", key, allowed));
+            }
+            Self::Audio(job) => &job.meta,
+            Self::Text(job) => &job.meta,
+        };
+        match &meta.id {
+            Some(id) => Err(FieldError::new("id", id, "none where the API key has a lane; send Idempotency-Key")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -77,9 +107,12 @@ pub(crate) fn recorded(recording: Bytes, fields: Value) -> Result<AudioJob, Fiel
         return Err(FieldError::new("audio", "(0 bytes)", "a recording of at least one byte"));
     }
     let Value::Map(mut pairs) = fields else { return Err(FieldError::new("job", fields, "an object")) };
-    let audio = Value::Map(vec![("bytes".into(), Value::Binary(recording.to_vec()))]);
+    // In place of the recording, which is not copied: its fields are read without it.
+    let audio = Value::Map(vec![("bytes".into(), Value::Binary(vec![0]))]);
     pairs.push(("audio".into(), audio));
-    AudioJob::from_fields(Fields::new("", Value::Map(pairs))?)
+    let mut job = AudioJob::from_fields(Fields::new("", Value::Map(pairs))?)?;
+    job.audio = AudioSource::Inline(recording);
+    Ok(job)
 }
 
 fn object(value: Value) -> Result<Wish, ApiError> {

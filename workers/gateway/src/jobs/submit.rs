@@ -9,11 +9,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shanshui_client::SubmitError;
 use shanshui_pipeline::fields::FieldError;
-use shanshui_pipeline::id::sha256_hex;
 use shanshui_pipeline::job::{AudioJob, AudioSource, JobId};
 use shanshui_pipeline::queue::{Submitted, Wait};
-use shanshui_pipeline::{Job, causes};
+use shanshui_pipeline::{Code, Failure, Job, causes};
 
 use super::document;
 use super::parse::{self, Wish};
@@ -50,23 +50,32 @@ pub(crate) async fn submit(
     let patience = patience(&headers)?;
     let lane = lane(&caller, wanted.lane)?;
     may_send(&gateway, &caller)?;
-    let mut wish = parse::wish(gateway.queue.steps(), request).await?;
+    let _seat = patience.map(|_| wait::seat(&gateway, &caller)).transpose()?;
+    let mut wish = parse::wish(&gateway, &caller, request).await?;
     name(&mut wish, &caller, &headers)?;
     let sent = send(&gateway, &lane, wish).await?;
     if let Some(patience) = patience
         && let Ok(Some(story)) = wait::end(&gateway, (&sent.id, sent.submitted.sequence), Some(patience), |_| ()).await
     {
-        let document = document::of(&gateway, &sent.id, &story).await;
-        wait::result(&story)?;
+        wait::result(&story).map_err(|error| error.of(&sent.id))?;
+        let document = document::of(&gateway, &caller, &sent.id, &story).await;
         return Ok(located(answer(StatusCode::OK, &document), &sent.id));
     }
     let mut told = accepted(&sent);
-    if (sent.submitted.duplicate || headers.contains_key(IDEMPOTENCY_KEY))
-        && let Some(document) = document::find(&gateway, &caller, &sent.id).await?
-    {
-        told["state"] = document["state"].clone();
+    let may_be_further = sent.submitted.duplicate || patience.is_some() || is_named(&headers);
+    // The job is on its queue: that its state cannot be read now takes nothing from that.
+    if may_be_further && let Ok(Some(story)) = document::story(&gateway, &caller, &sent.id).await {
+        told["state"] = document::state(&story).into();
+        if told["state"] != "queued" {
+            ["place", "estimate_seconds", "workers"].into_iter().for_each(|name| told[name] = Value::Null);
+        }
     }
     Ok(located(answer(StatusCode::ACCEPTED, &told), &sent.id))
+}
+
+/// Whether a request that is sent again is the same job.
+pub(crate) fn is_named(headers: &HeaderMap) -> bool {
+    headers.contains_key(IDEMPOTENCY_KEY)
 }
 
 /// Whether the caller may send one more job now.
@@ -98,7 +107,7 @@ pub(crate) async fn send(gateway: &Gateway, lane: &str, wish: Wish) -> Result<Se
         }
         Wish::Text(job) => queued(gateway, lane, job).await?,
     };
-    let wait = if submitted.duplicate { None } else { announce(gateway, &id, queue, submitted.sequence).await };
+    let wait = if submitted.duplicate { None } else { announce(gateway, &id, queue, &submitted).await? };
     Ok(Sent { id, submitted, wait })
 }
 
@@ -121,21 +130,39 @@ async fn stow(gateway: &Gateway, job: &mut AudioJob) -> Result<(), ApiError> {
     {
         return Err(ApiError::queue_full(format!("the queue of {} is full", step.stage)));
     }
-    let id = shanshui_client::name(job);
     let AudioSource::Inline(recording) = &job.audio else { return Ok(()) };
-    job.audio = shanshui_client::upload(&gateway.store, &id, recording.clone()).await?;
+    let (recording, named) = (recording.clone(), job.meta.id.is_some());
+    let id = shanshui_client::name(job);
+    if named {
+        // Before anything lies in the bucket under the name of another job.
+        job.audio = shanshui_client::stored(&id, &recording);
+        shanshui_client::check_name(&gateway.queue, &id, job).await?;
+    }
+    job.audio = shanshui_client::upload(&gateway.store, &id, recording).await.map_err(|failure| match failure {
+        Failure::Reject(error) => {
+            ApiError::new(StatusCode::CONFLICT, Code::NameUsed.as_str(), error.to_string()).about("id")
+        }
+        other => other.into(),
+    })?;
     Ok(())
 }
 
-/// Says on the stream of events where the job waits: from now on everybody knows the job, before a
-/// worker has seen it. A job is accepted without that, too.
-async fn announce(gateway: &Gateway, id: &JobId, queue: &str, sequence: u64) -> Option<Wait> {
-    let step = gateway.queue.steps().iter().find(|step| step.queue == queue)?;
-    let wait = gateway.queue.wait_of(step, sequence).await.ok().flatten()?;
-    if let Err(failure) = gateway.events.publish_first(id, &wait.event()).await {
-        tracing::debug!(job = %id, %failure, "cannot tell where a job waits");
+/// Says on the stream of events where the job waits: from now on everybody knows the job and its lane,
+/// before a worker has seen it. A job is accepted without that, too. Where another request was quicker
+/// with another job under this name, this one is refused.
+async fn announce(gateway: &Gateway, id: &JobId, queue: &str, submitted: &Submitted) -> Result<Option<Wait>, ApiError> {
+    let step = gateway.queue.steps().iter().find(|step| step.queue == queue);
+    let Some(step) = step else { return Ok(None) };
+    let Ok(Some(wait)) = gateway.queue.wait_of(step, submitted.sequence).await else { return Ok(None) };
+    match gateway.events.publish_first(id, &wait.event(&submitted.digest)).await {
+        Ok(true) => {}
+        Ok(false) => match shanshui_client::check_digest(&gateway.queue, id, &submitted.digest).await {
+            Err(error @ SubmitError::NameUsed(_)) => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        },
+        Err(failure) => tracing::debug!(job = %id, %failure, "cannot tell where a job waits"),
     }
-    Some(wait)
+    Ok(Some(wait))
 }
 
 /// A job gets its name from the key that makes a request the same one when it is sent again.
@@ -148,15 +175,19 @@ pub(crate) fn name(wish: &mut Wish, caller: &Caller, headers: &HeaderMap) -> Res
     if meta.id.is_some() {
         return Err(FieldError::new("id", "(given, and Idempotency-Key as well)", "one of the two").into());
     }
-    let digest = sha256_hex(&[caller.name.as_bytes(), b"\0", key.as_bytes()].concat());
-    meta.id = Some(JobId::parse("Idempotency-Key", &digest[..32])?);
+    if key.is_empty() {
+        return Err(FieldError::new("Idempotency-Key", "(empty)", "at least one character").into());
+    }
+    meta.id = Some(JobId::parse("Idempotency-Key", &caller.sealed(key.as_bytes())[..32])?);
     Ok(())
 }
 
 /// `Prefer: wait=N` (RFC 7240).
 fn patience(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
     let prefer = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let wait = prefer.flat_map(|value| value.split([',', ';'])).find_map(|wish| wish.trim().strip_prefix("wait="));
+    let pairs = prefer.flat_map(|value| value.split([',', ';'])).filter_map(|wish| wish.split_once('='));
+    let mut waits = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("wait"));
+    let wait = waits.next().map(|(_, wait)| wait.trim());
     let Some(wait) = wait else { return Ok(None) };
     let seconds = wait.trim_matches('"').parse().ok().filter(|seconds| (0..=MAX_WAIT).contains(seconds));
     let allowed = format!("wait=N with a whole number of seconds up to {MAX_WAIT}, or respond-async");

@@ -16,9 +16,10 @@ use shanshui_pipeline::job::{JobId, TextJob};
 use time::OffsetDateTime;
 
 use super::{Watched, images_stream, models};
-use crate::body::{bad, whole};
+use crate::body::{bad, json as json_body};
 use crate::error::{ApiError, answer};
 use crate::gateway::Gateway;
+use crate::jobs::objects;
 use crate::jobs::parse::Wish;
 use crate::keys::Caller;
 
@@ -53,7 +54,7 @@ pub(crate) async fn generate(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let body = whole(request.into_body()).await?;
+    let body = json_body(request).await?;
     let wanted: Map<String, Value> = serde_json::from_slice(&body)
         .map_err(|error| bad(FieldError::new("body", error, "one JSON object").to_string()))?;
     let pool = models::pool(&gateway, "paint", wanted.get("model").and_then(Value::as_str)).await?;
@@ -137,7 +138,7 @@ fn shape(wanted: &Map<String, Value>, headers: &HeaderMap) -> Result<Shape, ApiE
 
 async fn finished(gateway: &Gateway, id: &JobId, story: &Story, shape: &Shape) -> Result<Value, ApiError> {
     let mut data = Vec::new();
-    let pictures = story.pictures();
+    let pictures = objects::pictures(id, story);
     for picture in &pictures {
         data.push(one(gateway, id, picture, shape).await?);
     }
@@ -157,7 +158,7 @@ async fn one(gateway: &Gateway, id: &JobId, picture: &Picture, shape: &Shape) ->
 
 /// A picture as base64.
 pub(crate) async fn encoded(gateway: &Gateway, picture: &Picture) -> Result<String, ApiError> {
-    Ok(BASE64_STANDARD.encode(gateway.store.get(&picture.key, MOST).await?))
+    Ok(BASE64_STANDARD.encode(objects::bytes(gateway, picture, MOST).await?))
 }
 
 /// These clients count tokens, and pictures of ours have none.

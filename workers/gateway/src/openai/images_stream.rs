@@ -15,6 +15,7 @@ use super::Watched;
 use super::images::{Shape, encoded, usage};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
+use crate::jobs::objects;
 use crate::wait::{self, Follower, News};
 
 struct Painting {
@@ -88,7 +89,8 @@ impl Painting {
     }
 
     async fn completed(&self, index: u32) -> Result<Value, ApiError> {
-        let picture = self.story.pictures().into_iter().find(|picture| picture.index == index);
+        let picture =
+            objects::pictures(&self.watched.id, &self.story).into_iter().find(|picture| picture.index == index);
         let picture: Picture = picture.ok_or_else(|| ApiError::missing("the picture is gone"))?;
         let bytes = encoded(&self.gateway, &picture).await?;
         let mut told = self.described("image_generation.completed", bytes, picture.size);

@@ -56,7 +56,7 @@ async fn waiting(queue: &Queue, id: &JobId, story: &Story) -> Option<Event> {
     let last = story.events.last().map(|envelope| &envelope.data);
     let may_wait = last.is_none_or(|event| matches!(event, Event::Finished { .. }) || story.state() == "queued");
     let wait = if may_wait { reconcile::waiting(queue, id).await.ok().flatten() } else { None };
-    Some(wait?.event())
+    Some(wait?.event(""))
 }
 
 fn show(id: &JobId, story: &Story, waiting: Option<Event>, as_json: bool) -> Exit {

@@ -107,7 +107,7 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::Accepted { stage, .. } => format!("accepted at {stage}"),
         Event::Started { stage, worker, attempt } => format!("{stage}: started by {worker}, attempt {attempt}"),
         Event::Progress { stage, done, total, .. } => format!("{stage}: {done:.0} of {total:.0}"),
-        Event::Queued { stage, pool, place, seconds, workers } => queued((stage, pool), *place, *seconds, *workers),
+        Event::Queued { stage, pool, place, seconds, workers, .. } => queued((stage, pool), *place, *seconds, *workers),
         Event::Transcript { text, language, incomplete, voice, .. } => {
             let cut = incomplete.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
             format!("transcript ({language}): {text}{cut}{}", voice.as_ref().map(wishes).unwrap_or_default())

@@ -84,5 +84,5 @@ async fn waiting(queue: &Queue, queued: Option<Queued>) -> Option<Event> {
     let (step, sequence) = queued?;
     tokio::time::sleep(PATIENCE).await;
     let wait = queue.wait_of(step, sequence).await.ok()??;
-    Some(wait.event())
+    Some(wait.event(""))
 }
