@@ -3,6 +3,7 @@
 mod links;
 mod timed;
 
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -49,8 +50,7 @@ async fn within(limits: Limits, listener: TcpListener, router: Router, stop: Can
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => match links.admit(peer.ip()) {
                     Some(link) => drop(connections.spawn(connection(stream, router.clone(), stop.clone(), link))),
-                    // A new connection has room for so little.
-                    None => drop(stream.try_write(REFUSED)),
+                    None => refuse(stream),
                 },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection; trying again");
@@ -62,6 +62,12 @@ async fn within(limits: Limits, listener: TcpListener, router: Router, stop: Can
         while connections.try_join_next().is_some() {}
     }
     while connections.join_next().await.is_some() {}
+}
+
+/// A new connection takes so little at once; tokio's own does not know yet that it does.
+fn refuse(stream: TcpStream) {
+    let written = stream.into_std().and_then(|mut stream| stream.write_all(REFUSED));
+    written.unwrap_or_else(|error| tracing::debug!(%error, "cannot refuse a connection"));
 }
 
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, link: Link) {
