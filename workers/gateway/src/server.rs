@@ -142,7 +142,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let never = get(async || Body::from_stream(futures::stream::pending::<Result<Bytes, axum::Error>>()));
         let (router, stop) = (Router::new().route("/", never), CancellationToken::new());
-        let serving = tokio::spawn(within(Limits { all: 4, address: 2 }, listener, router, stop.clone()));
+        let mut serving = JoinSet::new();
+        serving.spawn(within(Limits { all: 4, address: 2 }, listener, router, stop.clone()));
         let mut links = Vec::new();
         for _ in 0..3 {
             links.push(TcpStream::connect(address).await.unwrap());
@@ -156,6 +157,6 @@ mod tests {
         assert!(said(&mut late).await.starts_with("HTTP/1.1 503 "));
         drop(links);
         stop.cancel();
-        serving.await.unwrap();
+        serving.join_next().await.unwrap().unwrap();
     }
 }

@@ -68,6 +68,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -75,7 +76,8 @@ mod tests {
     async fn s20_a_client_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
         let (near, mut far) = duplex(64);
         let mut timed = Timed::new(near, Duration::from_millis(300));
-        let slow = tokio::spawn(async move {
+        let mut reading = JoinSet::new();
+        reading.spawn(async move {
             let mut bytes = [0; 64];
             for _ in 0..6 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -84,7 +86,7 @@ mod tests {
             far
         });
         timed.write_all(&[0; 6 * 64]).await.unwrap();
-        let _far = slow.await.unwrap();
+        let _far = reading.join_next().await.unwrap().unwrap();
         let stalled = timed.write_all(&[0; 65]).await;
         assert_eq!(stalled.unwrap_err().kind(), ErrorKind::TimedOut);
     }
