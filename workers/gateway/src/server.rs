@@ -142,7 +142,11 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let never = get(async || Body::from_stream(futures::stream::pending::<Result<Bytes, axum::Error>>()));
         let (router, stop) = (Router::new().route("/", never), CancellationToken::new());
-        let serving = tokio::spawn(within(Limits { all: 4, address: 2 }, listener, router, stop.clone()));
+        let serving = within(Limits { all: 4, address: 2 }, listener, router, stop.clone());
+        tokio::join!(serving, asked(address, stop));
+    }
+
+    async fn asked(address: std::net::SocketAddr, stop: CancellationToken) {
         let mut links = Vec::new();
         for _ in 0..3 {
             links.push(TcpStream::connect(address).await.unwrap());
@@ -156,6 +160,5 @@ mod tests {
         assert!(said(&mut late).await.starts_with("HTTP/1.1 503 "));
         drop(links);
         stop.cancel();
-        serving.await.unwrap();
     }
 }

@@ -156,10 +156,12 @@ async fn announce(gateway: &Gateway, id: &JobId, queue: &str, submitted: &Submit
     let Ok(Some(wait)) = gateway.queue.wait_of(step, submitted.sequence).await else { return Ok(None) };
     match gateway.events.publish_first(id, &wait.event(&submitted.digest)).await {
         Ok(true) => {}
-        Ok(false) => match shanshui_client::check_digest(&gateway.queue, id, &submitted.digest).await {
-            Err(error @ SubmitError::NameUsed(_)) => return Err(error.into()),
-            Ok(()) | Err(_) => {}
-        },
+        Ok(false) => {
+            let checked = shanshui_client::check_digest(&gateway.queue, id, &submitted.digest).await;
+            if let Err(error @ SubmitError::NameUsed(_)) = checked {
+                return Err(error.into());
+            }
+        }
         Err(failure) => tracing::debug!(job = %id, %failure, "cannot tell where a job waits"),
     }
     Ok(Some(wait))

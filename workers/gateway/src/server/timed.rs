@@ -75,16 +75,16 @@ mod tests {
     async fn s20_a_client_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
         let (near, mut far) = duplex(64);
         let mut timed = Timed::new(near, Duration::from_millis(300));
-        let slow = tokio::spawn(async move {
+        let slow = async move {
             let mut bytes = [0; 64];
             for _ in 0..6 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 far.read_exact(&mut bytes).await.unwrap();
             }
             far
-        });
-        timed.write_all(&[0; 6 * 64]).await.unwrap();
-        let _far = slow.await.unwrap();
+        };
+        let (written, _far) = tokio::join!(timed.write_all(&[0; 6 * 64]), slow);
+        written.unwrap();
         let stalled = timed.write_all(&[0; 65]).await;
         assert_eq!(stalled.unwrap_err().kind(), ErrorKind::TimedOut);
     }
