@@ -45,7 +45,8 @@ async fn s29_a_job_that_waits_is_its_lanes_alone() {
     let mut heard = anna.follow(&format!("/v1/jobs/{}/events", text(&sent["id"])), &[]);
     assert_eq!(heard.next().expect("an event").kind, "queued");
     let event = |kind: &str, data: serde_json::Value| {
-        let event = json!({ "subject": sent["id"], "time": "2027-01-01T00:00:00Z", "source": "/a/b", "data": data });
+        let event =
+            json!({ "subject": sent["id"], "time": "2027-01-01T00:00:00Z", "source": "/shanshui/a", "data": data });
         nats.publish(format!("shanshui.events.{}.{kind}", text(&sent["id"])), event.to_string().into())
     };
     // Another sender uses the name, and its job is the one that a worker sees first.
