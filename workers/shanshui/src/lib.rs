@@ -44,7 +44,7 @@ fn set_threads() {
     if let Ok(cores) = std::thread::available_parallelism()
         && std::env::var_os(THREADS).is_none()
     {
-        #[expect(unsafe_code, reason = "the first thing that the program does: there is no other thread")]
+        #[expect(unsafe_code, clippy::disallowed_methods, reason = "the program's first act: there is no other thread")]
         unsafe {
             std::env::set_var(THREADS, cores.to_string());
         }
