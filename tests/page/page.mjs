@@ -24,11 +24,11 @@ const set = async (page, name, value) => {
 };
 
 // Whether the pictures are on the screen: decoded, and not one colour.
-async function painted(page, selector) {
-  await page.waitForFunction((selector) => {
+async function painted(page, selector, least = 1) {
+  await page.waitForFunction(({ selector, least }) => {
     const images = [...document.querySelectorAll(selector)];
-    return images.length > 0 && images.every((image) => image.complete && image.naturalWidth > 0);
-  }, selector);
+    return images.length >= least && images.every((image) => image.complete && image.naturalWidth > 0);
+  }, { selector, least });
   return page.evaluate((selector) => [...document.querySelectorAll(selector)].map((image) => {
     const canvas = Object.assign(document.createElement("canvas"), { width: 16, height: 16 });
     const brush = canvas.getContext("2d");
@@ -69,7 +69,7 @@ async function speaking(page) {
     hold(loud > 0.1, `the wave shows ${loud}: the microphone gave no sound`);
     await page.waitForFunction(() => /mountain/i.test(document.querySelector(".work .words")?.textContent ?? ""));
     await reaches(page, "done");
-    const sheets = await painted(page, ".sheets .painted");
+    const sheets = await painted(page, ".sheets .painted", 2);
     hold(sheets.length === 2 && sheets.every(({ colours }) => colours > 8), JSON.stringify(sheets));
     const seen = await page.evaluate(() => window.seen);
     hold(seen.some((said) => said.startsWith("Painting")), `states: ${seen}`);
