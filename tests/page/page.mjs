@@ -181,7 +181,7 @@ async function reload(page) {
     const tiles = page.locator(".tile");
     await tiles.first().waitFor();
     hold((await tiles.count()) === before && before >= 5, `${await tiles.count()} tiles of ${before}`);
-    const sheets = await painted(page, ".tile img");
+    const sheets = await painted(page, ".tile img", 3);
     hold(sheets.length >= 3, JSON.stringify(sheets));
     await page.locator(".tile", { has: page.locator("img") }).last().click();
     await painted(page, ".sheets .painted");
