@@ -88,6 +88,8 @@ impl Serving {
     }
 
     async fn connection(self, socket: TcpStream, errands: mpsc::UnboundedSender<Errand>) {
+        // Head and body of an answer are two writes: the second must not wait for the first one's ACK.
+        let _ = socket.set_nodelay(true);
         let answer = service_fn(move |request| self.clone().answer(request, errands.clone()));
         // A client that hangs up in the middle is no matter of the server's.
         let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await;

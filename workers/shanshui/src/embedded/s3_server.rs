@@ -74,6 +74,10 @@ async fn serve(listener: TcpListener, service: S3Service) {
 }
 
 async fn connection(stream: TcpStream, errands: mpsc::UnboundedSender<Errand>) {
+    // Head and body of an answer are two writes: the second must not wait for the first one's ACK.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "s3: a connection keeps its delay");
+    }
     let answer = service_fn(move |request| answer(request, errands.clone()));
     let served = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
     // Clients that hang up are no news.
