@@ -84,12 +84,17 @@ impl PictureSpec {
         put("sampler", self.sampler.as_deref().map(Into::into));
         put("format", self.format.as_deref().map(Into::into));
         put("syntax", self.syntax.as_deref().map(Into::into));
-        let lora = |(name, weight): &(String, f64)| {
-            Value::Map(vec![("name".into(), name.as_str().into()), ("weight".into(), (*weight).into())])
-        };
-        put("loras", (!self.loras.is_empty()).then(|| Value::Array(self.loras.iter().map(lora).collect())));
+        put("loras", loras_value(&self.loras));
         Value::Map(entries)
     }
+}
+
+/// `picture.loras` with these names and weights; nothing for none.
+pub fn loras_value(loras: &[(String, f64)]) -> Option<Value> {
+    let one = |(name, weight): &(String, f64)| {
+        Value::Map(vec![("name".into(), name.as_str().into()), ("weight".into(), (*weight).into())])
+    };
+    (!loras.is_empty()).then(|| Value::Array(loras.iter().map(one).collect()))
 }
 
 fn side(fields: &mut Fields, name: &str) -> Result<Option<u32>, FieldError> {

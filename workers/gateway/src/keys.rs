@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use shanshui_pipeline::id::hex;
 use shanshui_pipeline::names;
@@ -35,17 +36,9 @@ impl Caller {
 
     /// What this caller alone makes of a word: HMAC-SHA256 (RFC 2104) in hexadecimal.
     pub(crate) fn sealed(&self, word: &[u8]) -> String {
-        hex(&hmac(&self.secret.0, word))
+        let mac = Hmac::<Sha256>::new_from_slice(&self.secret.0).map(|mac| mac.chain_update(word));
+        hex(&mac.expect("HMAC takes keys of any length").finalize().into_bytes())
     }
-}
-
-/// RFC 2104, for keys of at most one block.
-fn hmac(secret: &[u8; 32], word: &[u8]) -> [u8; 32] {
-    let mut block = [0; 64];
-    block[..32].copy_from_slice(secret);
-    let hash =
-        |pad: u8, word: &[u8]| Sha256::new().chain_update(block.map(|byte| byte ^ pad)).chain_update(word).finalize();
-    hash(0x5c, &hash(0x36, word)).into()
 }
 
 /// The keys; none: everybody is served.

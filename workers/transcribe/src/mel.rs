@@ -128,7 +128,14 @@ impl Spectrogram {
     /// What lies behind the end of the sound is 0, as OpenAI's `pad_or_trim` leaves it.
     #[must_use]
     pub fn window(&self, first: usize, frames: usize) -> Vec<f32> {
-        self.part(first, frames, frames)
+        let mut out = vec![0.0; self.bins * frames];
+        let rows = self.rows.chunks_exact(self.bins.max(1)).skip(first).take(frames);
+        for (time, row) in rows.enumerate() {
+            for (band, value) in row.iter().enumerate() {
+                out[band * frames + time] = *value;
+            }
+        }
+        out
     }
 
     /// As [`Spectrogram::window`], but frame after frame and only the first `heard` of them sound.
@@ -138,19 +145,6 @@ impl Spectrogram {
         let end = (start + heard.min(frames) * self.bins).min(self.rows.len());
         let mut out = self.rows[start..end].to_vec();
         out.resize(frames * self.bins, 0.0);
-        out
-    }
-
-    /// As [`Spectrogram::window`], of which only `heard` frames are sound.
-    #[must_use]
-    pub fn part(&self, first: usize, heard: usize, frames: usize) -> Vec<f32> {
-        let mut out = vec![0.0; self.bins * frames];
-        let rows = self.rows.chunks_exact(self.bins.max(1)).skip(first).take(heard.min(frames));
-        for (time, row) in rows.enumerate() {
-            for (band, value) in row.iter().enumerate() {
-                out[band * frames + time] = *value;
-            }
-        }
         out
     }
 }

@@ -220,8 +220,7 @@ impl Stage for Transcribe {
         };
         let (made, mut meta) = (said.made(audio, voice.as_ref()), job.meta);
         let Some(read) = voice else { return Ok(Outcome::Next(TextJob { text: said.text, meta }, made)) };
-        read.apply(&mut meta.picture);
-        meta.extra.extend(read.told().and_then(|told| Some(("spoken".into(), rmpv::ext::to_value(told).ok()?))));
+        read.pass_on(&mut meta);
         Ok(Outcome::Next(TextJob { text: read.text, meta }, made))
     }
 

@@ -11,9 +11,13 @@ mod english;
 mod numbers;
 
 use serde_json::{Map, Value, json};
+use shanshui_pipeline::job::JobMeta;
 use shanshui_pipeline::picture::PictureSpec;
 
 use clauses::Clause;
+
+/// The field of the text job that says what was read.
+const SPOKEN: &str = "spoken";
 
 /// One wish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,8 +135,19 @@ impl Reading {
         Self { text, settings, words }
     }
 
+    /// Puts the wishes, and what was read, into the next job.
+    pub fn pass_on(&self, meta: &mut JobMeta) {
+        self.apply(&mut meta.picture);
+        let told = self.told().and_then(|told| rmpv::ext::to_value(told).ok());
+        if let Some(told) = told {
+            // A sender's own field of this name would make the job one with a field that comes twice.
+            meta.extra.retain(|(name, _)| name.as_str() != Some(SPOKEN));
+            meta.extra.push((SPOKEN.into(), told));
+        }
+    }
+
     /// Puts the wishes into the settings of a job, where the job itself says nothing.
-    pub fn apply(&self, picture: &mut PictureSpec) {
+    fn apply(&self, picture: &mut PictureSpec) {
         let number = |name: &str| self.settings.get(name).and_then(Value::as_u64);
         picture.seed = picture.seed.or_else(|| number("seed"));
         picture.count = picture.count.or_else(|| number("count").and_then(|count| u32::try_from(count).ok()));

@@ -103,8 +103,9 @@ impl Queue {
     pub async fn has_room(&self, step: &Step) -> anyhow::Result<bool> {
         let stream = self.context.get_stream(self.names.stream(&step.stream())).await?;
         let info = stream.cached_info();
-        Ok(u64::try_from(info.config.max_bytes).is_ok_and(|most| most == 0 || info.state.bytes + SMALL_JOB <= most)
-            || info.config.max_bytes < 0)
+        // -1 and 0 are no limit.
+        let most = u64::try_from(info.config.max_bytes).unwrap_or_default();
+        Ok(most == 0 || info.state.bytes + SMALL_JOB <= most)
     }
 
     /// How long the job at `sequence` of a stage's queue waits, if it waits there.

@@ -5,6 +5,7 @@
 use clap::Args;
 use rmpv::Value;
 use shanshui_pipeline::fields::{FieldError, Fields};
+use shanshui_pipeline::picture::loras_value;
 use shanshui_pipeline::{Job, Step};
 
 /// What both kinds of job carry.
@@ -134,11 +135,7 @@ impl PictureArgs {
         fields.put("sampler", self.sampler.as_deref());
         fields.put("format", self.format.as_deref());
         fields.put("syntax", self.syntax.as_deref());
-        let lora = |(name, weight): &(String, f64)| {
-            Value::Map(vec![("name".into(), name.as_str().into()), ("weight".into(), (*weight).into())])
-        };
-        let loras: Vec<Value> = self.loras.iter().map(lora).collect();
-        fields.put("loras", (!loras.is_empty()).then_some(loras));
+        fields.put("loras", loras_value(&self.loras));
         Value::Map(fields.0)
     }
 }

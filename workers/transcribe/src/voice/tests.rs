@@ -1,3 +1,6 @@
+use shanshui_pipeline::job::TextJob;
+use shanshui_pipeline::wire;
+
 use super::*;
 
 const TABLE: &str = include_str!("sentences.tsv");
@@ -34,6 +37,16 @@ fn what_the_job_says_counts_more_than_what_was_spoken() {
     let mut picture = PictureSpec::default();
     reading.apply(&mut picture);
     assert_eq!(picture.shape.as_deref(), Some("portrait"));
+}
+
+#[test]
+fn a_senders_own_field_does_not_make_the_next_job_unreadable() {
+    let mut meta = JobMeta { extra: vec![("spoken".into(), "by me".into())], ..JobMeta::default() };
+    read("A cat, portrait.", "en").pass_on(&mut meta);
+    let next = TextJob { text: "A cat".into(), meta };
+    let again = wire::decode::<TextJob>(None, wire::encode(&next).1).unwrap();
+    assert_eq!(again.meta.picture.shape.as_deref(), Some("portrait"));
+    assert_eq!(again.meta.extra.len(), 1, "{:?}", again.meta.extra);
 }
 
 #[test]
