@@ -124,7 +124,7 @@ def machine(program: str) -> str:
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())[1]
     rows = {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "machine": f"{os.cpu_count()} cores, {cpu}, shared with other builds",
+        "machine": f"{os.cpu_count()} cores, {cpu}; load average of 15 minutes at the end: {os.getloadavg()[2]:.1f}",
         "versions": f"{said(program, '--version')}, commit {said('git', '-C', str(ROOT), 'describe', '--always', '--dirty')}, "
         f"{said(os.environ['SHANSHUI_NATS_SERVER'], '--version')}",
     }
