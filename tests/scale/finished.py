@@ -19,6 +19,7 @@ from lab import Lab, Use
 WATCHED = 30
 WINDOW = 1000
 PURGED = 50
+ERASED = 20
 REST = 15
 EVENTS = ["accepted", "started", "picture", "finished", "done"]
 
@@ -61,7 +62,7 @@ async def write(lab: Lab, first: int, count: int) -> None:
 
 
 async def purge(lab: Lab) -> float:
-    """Milliseconds. Without the store: the one of the tests walks its whole folder for a list."""
+    """Milliseconds."""
     nc = await nats.connect(lab.url)
     at = time.monotonic()
     for number in range(PURGED):
@@ -94,6 +95,9 @@ def watch(lab: Lab) -> dict:
     audit = json.loads(lab.run("audit", "--no-bucket", "--json"))
     told["`shanshui audit --no-bucket`, from the first event"] = f"{time.monotonic() - at:.1f} s"
     told["jobs that it counts"] = f"{audit['accepted']:,}, {len(audit['discrepancies'])} in doubt"
+    at = time.monotonic()
+    lab.run("erase", *(f"old-{number * 11 + 5}" for number in range(ERASED)))
+    told[f"`shanshui erase` of {ERASED} jobs"] = f"{time.monotonic() - at:.1f} s"
     told["what `erase` asks of nats-server for one job"] = f"{asyncio.run(purge(lab)):.1f} ms"
     lab.start_nats("always")
     time.sleep(REST)

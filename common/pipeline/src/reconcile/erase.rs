@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use super::ledger::{job_of, message_at, sequences};
@@ -15,7 +15,7 @@ use crate::store::Store;
 
 /// Largest receipt that is read, in bytes.
 const MAX_RECEIPT: u64 = 16 << 20;
-/// Objects removed together.
+/// Objects, and jobs, removed together.
 const HANDS: usize = 8;
 
 /// What was removed of one job.
@@ -129,6 +129,15 @@ impl<'a> Eraser<'a> {
         erased.events += self.queue.purge("EVENTS", &names.event(job, ">")).await?;
         erased.events += self.queue.purge("ENDS", &names.ended(job.as_str(), "*")).await?;
         Ok(erased)
+    }
+
+    /// Erases those of the jobs that have ended, several at a time.
+    pub(super) async fn erase_ended(&self, jobs: &[JobId]) -> anyhow::Result<Vec<Erased>> {
+        let each = stream::iter(jobs).map(async |job| match self.standing(job).await? {
+            Standing::Ended => self.erase(job).await.map(Some),
+            Standing::Open(_) | Standing::Unknown => Ok(None),
+        });
+        each.buffered(HANDS).try_filter_map(async |erased| Ok(erased)).try_collect().await
     }
 
     async fn erase_objects(&self, job: &JobId) -> anyhow::Result<usize> {

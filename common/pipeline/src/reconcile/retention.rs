@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use time::OffsetDateTime;
 
 use super::batch;
-use super::erase::{Erased, Eraser, Standing};
+use super::erase::{Erased, Eraser};
 use crate::event::{Envelope, Event, FINAL_KINDS};
 use crate::job::JobId;
 use crate::names::is_lane;
@@ -17,6 +18,9 @@ use crate::store::Store;
 /// Younger ends are kept whatever the rules say: who follows a job, an intake and the audit must have
 /// seen how it ended.
 const LEAST: Duration = Duration::from_secs(3600);
+/// Ends looked at before the place is remembered, and how many of them at a time.
+const TOGETHER: usize = 64;
+const HANDS: usize = 8;
 /// Longest age: a century.
 const MOST_DAYS: f64 = 36_500.0;
 const ALLOWED: &str =
@@ -71,7 +75,7 @@ impl Retention {
         Self { rules, looked: BTreeMap::new() }
     }
 
-    /// Erases the jobs whose time was over at `now`, at most as many as `most`.
+    /// Erases the jobs whose time was over at `now`, until there are about as many as `most`.
     ///
     /// # Errors
     /// A stream or the bucket cannot be read or changed.
@@ -89,29 +93,32 @@ impl Retention {
             loop {
                 let from = self.looked.get(&age).copied().unwrap_or(0) + 1;
                 let read = batch::read(queue, "ENDS", &queue.names().ended("*", "*"), from).await?;
-                let over = read.iter().take_while(|message| message.time + age <= now);
-                let over: Vec<&batch::Read> = over.collect();
-                for message in &over {
-                    if let Some(job) = self.is_over(queue, message, age).await? {
-                        let eraser = match &mut eraser {
-                            Some(eraser) => eraser,
-                            none => none.insert(Eraser::prepare(queue, store, false).await?),
-                        };
-                        if eraser.standing(&job).await? == Standing::Ended {
-                            erased.push(eraser.erase(&job).await?);
-                        }
+                let over = read.iter().take_while(|message| message.time + age <= now).count();
+                for part in read[..over].chunks(TOGETHER) {
+                    let jobs = self.over(queue, part, age).await?;
+                    if eraser.is_none() && !jobs.is_empty() {
+                        eraser = Some(Eraser::prepare(queue, store, false).await?);
                     }
-                    self.looked.insert(age, message.sequence);
+                    if let Some(eraser) = &eraser {
+                        erased.extend(eraser.erase_ended(&jobs).await?);
+                    }
+                    self.looked.extend(part.last().map(|last| (age, last.sequence)));
                     if erased.len() >= most {
                         return Ok(erased);
                     }
                 }
-                if over.is_empty() || over.len() < read.len() {
+                if over == 0 || over < read.len() {
                     break;
                 }
             }
         }
         Ok(erased)
+    }
+
+    /// The jobs of these ends whose time is over.
+    async fn over(&self, queue: &Queue, ends: &[batch::Read], age: Duration) -> anyhow::Result<Vec<JobId>> {
+        let looked = stream::iter(ends).map(|end| self.is_over(queue, end, age)).buffered(HANDS);
+        looked.try_filter_map(async |job| Ok(job)).try_collect().await
     }
 
     /// The job of an end, if this is its last one and the rule for it has this age.

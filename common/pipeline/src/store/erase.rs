@@ -4,19 +4,44 @@ use super::{Store, answer::Answer};
 use crate::failure::Failure;
 
 impl Store {
-    /// The keys of all objects below `path`, as [`Store::get`] takes them.
+    /// The keys of all objects below `path`, as [`Store::get`] takes them. Asks for one folder at a time:
+    /// a store that keeps objects as files then need not walk through all of them.
     ///
     /// # Errors
     /// The store does not answer, or not to us.
     pub async fn below(&self, path: &str) -> Result<Vec<String>, Failure> {
-        let (prefix, mut all) = (self.full_key(path), Vec::new());
-        let mut after = None;
-        loop {
-            let page = self.page(&prefix, after).await?;
-            let Some(last) = page.last() else { return Ok(all) };
-            after = Some(last.key.clone());
-            all.extend(page.iter().filter_map(|listed| listed.key.strip_prefix(&*self.prefix)).map(str::to_owned));
+        let (mut folders, mut all) = (vec![self.full_key(path)], Vec::new());
+        while let Some(folder) = folders.pop() {
+            let mut after = None;
+            while let Some(last) = self.level(&folder, after, (&mut all, &mut folders)).await? {
+                after = Some(last);
+            }
         }
+        Ok(all)
+    }
+
+    /// The next keys and folders of a folder behind `after`; returns the last of both, none at the end.
+    async fn level(
+        &self,
+        folder: &str,
+        after: Option<String>,
+        (keys, folders): (&mut Vec<String>, &mut Vec<String>),
+    ) -> Result<Option<String>, Failure> {
+        let list = self.client.list_objects_v2().bucket(&*self.bucket).prefix(folder).delimiter("/");
+        let page = list.set_start_after(after.clone()).send().await;
+        let page = page.map_err(|error| Answer::of(&error).failure(&format!("list {}/{folder}", self.bucket)))?;
+        let mut last = after.clone();
+        // Some stores give back what the list was to start after.
+        let is_next = |name: &&str| after.as_deref().is_none_or(|after| *name > after);
+        for key in page.contents().iter().filter_map(|object| object.key()).filter(is_next) {
+            keys.extend(key.strip_prefix(&*self.prefix).map(str::to_owned));
+            last = last.max(Some(key.to_owned()));
+        }
+        for name in page.common_prefixes().iter().filter_map(|common| common.prefix()).filter(is_next) {
+            folders.push(name.to_owned());
+            last = last.max(Some(name.to_owned()));
+        }
+        Ok(last.filter(|last| Some(last) != after.as_ref()))
     }
 
     /// Whether something lies at `path`.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use shanshui_pipeline::Step;
 use shanshui_pipeline::job::JobId;
@@ -16,6 +17,8 @@ use crate::exit::{Exit, OrExit, Refusal};
 use crate::print;
 use crate::reach::Reach;
 
+/// Jobs erased at a time.
+const HANDS: usize = 8;
 /// Between two looks whether a canceled job has ended.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -84,11 +87,9 @@ impl Erasing<'_> {
             return Ok(0);
         }
         let eraser = Eraser::prepare(self.queue, self.store, self.args.recordings).await?;
-        let mut left = 0;
-        for job in jobs {
-            left += usize::from(!self.one(&eraser, job).await?);
-        }
-        Ok(left)
+        let each = stream::iter(jobs).map(|job| self.one(&eraser, job)).buffered(HANDS);
+        let left = each.try_filter(|erased| std::future::ready(!erased));
+        Ok(left.try_collect::<Vec<bool>>().await?.len())
     }
 
     /// Whether the job is erased.
