@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use bytes::Bytes;
 use shanshui_pipeline::ObjectKey;
+use shanshui_pipeline::config::StreamSettings;
 use shanshui_pipeline::failure::Failure;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::reconcile::{Audit, Choice, Erased, Eraser, Retention, Standing};
@@ -178,4 +179,27 @@ async fn a_job_that_was_erased_before_its_end_was_counted_is_no_inconsistency() 
     let report = audit.run(&bench.queue, Some(&bench.store)).await.unwrap();
     assert_eq!((report.accepted, report.in_flight, report.discrepancies), (1, 0, vec![]));
     assert_eq!(report.ended.get("erased"), Some(&1));
+}
+
+#[tokio::test]
+async fn streams_keep_events_as_long_as_was_asked_for_until_something_else_is() {
+    let bench = Bench::start().await;
+    let ages = async || {
+        let client = bench.client().await;
+        let mut ages = Vec::new();
+        for stream in ["EVENTS", "ENDS", "CANCELS", "DEAD", "STATE"] {
+            let stream = client.get_stream(stream).await.unwrap();
+            ages.push(stream.cached_info().config.max_age.as_secs() / 86_400);
+        }
+        ages
+    };
+    assert_eq!(ages().await, [7, 7, 7, 30, 7]);
+    let asked = StreamSettings { events_days: Some(2), dead_days: Some(3), ..StreamSettings::default() };
+    let said = bench.queue.apply(&asked, false).await.unwrap();
+    assert!(said.iter().any(|line| line.starts_with("stream EVENTS: changed max_age from ")), "{said:#?}");
+    assert_eq!(ages().await, [2, 2, 2, 3, 7]);
+    // A deployment that does not name them changes nothing that an operator has set.
+    bench.queue.apply(&StreamSettings::default(), false).await.unwrap();
+    assert_eq!(ages().await, [2, 2, 2, 3, 7]);
+    assert!(bench.queue.examine().await.unwrap().is_empty());
 }
