@@ -184,6 +184,7 @@ mod tests {
             compression_ratio: 1.0,
             no_speech_prob,
             temperature: 0.0,
+            words: Vec::new(),
         }
     }
 
