@@ -115,6 +115,8 @@ const PHRASES: &[&str] = &[
     "i'll see you in the next video",
     "see you in the next video",
     "see you next time",
+    "i'll see you next time",
+    "we'll see you next time",
     "please subscribe",
     "please subscribe to my channel",
     "like and subscribe",
