@@ -14,6 +14,7 @@ mod intake;
 mod models;
 mod page;
 mod python;
+mod retention;
 mod rows;
 mod security;
 mod sharing;

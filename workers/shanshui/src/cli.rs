@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, dead, draw, gateway, intake, jobs, models, reconcile, say, streams, topology, up};
+use crate::commands::{audit, dead, draw, erase, gateway, intake, jobs, models, reconcile, say, streams, topology, up};
 use crate::data::DataDir;
 use crate::exit::{self, Exit, Refusal};
 use crate::program::Program;
@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Jobs(Box<jobs::JobsArgs>),
     /// Inspect and replay dead letters
     Dead(Box<dead::DeadArgs>),
+    /// Erase what is kept of jobs: recording, transcript, pictures, events, dead letters
+    #[command(after_long_help = exit::HELP)]
+    Erase(Box<erase::EraseArgs>),
     /// Count all jobs, and list those whose state is inconsistent
     #[command(after_long_help = exit::HELP)]
     Audit(Box<audit::AuditArgs>),
@@ -85,6 +88,7 @@ impl Command {
             Self::Reconcile(args) => reconcile::run(*args, steps).await,
             Self::Gateway(args) => gateway::run(*args, steps).await,
             Self::Intake(args) => intake::run(*args, steps).await,
+            Self::Erase(args) => erase::run(*args, steps).await,
             Self::Dead(args) => dead::run(*args, steps).await,
             Self::Topology(args) => topology::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,

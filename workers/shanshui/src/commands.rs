@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod draw;
+pub(crate) mod erase;
 pub(crate) mod gateway;
 pub(crate) mod intake;
 pub(crate) mod jobs;
