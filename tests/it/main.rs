@@ -21,4 +21,5 @@ mod speech;
 mod start;
 mod stores;
 mod text;
+mod traces;
 mod zombie;
