@@ -29,6 +29,7 @@ use world::World;
 
 use crate::stack::Stack;
 
+pub use cluster::Cluster;
 pub use order::End;
 pub use plan::{Plan, Trial};
 pub use poison::{Isolation, isolate};

@@ -7,7 +7,7 @@ use async_nats::jetstream::ErrorCode;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::Queue;
+use super::{PoolState, Queue, Refused};
 use crate::config::StreamSettings;
 use crate::names::{self, DEFAULT_POOL};
 use crate::step::Step;
@@ -26,8 +26,9 @@ pub struct PoolLevel {
     pub redelivered: u64,
     /// Workers that ask for jobs now.
     pub asking: u64,
-    /// Whole seconds since the oldest job was published that nobody has taken.
-    pub oldest_seconds: u64,
+    /// Whole seconds since the oldest job was published that nobody has taken, 0 without one; absent where
+    /// this user may not read the queue.
+    pub oldest_seconds: Option<u64>,
 }
 
 /// What a stream holds.
@@ -52,6 +53,14 @@ pub struct Levels {
     pub streams: Vec<StreamLevel>,
 }
 
+impl From<&PoolState> for PoolLevel {
+    fn from(state: &PoolState) -> Self {
+        let (stage, pool) = (state.stage.clone(), state.pool.clone());
+        let PoolState { waiting, in_work, asking, .. } = *state;
+        Self { stage, pool, waiting, in_work, asking, ..Self::default() }
+    }
+}
+
 impl Queue {
     /// Measures all of it. Asks once for each stream and each consumer, and once more for each consumer
     /// that has jobs waiting.
@@ -59,11 +68,11 @@ impl Queue {
     /// # Errors
     /// A stream cannot be read.
     pub async fn levels(&self) -> anyhow::Result<Levels> {
-        let mut levels = Levels::default();
+        let (mut levels, mut may_read) = (Levels::default(), true);
         for step in self.steps {
             let pools = self.pools(step).await?;
             for pool in std::iter::once(DEFAULT_POOL).chain(pools.iter().map(String::as_str)) {
-                levels.pools.push(self.pool_level(step, pool).await?);
+                levels.pools.push(self.pool_level(step, pool, &mut may_read).await?);
             }
             levels.dead.insert(step.stage.to_owned(), 0);
         }
@@ -74,9 +83,10 @@ impl Queue {
         Ok(levels)
     }
 
-    async fn pool_level(&self, step: &Step, pool: &str) -> anyhow::Result<PoolLevel> {
+    async fn pool_level(&self, step: &Step, pool: &str, may_read: &mut bool) -> anyhow::Result<PoolLevel> {
         let stream = self.names.stream(&step.stream());
         let mut level = PoolLevel { stage: step.stage.into(), pool: pool.into(), ..PoolLevel::default() };
+        level.oldest_seconds = may_read.then_some(0);
         for (name, partition) in names::consumers(step.stage, pool) {
             let subject = format!("CONSUMER.INFO.{stream}.{name}");
             let info = self.info(&subject, ErrorCode::CONSUMER_NOT_FOUND).await?.unwrap_or_default();
@@ -85,12 +95,18 @@ impl Queue {
             level.in_work += number("num_ack_pending");
             level.redelivered += number("num_redelivered");
             level.asking = level.asking.max(number("num_waiting"));
-            if number("num_pending") > 0 {
+            if number("num_pending") > 0 && *may_read {
                 let after = info["delivered"]["stream_seq"].as_u64().unwrap_or(0) + 1;
                 let filter = self.names.filter(step.queue, pool, partition);
-                let first = self.next(&step.stream(), &filter, after).await?;
-                let age = first.map_or(0, |first| (OffsetDateTime::now_utc() - first.time).whole_seconds().max(0));
-                level.oldest_seconds = level.oldest_seconds.max(age.unsigned_abs());
+                level.oldest_seconds = match self.next(&step.stream(), &filter, after).await {
+                    Ok(first) => level.oldest_seconds.max(first.map(|first| age(first.time))),
+                    Err(error) if error.chain().any(|cause| cause.is::<Refused>()) => {
+                        // Each refusal is waited for.
+                        *may_read = false;
+                        None
+                    }
+                    Err(error) => return Err(error),
+                };
             }
         }
         Ok(level)
@@ -121,4 +137,9 @@ impl Queue {
         }
         Ok(dead)
     }
+}
+
+fn age(time: OffsetDateTime) -> u64 {
+    // The server's clock may be ahead of ours.
+    (OffsetDateTime::now_utc() - time).whole_seconds().max(0).unsigned_abs()
 }

@@ -21,17 +21,17 @@ const STALE: Duration = Duration::from_secs(60);
 pub(super) struct Queues(Mutex<Option<(Instant, Levels)>>);
 
 /// Name, help, unit, value of one number of a pool.
-type OfPool = (&'static str, &'static str, Option<Unit>, fn(&PoolLevel) -> i64);
+type OfPool = (&'static str, &'static str, Option<Unit>, fn(&PoolLevel) -> Option<u64>);
 
 const OF_POOLS: [OfPool; 5] = [
-    ("shanshui_queue_waiting_jobs", "Jobs that nobody has taken yet", None, |pool| whole(pool.waiting)),
-    ("shanshui_queue_in_work_jobs", "Jobs in work, or waiting for another attempt", None, |pool| whole(pool.in_work)),
+    ("shanshui_queue_waiting_jobs", "Jobs that nobody has taken yet", None, |pool| Some(pool.waiting)),
+    ("shanshui_queue_in_work_jobs", "Jobs in work, or waiting for another attempt", None, |pool| Some(pool.in_work)),
     ("shanshui_queue_redelivered_jobs", "Of those in work: delivered more than once", None, |pool| {
-        whole(pool.redelivered)
+        Some(pool.redelivered)
     }),
-    ("shanshui_queue_asking_workers", "Workers that ask for a job now", None, |pool| whole(pool.asking)),
+    ("shanshui_queue_asking_workers", "Workers that ask for a job now", None, |pool| Some(pool.asking)),
     ("shanshui_queue_oldest_waiting", "Age of the oldest job that nobody has taken", Some(Unit::Seconds), |pool| {
-        whole(pool.oldest_seconds)
+        pool.oldest_seconds
     }),
 ];
 
@@ -53,7 +53,9 @@ impl Collector for Queues {
             let mut family = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
             for pool in &levels.pools {
                 let labels = [("stage", pool.stage.as_str()), ("pool", pool.pool.as_str())];
-                ConstGauge::new(value(pool)).encode(family.encode_family(&labels)?)?;
+                if let Some(value) = value(pool) {
+                    ConstGauge::new(whole(value)).encode(family.encode_family(&labels)?)?;
+                }
             }
         }
         let mut dead = encoder.encode_descriptor("shanshui_dead_jobs", "Jobs in DEAD", None, MetricType::Gauge)?;
