@@ -128,7 +128,8 @@ async fn s15_each_role_is_let_do_its_own_work() {
         assert_eq!(voice.publishes(&own).await, Vec::<String>::new(), "{role} is refused none of these");
         let mut ears = vec![format!("_INBOX_{role}.>")];
         if ["transcribe", "paint"].contains(&role) {
-            ears.extend(["shanshui.cancel.*".into(), "shanshui.cancel.*.*".into()]);
+            let own = ["shanshui.cancel.*", "shanshui.cancel.*.*", "$JS.EVENT.ADVISORY.STREAM.*.*"];
+            ears.extend(own.map(str::to_owned));
         }
         if role == "gateway" {
             ears.push("shanshui.events.*.*".into());

@@ -17,7 +17,7 @@ use shanshui_pipeline::model_thread::ModelThread;
 use shanshui_pipeline::serve::{Layout, Serve};
 use shanshui_pipeline::stage::{Outcome, Stage};
 use shanshui_pipeline::store::{ObjectKey, Stored};
-use shanshui_pipeline::telemetry::Metrics;
+use shanshui_pipeline::telemetry::{Metrics, Yield, entered};
 
 use crate::diffusers::needed::needed;
 use crate::diffusers::recommended::Recommended;
@@ -165,7 +165,10 @@ impl Paint {
         let parameters = self.about.parameters(&wish.request).to_string();
         let receipt = self.about.recipe(&wish.request, Some(index)).to_string();
         let metadata = Metadata { parameters: &parameters, receipt: &receipt };
-        let bytes = picture.encode(wish.format, metadata);
+        let bytes = {
+            let _phase = entered("file");
+            picture.encode(wish.format, metadata)
+        };
         let bytes = bytes.map_err(|error| JobError::File(format!("{error:#}")))?;
         let key = ObjectKey::Picture { job: &context.job, index, extension: wish.format.extension() };
         let stored = context.store.put(&key, bytes.into()).await?;
@@ -213,6 +216,10 @@ impl Stage for Paint {
         let wish = self.wish(&context.job, &job)?;
         let Painted { pictures, text_truncated } = self.paint(&wish.request, context).await?;
         let mut objects = Vec::with_capacity(pictures.len());
+        let (count, steps) = (pictures.len(), wish.request.steps);
+        context.made(Yield::Pictures, count as f64);
+        context.made(Yield::Steps, (count * steps) as f64);
+        context.made(Yield::Batches, count.div_ceil(self.max_batch.max(1)) as f64);
         for (index, picture) in (0..).zip(&pictures) {
             objects.push(self.keep(&wish, picture, index, context).await?.object("picture"));
             context.progress.touch();

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, dead, draw, erase, gateway, intake, jobs, models, reconcile, say, streams, topology, up};
+use crate::commands::{
+    audit, dead, draw, erase, gateway, intake, jobs, models, plan, probe, reconcile, say, streams, top, topology, up,
+};
 use crate::data::DataDir;
 use crate::exit::{self, Exit, Refusal};
 use crate::program::Program;
@@ -65,6 +67,15 @@ pub(crate) enum Command {
     /// Show the stages, their queues and pools, and who works there
     #[command(after_long_help = exit::HELP)]
     Topology(Box<topology::TopologyArgs>),
+    /// Watch the pipeline: queues, workers, running jobs, what ended
+    #[command(after_long_help = exit::HELP)]
+    Top(Box<top::TopArgs>),
+    /// Plan how many workers are needed for so many jobs an hour
+    #[command(after_long_help = exit::HELP)]
+    Plan(Box<plan::PlanArgs>),
+    /// Do one small job from end to end, and end with 0 if it is done in time, else with 1
+    #[command(after_long_help = exit::HELP)]
+    Probe(Box<probe::ProbeArgs>),
     /// Create, change or check streams, consumers and the bucket
     Streams(Box<streams::StreamsArgs>),
     /// List, fetch and verify models
@@ -91,6 +102,9 @@ impl Command {
             Self::Erase(args) => erase::run(*args, steps).await,
             Self::Dead(args) => dead::run(*args, steps).await,
             Self::Topology(args) => topology::run(*args, steps).await,
+            Self::Top(args) => top::run(*args, steps).await,
+            Self::Plan(args) => plan::run(*args, steps).await,
+            Self::Probe(args) => probe::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,
             Self::Models(args) => models::run(*args, program.layouts(), data).await,
         }
