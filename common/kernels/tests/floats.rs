@@ -222,7 +222,7 @@ fn a_map_is_enlarged_to_the_nearest_pixels() {
 #[test]
 fn gated_products_are_those_of_f64() {
     let mut values = Values(7);
-    for (pixels, inputs, outputs) in [(1, 10, 32), (25, 33, 96)] {
+    for (pixels, inputs, outputs) in [(1, 10, 32), (25, 33, 96), (13, 7, 34), (5, 8, 6)] {
         let grid = Grid { batch: 1, height: 1, width: pixels, channels: inputs };
         let shape = Shape { outputs, inputs, kernel: 1 };
         let (source, weights, bias) = (values.many(grid.len()), values.many(outputs * inputs), values.many(outputs));

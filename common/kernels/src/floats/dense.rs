@@ -61,10 +61,10 @@ impl Dense {
     /// [`Kernels::gated_product`](crate::Kernels::gated_product) takes it.
     ///
     /// # Panics
-    /// If the sizes do not fit, or the outputs are no multiple of 32.
+    /// If the sizes do not fit, or the outputs are odd.
     #[must_use]
     pub fn pack_gated(precision: Precision, shape: Shape, weights: &[f32], bias: &[f32]) -> Self {
-        assert!(shape.outputs.is_multiple_of(PANEL), "{} outputs of a gated layer", shape.outputs);
+        assert!(shape.outputs.is_multiple_of(2), "{} outputs of a gated layer", shape.outputs);
         Self::pack_columns(precision, shape, (weights, bias), true)
     }
 
@@ -73,8 +73,9 @@ impl Dense {
         assert_eq!(weights.len(), outputs * inputs * kernel * kernel, "weights of {shape:?}");
         assert!(bias.is_empty() || bias.len() == outputs, "{} values of a bias for {outputs} outputs", bias.len());
         let mut packed = Self { shape, precision, gated, lines: Vec::new(), bias: Vec::new() };
-        packed.lines = vec![Line::default(); outputs.div_ceil(LINE) * shape.words(precision)];
-        packed.bias = vec![0.0; outputs.next_multiple_of(PANEL)];
+        let lines = if gated { 2 * packed.panels() } else { outputs.div_ceil(LINE) };
+        packed.lines = vec![Line::default(); lines * shape.words(precision)];
+        packed.bias = vec![0.0; packed.panels() * PANEL];
         for (column, place) in packed.bias.iter_mut().enumerate() {
             *place = packed_output(column, outputs, gated).and_then(|output| bias.get(output)).copied().unwrap_or(0.0);
         }
@@ -118,7 +119,7 @@ impl Dense {
     }
 
     pub(crate) fn panels(&self) -> usize {
-        self.shape.outputs.div_ceil(PANEL)
+        if self.gated { (self.shape.outputs / 2).div_ceil(LINE) } else { self.shape.outputs.div_ceil(PANEL) }
     }
 
     /// The lines of a panel: as many as it has words, or twice as many.
@@ -131,11 +132,10 @@ impl Dense {
 
 /// Which output a column holds.
 fn packed_output(column: usize, outputs: usize, gated: bool) -> Option<usize> {
-    let output = if gated {
-        let within = column / PANEL * LINE + column % LINE;
-        if column % PANEL < LINE { within } else { outputs / 2 + within }
-    } else {
-        column
-    };
-    (output < outputs).then_some(output)
+    if !gated {
+        return (column < outputs).then_some(column);
+    }
+    let (within, half) = (column / PANEL * LINE + column % LINE, outputs / 2);
+    let first = if column % PANEL < LINE { 0 } else { half };
+    (within < half).then_some(first + within)
 }

@@ -228,22 +228,22 @@ impl Prepare<'_> {
     fn apply<I: Isa, E: Element>(self, (values, picture): (&[f32], usize), row: &mut [f32], out: &mut [E]) {
         let end = values.len();
         match self {
-            Prepare::Keep => put(values, out, |_, value| value),
-            Prepare::Relu => put(values, out, |_, value| larger(value, 0.0)),
+            Prepare::Keep => put(values, out, |value| value),
+            Prepare::Relu => put(values, out, |value| larger(value, 0.0)),
             Prepare::Affine(affine) => {
                 let (scale, offset) = affine.of(picture, end);
-                put(values, out, |at, value| I::mul_add(value, scale[at], offset[at]));
+                put_with(values, [scale, offset], out, I::mul_add);
             }
             Prepare::AffineSilu(affine) => {
                 let (scale, offset) = affine.of(picture, end);
-                put(values, out, |at, value| {
-                    let x = I::mul_add(value, scale[at], offset[at]);
+                put_with(values, [scale, offset], out, |value, scale, offset| {
+                    let x = I::mul_add(value, scale, offset);
                     x / (1.0 + exp_of::<I>(-x))
                 });
             }
             Prepare::LayerNorm(norm) => {
                 normalise::<I>(values, norm, row);
-                put(row, out, |_, value| value);
+                put(row, out, |value| value);
             }
         }
         out[end..].fill(E::default());
@@ -251,15 +251,21 @@ impl Prepare<'_> {
 }
 
 #[inline(always)]
-fn put<E: Element>(values: &[f32], out: &mut [E], each: impl Fn(usize, f32) -> f32) {
-    let whole = values.len() / LANES * LANES;
-    for from in (0..whole).step_by(LANES) {
-        let (values, out) = (&values[from..from + LANES], &mut out[from..from + LANES]);
+fn put<E: Element>(values: &[f32], out: &mut [E], each: impl Fn(f32) -> f32) {
+    put_with(values, [values, values], out, |value, _, _| each(value));
+}
+
+/// In whole registers: what is left at the end is rarely more than nothing.
+#[inline(always)]
+fn put_with<E: Element>(values: &[f32], with: [&[f32]; 2], out: &mut [E], each: impl Fn(f32, f32, f32) -> f32) {
+    let ((values, rest), [(a, a_rest), (b, b_rest)]) = (values.as_chunks::<LANES>(), with.map(<[f32]>::as_chunks::<LANES>));
+    let (whole, end) = out.split_at_mut(values.len() * LANES);
+    for (((out, value), a), b) in whole.as_chunks_mut::<LANES>().0.iter_mut().zip(values).zip(a).zip(b) {
         for lane in 0..LANES {
-            out[lane] = E::of(each(from + lane, values[lane]));
+            out[lane] = E::of(each(value[lane], a[lane], b[lane]));
         }
     }
-    for at in whole..values.len() {
-        out[at] = E::of(each(at, values[at]));
+    for (((out, value), a), b) in end.iter_mut().zip(rest).zip(a_rest).zip(b_rest) {
+        *out = E::of(each(*value, *a, *b));
     }
 }

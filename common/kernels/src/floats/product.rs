@@ -78,10 +78,12 @@ impl Kernels {
 
     fn gate<E: Element>(self, operand: &Operand, (places, weights): (Places, &Dense), out: &mut [E]) {
         let (block, outputs) = (places.block(weights), weights.shape.outputs / 2);
+        let pixel = outputs.next_multiple_of(E::VALUES);
         let work = |(part, out): (usize, &mut [E])| {
-            self.run(operand, (places, weights), Gate { bias: &weights.bias, out, outputs, first: part * block });
+            let first = part * block;
+            self.run(operand, (places, weights), Gate { bias: &weights.bias, out, pixel, first });
         };
-        each_block(out, block * outputs, work);
+        each_block(out, block * pixel, work);
     }
 
     fn run<F: Finishes>(self, operand: &Operand, (places, weights): (Places, &Dense), finish: F) {
@@ -270,25 +272,29 @@ impl Finishes for Finish<'_> {
 struct Gate<'a, E> {
     bias: &'a [f32],
     out: &'a mut [E],
-    outputs: usize,
+    /// Values from a pixel to the next.
+    pixel: usize,
     first: usize,
 }
 
 impl<E: Element> Finishes for Gate<'_, E> {
     fn pixels(&self) -> (usize, usize) {
-        (self.first, self.out.len() / self.outputs)
+        (self.first, self.out.len() / self.pixel)
     }
 
     #[inline(always)]
     fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, (panel, _): (usize, usize)) {
         let bias = &self.bias[panel * PANEL..(panel + 1) * PANEL];
+        // The columns behind the last are zeros, of which one may fill up a word.
+        let width = LINE.min(self.pixel - panel * LINE);
         for (row, sums) in sums.iter().enumerate() {
-            let place = (pixel - self.first + row) * self.outputs + panel * LINE;
-            let out = &mut self.out[place..place + LINE];
+            let mut line = [E::default(); LINE];
             for at in 0..LINE {
                 let gate = gelu::<I>(sums[LINE + at] + bias[LINE + at]);
-                out[at] = E::of((sums[at] + bias[at]) * gate);
+                line[at] = E::of((sums[at] + bias[at]) * gate);
             }
+            let place = (pixel - self.first + row) * self.pixel + panel * LINE;
+            self.out[place..place + width].copy_from_slice(&line[..width]);
         }
     }
 }
