@@ -32,6 +32,12 @@ pub struct Heads {
 }
 
 impl Heads {
+    /// Pictures whose keys they are.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
     /// Words of a key.
     fn words(&self) -> usize {
         self.width.div_ceil(per_word(self.precision))

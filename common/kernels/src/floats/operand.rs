@@ -258,7 +258,8 @@ fn put<E: Element>(values: &[f32], out: &mut [E], each: impl Fn(f32) -> f32) {
 /// In whole registers: what is left at the end is rarely more than nothing.
 #[inline(always)]
 fn put_with<E: Element>(values: &[f32], with: [&[f32]; 2], out: &mut [E], each: impl Fn(f32, f32, f32) -> f32) {
-    let ((values, rest), [(a, a_rest), (b, b_rest)]) = (values.as_chunks::<LANES>(), with.map(<[f32]>::as_chunks::<LANES>));
+    let ((values, rest), [(a, a_rest), (b, b_rest)]) =
+        (values.as_chunks::<LANES>(), with.map(<[f32]>::as_chunks::<LANES>));
     let (whole, end) = out.split_at_mut(values.len() * LANES);
     for (((out, value), a), b) in whole.as_chunks_mut::<LANES>().0.iter_mut().zip(values).zip(a).zip(b) {
         for lane in 0..LANES {

@@ -4,6 +4,7 @@ use std::{fmt::Display, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
+use shanshui_kernels::{Kernels, floats::Precision};
 
 use super::names::file_names;
 use super::weight_file::{Place, WeightFile};
@@ -28,12 +29,32 @@ pub struct Weights<'a> {
     dtype: DType,
     device: &'a Device,
     loras: &'a [Merge],
+    kernels: Option<(Kernels, Precision)>,
 }
 
 impl<'a> Weights<'a> {
-    /// Views `files` from their root; tensors are cast to `dtype` and moved to `device`.
+    /// Views `files` from their root; tensors are cast to `dtype` and moved to `device`. On a CPU, weights
+    /// in f32 or bf16 are for our own kernels, whose activations are f32.
     pub fn new(files: &'a WeightFiles, dtype: DType, device: &'a Device) -> Self {
-        Self { files, prefix: String::new(), dtype, device, loras: &[] }
+        let precision = match dtype {
+            _ if !device.is_cpu() => None,
+            DType::F32 => Some(Precision::F32),
+            DType::BF16 => Some(Precision::Bf16),
+            _ => None,
+        };
+        let kernels = precision.and_then(|precision| Some((Kernels::choose().ok()?, precision)));
+        let dtype = if kernels.is_some() { DType::F32 } else { dtype };
+        Self { files, prefix: String::new(), dtype, device, loras: &[], kernels }
+    }
+
+    /// The same for a layer that is not to be rounded to bf16.
+    pub fn exact(&self) -> Self {
+        Self { kernels: self.kernels.map(|(kernels, _)| (kernels, Precision::F32)), ..self.clone() }
+    }
+
+    /// What computes with these weights, and what they are rounded to for it; none where candle does.
+    pub fn kernels(&self) -> Option<(Kernels, Precision)> {
+        self.kernels
     }
 
     /// The same with `loras` added to every tensor that they are for.
@@ -89,6 +110,11 @@ impl<'a> Weights<'a> {
     fn path(&self, name: impl Display) -> String {
         if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
     }
+}
+
+/// The type of what goes through networks whose weights have a type.
+pub fn activations(dtype: DType, device: &Device) -> DType {
+    if device.is_cpu() && dtype == DType::BF16 { DType::F32 } else { dtype }
 }
 
 impl WeightFiles {
