@@ -16,7 +16,12 @@ pub struct WeightFiles {
     files: Vec<Arc<WeightFile>>,
     /// From the names of diffusers to those of the files, where they differ.
     naming: Option<Naming>,
+    /// What makes tensors, where there are no files.
+    maker: Option<Maker>,
 }
+
+/// Makes a tensor of a name and a shape.
+pub type Maker = Box<dyn Fn(&str, &[usize]) -> candle_core::Result<Tensor> + Send + Sync>;
 
 /// Where a tensor that diffusers names so lies in a file of another layout.
 pub type Naming = Box<dyn Fn(&str) -> Place + Send + Sync>;
@@ -91,6 +96,9 @@ impl<'a> Weights<'a> {
 
     fn one_of(&self, name: impl Display, shapes: &[&[usize]]) -> Result<Tensor> {
         let path = self.path(name);
+        if let Some(make) = &self.files.maker {
+            return Ok(make(&path, shapes[0])?.to_dtype(self.dtype)?.to_device(self.device)?);
+        }
         let (part, place) = (self.files.part, self.files.place(&path));
         let Some(file) = self.files.find(&place) else {
             let named = if place.name == path { path } else { format!("{path} (here {})", place.name) };
@@ -126,12 +134,17 @@ impl WeightFiles {
         let folder = root.join(part);
         let names = file_names(&folder, stem).with_context(|| part.to_owned())?;
         let open = |name: String| WeightFile::open(&folder.join(&name), format!("{part}/{name}")).map(Arc::new);
-        Ok(Self { part, files: names.into_iter().map(open).collect::<Result<_>>()?, naming: None })
+        Ok(Self { part, files: names.into_iter().map(open).collect::<Result<_>>()?, naming: None, maker: None })
     }
 
     /// A part of a file in which the tensors have other names.
     pub fn within(file: Arc<WeightFile>, part: &'static str, naming: Naming) -> Self {
-        Self { part, files: vec![file], naming: Some(naming) }
+        Self { part, files: vec![file], naming: Some(naming), maker: None }
+    }
+
+    /// Tensors that are made and not read: a network of some shape can be timed without its weights.
+    pub fn made(part: &'static str, maker: Maker) -> Self {
+        Self { part, files: Vec::new(), naming: None, maker: Some(maker) }
     }
 
     /// The files.
