@@ -8,6 +8,7 @@ mod buffer;
 mod dense;
 mod element;
 mod heads;
+mod measure;
 mod moments;
 mod operand;
 mod product;
