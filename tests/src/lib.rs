@@ -14,6 +14,7 @@ mod paths;
 pub mod png;
 mod process;
 mod proxy;
+mod receiver;
 mod serving;
 mod stack;
 mod steps;
@@ -33,6 +34,7 @@ pub use paths::{
 };
 pub use process::Process;
 pub use proxy::Proxy;
+pub use receiver::{Got, Receiver};
 pub use stack::{Stack, ends_well, shared};
 pub use steps::{Step, steps};
 pub use story::Story;

@@ -15,6 +15,7 @@ mod pools;
 mod publish;
 pub(crate) mod pull;
 pub(crate) mod raw;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

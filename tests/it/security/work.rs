@@ -105,7 +105,7 @@ async fn s15_a_job_handed_back_and_one_taken_back_need_no_more_rights() {
 }
 
 /// Nobody was refused anything.
-fn quiet(guarded: &Guarded, workers: &str) {
+pub(super) fn quiet(guarded: &Guarded, workers: &str) {
     let log = guarded.server.log();
     let violations: Vec<&str> = log.lines().filter(|line| line.contains("Violation")).collect();
     assert!(violations.is_empty(), "{violations:#?}");

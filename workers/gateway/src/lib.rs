@@ -22,7 +22,9 @@ mod room;
 mod routes;
 mod seats;
 mod server;
+mod site;
 mod wait;
+mod webhooks;
 
 pub use gateway::{Parts, Vocabulary, serve};
 pub use options::GatewayOptions;

@@ -106,7 +106,8 @@ pub(crate) async fn of(gateway: &Gateway, caller: &Caller, id: &JobId, story: &S
     document
 }
 
-fn from_events(id: &JobId, story: &Story) -> Value {
+/// What the events tell.
+pub(crate) fn from_events(id: &JobId, story: &Story) -> Value {
     let accepted = story.events.iter().rev().find_map(|envelope| match &envelope.data {
         Event::Accepted { labels, .. } => Some(labels),
         _ => None,
