@@ -13,6 +13,7 @@ mod guard;
 mod hub;
 mod jobs;
 mod keys;
+mod links;
 mod openai;
 mod openapi;
 mod options;

@@ -65,6 +65,8 @@ pub(crate) fn router(gateway: &Gateway) -> Router {
         .route("/", get(page::index))
         .route("/page/{name}", get(page::file))
         .route("/openapi.json", get(openapi::read))
+        .route("/schema.json", get(openapi::schemas))
+        .route("/asyncapi.json", get(openapi::subjects))
         .fallback(async || ApiError::missing("there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             let status = axum::http::StatusCode::METHOD_NOT_ALLOWED;

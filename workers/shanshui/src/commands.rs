@@ -9,6 +9,7 @@ pub(crate) mod jobs;
 pub(crate) mod models;
 pub(crate) mod reconcile;
 pub(crate) mod say;
+pub(crate) mod schema;
 pub(crate) mod streams;
 pub(crate) mod topology;
 pub(crate) mod up;

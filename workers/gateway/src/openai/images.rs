@@ -148,7 +148,7 @@ async fn finished(gateway: &Gateway, id: &JobId, story: &Story, shape: &Shape) -
 
 async fn one(gateway: &Gateway, id: &JobId, picture: &Picture, shape: &Shape) -> Result<Value, ApiError> {
     if shape.as_url {
-        return Ok(json!({ "url": format!("{}/v1/jobs/{id}/pictures/{}", shape.site, picture.index) }));
+        return Ok(json!({ "url": objects::address(gateway, &shape.site, id, picture.index) }));
     }
     Ok(json!({ "b64_json": encoded(gateway, picture).await? }))
 }

@@ -17,7 +17,7 @@ use super::post::Unheard;
 use super::sign::Signer;
 use super::target::Target;
 use crate::gateway::Gateway;
-use crate::jobs::document;
+use crate::jobs::{document, objects};
 
 /// Who we are to a receiver.
 const AGENT: &str = concat!("shanshui/", env!("CARGO_PKG_VERSION"));
@@ -58,6 +58,10 @@ impl Due {
         }
         let mut data = document::from_events(job, &story);
         absolute(&mut data, &self.hook.site);
+        for picture in data["pictures"].as_array_mut().into_iter().flatten() {
+            let index = picture["index"].as_u64().and_then(|index| u32::try_from(index).ok()).unwrap_or_default();
+            picture["link"] = objects::address(gateway, &self.hook.site, job, index).into();
+        }
         let kind = format!("job.{}", self.end.data.kind());
         Ok(json!({ "type": kind, "timestamp": self.end.time, "data": data }).to_string().into())
     }
