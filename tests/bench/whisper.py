@@ -169,4 +169,5 @@ def main():
     print(page(results, rounds, versions), end="")
 
 
-main()
+if __name__ == "__main__":
+    main()

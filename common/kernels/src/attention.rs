@@ -1,5 +1,7 @@
 //! Attention of many queries to the same keys and values, all of them bytes.
 
+use std::ops::Range;
+
 use crate::{
     functions::{LANES, exp2_roughly, larger, maximum, nearest, smaller},
     isa::{COLUMNS, Isa, Work, dispatch},
@@ -34,6 +36,20 @@ pub struct Scratch {
     /// has a weight that is nothing beside the largest.
     weights: Vec<u8>,
     query: Vec<u8>,
+    /// Where the weights of the last query begin, and how many keys there are.
+    last: Range<usize>,
+    /// What a high byte counts, and what all weights of the last query sum up to.
+    last_scale: [f32; 2],
+}
+
+impl Scratch {
+    /// The weights that the last query of the last call gave to the values: its softmax, one for each key.
+    pub fn last_weights(&self) -> impl Iterator<Item = f32> {
+        let [steps, total] = self.last_scale;
+        let padded = self.last.len().next_multiple_of(COLUMNS);
+        let (high, low) = (&self.weights[self.last.clone()], &self.weights[self.last.start + padded..]);
+        high.iter().zip(low).map(move |(high, low)| (f32::from(*high) * steps + f32::from(*low)) / total)
+    }
 }
 
 /// Queries that share a pass over the keys.
@@ -196,6 +212,9 @@ impl Attend<'_> {
             let (high, low) = self.scratch.weights[row * 2 * padded..(row + 1) * 2 * padded].split_at_mut(padded);
             *total = weigh::<I>(scores, scales[row], high, low);
         }
+        let last = (R - 1) * 2 * padded;
+        self.scratch.last = last..last + to.length;
+        self.scratch.last_scale = [f32::from(I::LEVELS) + 1.0, totals[R - 1]];
         let high = isa.tile::<R>(&self.scratch.weights, 2 * padded, &to.values);
         let low = isa.tile::<R>(&self.scratch.weights[padded..], 2 * padded, &to.values);
         for row in 0..R {

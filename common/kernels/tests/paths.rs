@@ -178,15 +178,22 @@ fn rows_are_normalised_before_they_become_bytes() {
     }
 }
 
-/// One head of several in a matrix, and the mean that f64 makes of it.
-fn attention(query: &[f32], keys: Rows<'_>, values: Rows<'_>, length: usize) -> Vec<f64> {
-    let row = |rows: Rows<'_>, at| rows.values[rows.first + at * rows.stride..][..rows.width].to_vec();
+fn row(rows: Rows<'_>, at: usize) -> &[f32] {
+    &rows.values[rows.first + at * rows.stride..][..rows.width]
+}
+
+fn softmax(query: &[f32], keys: Rows<'_>, length: usize) -> Vec<f64> {
     let score = |at| row(keys, at).iter().zip(query).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     let weights: Vec<f64> = (0..length).map(|at| f64::exp(score(at))).collect();
     let total: f64 = weights.iter().sum();
+    weights.iter().map(|weight| weight / total).collect()
+}
+
+/// One head of several in a matrix, and the mean that f64 makes of it.
+fn attention(query: &[f32], keys: Rows<'_>, values: Rows<'_>, length: usize) -> Vec<f64> {
     let mut out = vec![0.0; values.width];
-    for (at, weight) in weights.iter().enumerate() {
-        out.iter_mut().zip(row(values, at)).for_each(|(out, value)| *out += weight / total * f64::from(value));
+    for (at, weight) in softmax(query, keys, length).into_iter().enumerate() {
+        out.iter_mut().zip(row(values, at)).for_each(|(out, value)| *out += weight * f64::from(*value));
     }
     out
 }
@@ -210,6 +217,9 @@ fn attention_to_any_number_of_keys_is_that_of_f64() {
             kernels.attend(asked, &packed, &mut scratch, &mut out);
             let wrong = error(&out, &expected);
             assert!(wrong < 3.0 * allowed(kernels), "{} {queries}x{length}x{width}: {wrong}", kernels.path());
+            let weights: Vec<f32> = scratch.last_weights().collect();
+            let wrong = error(&weights, &softmax(query(queries - 1), keys, length));
+            assert!(wrong < 3.0 * allowed(kernels), "{} {queries}x{length}x{width} weights: {wrong}", kernels.path());
             for (out, at) in out.chunks_mut(width).zip(0..) {
                 kernels.attend_floats(query(at), [keys, values], length, out);
             }

@@ -3,6 +3,7 @@
 //! Sections 2.3 and 4.5 of "Robust Speech Recognition via Large-Scale Weak Supervision" (Radford
 //! et al., 2022), with the choices of its reference implementation, `openai/whisper`.
 
+mod alignment;
 mod invention;
 mod recording;
 mod repeats;
@@ -12,6 +13,7 @@ mod segments;
 pub mod subtitles;
 mod timeline;
 mod window;
+mod words;
 
 use std::ops::ControlFlow;
 
@@ -136,6 +138,22 @@ pub struct Segment {
     pub no_speech_prob: f32,
     /// The temperature at which its window was decoded.
     pub temperature: f32,
+    /// Its words with their times; none if the model's files do not say which of its heads follow the
+    /// sound. Of a translation, they are the times of what it translates, and rough.
+    pub words: Vec<Word>,
+}
+
+/// A word with the punctuation that belongs to it. Where a language writes no spaces, a character.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Word {
+    /// Seconds from the start of the recording.
+    pub start: f64,
+    /// Seconds from the start of the recording.
+    pub end: f64,
+    /// What was said, without spaces around it.
+    pub text: String,
+    /// How sure the model is of it, 0 to 1: the geometric mean of its tokens' probabilities.
+    pub probability: f32,
 }
 
 /// How far a transcription has come.

@@ -73,7 +73,7 @@ impl Whisper {
         if origin.is_locked() {
             origin.check(&weights.hashes())?;
         }
-        let towers = towers::load(&weights, &dims, device, precision)?;
+        let towers = towers::load(&weights, &dims, &settings.alignment_heads(&dims), device, precision)?;
         // The mapped files are let go: everything is in memory in the form that it is needed in.
         let sha256 = weights.sha256().to_owned();
         Ok(Self { origin, sha256, dims, towers, tokens, mel: Mel::new(dims.mels) })

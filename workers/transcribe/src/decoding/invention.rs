@@ -115,6 +115,8 @@ const PHRASES: &[&str] = &[
     "i'll see you in the next video",
     "see you in the next video",
     "see you next time",
+    "i'll see you next time",
+    "we'll see you next time",
     "please subscribe",
     "please subscribe to my channel",
     "like and subscribe",
@@ -184,6 +186,7 @@ mod tests {
             compression_ratio: 1.0,
             no_speech_prob,
             temperature: 0.0,
+            words: Vec::new(),
         }
     }
 

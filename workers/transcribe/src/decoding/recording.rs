@@ -3,11 +3,12 @@
 use std::ops::{ControlFlow, Range};
 
 use super::{
-    OnProgress, Options, Progress, Segment, Stopped, TranscribeError, Transcript,
+    OnProgress, Options, Progress, Segment, Stopped, TranscribeError, Transcript, Word,
     invention::{invented, is_echo},
     segments::{Cut, Extent, FRAMES_PER_SECOND, cut},
     timeline::Timeline,
     window::{Decoded, Window, detect_language},
+    words::{self, Script},
 };
 use crate::mel::Spectrogram;
 use crate::whisper::{
@@ -183,8 +184,11 @@ impl Recording<'_, '_> {
         }
         let (cuts, done) = cut(&decoded.tokens, self.whisper.tokens(), extent);
         let mut segments = Vec::with_capacity(cuts.len());
+        let begins = decoded.begins(extent);
+        let script = Script::of(spoken.language.code, self.options.task_for(spoken.language.code));
         for cut in &cuts {
-            segments.push(self.segment(cut, frame, &decoded)?);
+            let words = words::of(cut, &decoded.logprobs, &begins, (self.whisper.tokens(), script))?;
+            segments.push(self.segment(cut, frame, &decoded, words)?);
         }
         let doubtful = !decoded.is_believed(self.options);
         let before = self.segments.len();
@@ -241,9 +245,14 @@ impl Recording<'_, '_> {
     }
 
     /// A segment whose text still has the spaces around it.
-    fn segment(&self, cut: &Cut<'_>, frame: usize, decoded: &Decoded) -> anyhow::Result<Segment> {
+    fn segment(&self, cut: &Cut<'_>, frame: usize, decoded: &Decoded, words: Vec<Word>) -> anyhow::Result<Segment> {
         let place = |seconds: f64| frame as f64 + seconds * FRAMES_PER_SECOND;
         let start = self.timeline.begins(place(cut.start));
+        let placed = |word: Word| {
+            let whole = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
+            let start = self.timeline.begins(place(word.start));
+            Word { start: whole(start), end: whole(self.timeline.ends(place(word.end)).max(start)), ..word }
+        };
         Ok(Segment {
             start,
             // Whisper hears silence behind the end of a recording and sometimes puts a time into it.
@@ -254,6 +263,7 @@ impl Recording<'_, '_> {
             compression_ratio: decoded.compression_ratio,
             no_speech_prob: decoded.no_speech_prob,
             temperature: decoded.temperature,
+            words: words.into_iter().map(placed).collect(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! The tokens of a window, cut at their times.
 
+use std::ops::Range;
+
 use crate::whisper::tokens::Tokens;
 
 /// Frames of a second.
@@ -11,6 +13,8 @@ pub(super) struct Cut<'a> {
     pub(super) start: f64,
     pub(super) end: f64,
     pub(super) tokens: &'a [u32],
+    /// Which token of the window is the first.
+    pub(super) first: usize,
 }
 
 /// What a window holds of the recording.
@@ -36,7 +40,7 @@ pub(super) fn cut<'a>(tokens: &'a [u32], vocabulary: &Tokens, extent: Extent) ->
     }
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let mut cuts: Vec<Cut<'a>> =
-        starts.zip(&ends).map(|(start, end)| between(&tokens[start..*end], vocabulary, extent)).collect();
+        starts.zip(&ends).map(|(start, end)| between(tokens, start..*end, vocabulary, extent)).collect();
     let whole = cuts.len() == 1 && ends[0] == tokens.len();
     let done = match closed || whole {
         true => after_last(&mut cuts, vocabulary, extent),
@@ -91,13 +95,14 @@ fn frames(seconds: f64) -> usize {
 
 /// A segment lasts from its first token, if that is a time, to its last; else as long as the
 /// window.
-fn between<'a>(tokens: &'a [u32], vocabulary: &Tokens, extent: Extent) -> Cut<'a> {
+fn between<'a>(tokens: &'a [u32], cut: Range<usize>, vocabulary: &Tokens, extent: Extent) -> Cut<'a> {
+    let (first, tokens) = (cut.start, &tokens[cut]);
     let time = |token: Option<&u32>| {
         token.filter(|token| vocabulary.is_timestamp(**token)).map(|token| vocabulary.seconds(*token))
     };
     let start = time(tokens.first()).unwrap_or(0.0);
     let whole = extent.frames as f64 / FRAMES_PER_SECOND;
-    Cut { start, end: time(tokens.last()).filter(|end| *end > start).unwrap_or(whole), tokens }
+    Cut { start, end: time(tokens.last()).filter(|end| *end > start).unwrap_or(whole), tokens, first }
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ mod tests {
             compression_ratio: 1.0,
             no_speech_prob: 0.0,
             temperature: 0.0,
+            words: Vec::new(),
         }
     }
 

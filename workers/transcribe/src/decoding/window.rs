@@ -4,10 +4,12 @@ use anyhow::ensure;
 
 use super::{
     Options, Stopped, TranscribeError,
+    alignment::Attention,
     invention::is_invention,
     repeats::{compression_ratio, end_of_first_in_loop},
     rules::Rules,
     sampling::{Draws, pick, probability},
+    segments::Extent,
 };
 use crate::whisper::{
     Whisper,
@@ -41,6 +43,10 @@ pub(super) struct Decoded {
     pub(super) compression_ratio: f32,
     pub(super) no_speech_prob: f32,
     pub(super) temperature: f32,
+    /// Log-probability of each token.
+    pub(super) logprobs: Vec<f32>,
+    /// To what they have listened, and the end of the text as well if it was reached.
+    pub(super) attention: Attention,
     /// The text ran in circles and was cut.
     looped: bool,
 }
@@ -94,15 +100,16 @@ impl Window<'_> {
         let draws = Draws::new(self.options.seed, self.frame, attempt);
         let mut writer = Writer::start(self)?;
         let rules = self.rules();
-        let (mut sum, mut picked) = (0f32, 0);
+        let mut logprobs = Vec::new();
+        let mut attention = Attention::default();
         let mut looped = false;
         let mut tokens: Vec<u32> = Vec::new();
         for step in 0..self.whisper.dims().text_context / 2 {
             let mut logits = writer.logits()?;
             rules.apply(&mut logits, &tokens);
             let (token, logprob) = pick(&logits, temperature, draws, step);
-            sum += logprob;
-            picked += 1;
+            logprobs.push(logprob);
+            attention.push(writer.text.listened()?);
             if token == self.whisper.tokens().end {
                 break;
             }
@@ -115,11 +122,13 @@ impl Window<'_> {
         }
         let text = self.whisper.tokens().decode(&tokens)?;
         Ok(Decoded {
-            avg_logprob: sum / picked.max(1) as f32,
+            avg_logprob: logprobs.iter().sum::<f32>() / logprobs.len().max(1) as f32,
             compression_ratio: compression_ratio(text.trim()).map_err(anyhow::Error::from)?,
             no_speech_prob: writer.no_speech_prob,
             tokens,
             temperature,
+            logprobs,
+            attention,
             looped,
         })
     }
@@ -163,6 +172,12 @@ impl Decoded {
     pub(super) fn is_believed(&self, options: &Options) -> bool {
         let nearly = self.avg_logprob >= options.min_logprob - NEARLY && self.no_speech_prob < SURELY_SPEECH;
         self.is_good(options) || nearly && !self.repeats(options)
+    }
+
+    /// When each token begins, in seconds of the window; none where that is not known.
+    pub(super) fn begins(&self, extent: Extent) -> Vec<f64> {
+        let begins = self.attention.begins(extent.frames.div_ceil(2));
+        begins.into_iter().map(|position| position as f64 * TIMESTAMP_SECONDS).collect()
     }
 
     /// Whether it needs no second look: of a window that was cut short, only this is taken.

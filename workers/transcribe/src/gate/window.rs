@@ -102,11 +102,15 @@ fn smoothed(frames: &[Spectrum], power: impl Fn(&Spectrum) -> f32) -> Vec<f32> {
 }
 
 /// The 10th and the 95th percentile.
-fn percentiles(levels: &[f32]) -> (f32, f32) {
-    let mut levels = levels.to_vec();
-    levels.sort_unstable_by(f32::total_cmp);
-    let at = |share: f32| levels[((levels.len() - 1) as f32 * share).round() as usize];
-    (at(0.10), at(0.95))
+fn percentiles(values: &[f32]) -> (f32, f32) {
+    let mut values = values.to_vec();
+    let place = |share: f32| ((values.len() - 1) as f32 * share).round() as usize;
+    let (low, high) = (place(0.10), place(0.95));
+    let high_value = *values.select_nth_unstable_by(high, f32::total_cmp).1;
+    // What is left of the high one is no larger.
+    let low_value =
+        if low == high { high_value } else { *values[..high].select_nth_unstable_by(low, f32::total_cmp).1 };
+    (low_value, high_value)
 }
 
 /// Frequencies that stand still: hum and whine. Nothing of a voice does, so leaving them out takes
@@ -116,9 +120,9 @@ fn steady_bins(frames: &[Spectrum]) -> Vec<bool> {
         return vec![false; BINS];
     }
     let is_steady = |bin: usize| {
-        let levels: Vec<f32> = frames.iter().map(|frame| 10.0 * (frame[bin] + f32::MIN_POSITIVE).log10()).collect();
-        let (low, high) = percentiles(&levels);
-        high - low < STEADY_DB
+        let powers: Vec<f32> = frames.iter().map(|frame| frame[bin]).collect();
+        let (low, high) = percentiles(&powers);
+        10.0 * ((high + f32::MIN_POSITIVE) / (low + f32::MIN_POSITIVE)).log10() < STEADY_DB
     };
     (0..BINS).map(is_steady).collect()
 }

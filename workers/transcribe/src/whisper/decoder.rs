@@ -19,6 +19,8 @@ pub(crate) struct Decoder {
     layers: Vec<Layer>,
     norm: LayerNorm,
     dims: Dims,
+    /// Layers and heads of attention to the sound that follow it from word to word.
+    alignment_heads: Vec<[usize; 2]>,
 }
 
 /// Keys and values of one window's features for every layer, (heads, positions, head width).
@@ -34,9 +36,16 @@ pub(crate) struct Written {
     layers: Vec<(Tensor, Tensor)>,
     rows: usize,
     length: usize,
+    /// To what the token that was fed last has listened, a tensor (positions) for each alignment head.
+    listened: Vec<Tensor>,
 }
 
 impl Written {
+    /// To what the token that was fed last has listened, (positions) for each alignment head.
+    pub(crate) fn listened(&self) -> &[Tensor] {
+        &self.listened
+    }
+
     /// Tokens that each hypothesis has seen.
     pub(crate) fn length(&self) -> usize {
         self.length
@@ -44,7 +53,7 @@ impl Written {
 }
 
 impl Decoder {
-    pub(super) fn load(loader: Loader<'_>) -> anyhow::Result<Self> {
+    pub(super) fn load(loader: Loader<'_>, alignment_heads: &[[usize; 2]]) -> anyhow::Result<Self> {
         let dims = *loader.dims;
         let Dims { vocabulary, width, text_context, decoder: tower, .. } = dims;
         let layers = (0..tower.layers).map(|layer| Layer::load(loader, &format!("decoder.layers.{layer}"), tower));
@@ -54,6 +63,7 @@ impl Decoder {
             layers: layers.collect::<anyhow::Result<_>>()?,
             norm: loader.norm("decoder.layer_norm")?,
             dims,
+            alignment_heads: alignment_heads.to_vec(),
         })
     }
 
@@ -69,7 +79,7 @@ impl Decoder {
         let shape = (rows * heads, text_context, width / heads);
         let empty = || Tensor::zeros(shape, self.tokens.dtype(), self.tokens.device());
         let layers = self.layers.iter().map(|_| Ok((empty()?, empty()?)));
-        Ok(Written { layers: layers.collect::<Result<_>>()?, rows, length: 0 })
+        Ok(Written { layers: layers.collect::<Result<_>>()?, rows, length: 0, listened: Vec::new() })
     }
 
     /// Feeds the next tokens, as many for each hypothesis, one hypothesis after the other.
@@ -84,8 +94,13 @@ impl Decoder {
             _ => Some(causal_mask(steps, written.length, self.tokens.device())?),
         };
         let step = Step { rows: written.rows, start: written.length, steps, mask };
-        for ((layer, heard), written) in self.layers.iter().zip(&heard.layers).zip(&written.layers) {
-            x = layer.forward(&x, &step, heard, written)?;
+        written.listened.clear();
+        for (at, ((layer, heard), seen)) in self.layers.iter().zip(&heard.layers).zip(&written.layers).enumerate() {
+            let weights;
+            (x, weights) = layer.forward(&x, &step, heard, seen)?;
+            for [_, head] in self.alignment_heads.iter().filter(|[layer, _]| *layer == at) {
+                written.listened.push(weights.get(*head)?.get(tokens.len() - 1)?);
+            }
         }
         written.length += steps;
         self.norm.forward(&x)
@@ -121,10 +136,17 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, step: &Step, heard: &(Tensor, Tensor), written: &(Tensor, Tensor)) -> Result<Tensor> {
+    /// The new states, and the weights of attention to the sound.
+    fn forward(
+        &self,
+        x: &Tensor,
+        step: &Step,
+        heard: &(Tensor, Tensor),
+        written: &(Tensor, Tensor),
+    ) -> Result<(Tensor, Tensor)> {
         let x = (x + self.own.forward(x, step, written)?)?;
-        let x = (&x + self.heard.forward(&x, heard)?)?;
-        self.feed_forward.add_to(&x)
+        let (mixed, weights) = self.heard.forward(&x, heard)?;
+        Ok((self.feed_forward.add_to(&(&x + mixed)?)?, weights))
     }
 }
 
@@ -201,12 +223,14 @@ impl HeardAttention {
         Ok((kv.narrow(0, 0, self.heads)?, kv.narrow(0, self.heads, self.heads)?))
     }
 
-    fn forward(&self, x: &Tensor, (keys, values): &(Tensor, Tensor)) -> Result<Tensor> {
+    /// The result (rows, width), and the weights of the positions (heads, rows, positions).
+    fn forward(&self, x: &Tensor, (keys, values): &(Tensor, Tensor)) -> Result<(Tensor, Tensor)> {
         let (rows, width) = x.dims2()?;
         let query = self.query.forward(&self.norm.forward(x)?)?;
         let query = query.reshape((rows, self.heads, width / self.heads))?.transpose(0, 1)?.contiguous()?;
-        let result = kernels::softmax(query.matmul(&keys.transpose(1, 2)?)?)?.matmul(values)?;
-        self.out.forward(&result.transpose(0, 1)?.contiguous()?.reshape((rows, width))?)
+        let weights = kernels::softmax(query.matmul(&keys.transpose(1, 2)?)?)?;
+        let result = weights.matmul(values)?.transpose(0, 1)?.contiguous()?.reshape((rows, width))?;
+        Ok((self.out.forward(&result)?, weights))
     }
 }
 

@@ -56,6 +56,8 @@ struct Config {
     decoder_layers: Option<usize>,
     encoder_attention_heads: Option<usize>,
     decoder_attention_heads: Option<usize>,
+    /// CTranslate2 keeps it here.
+    alignment_heads: Option<Vec<[usize; 2]>>,
     #[serde(flatten)]
     suppress: Suppress,
 }
@@ -63,6 +65,7 @@ struct Config {
 #[derive(Debug, Default, Deserialize)]
 struct Generation {
     is_multilingual: Option<bool>,
+    alignment_heads: Option<Vec<[usize; 2]>>,
     #[serde(flatten)]
     suppress: Suppress,
 }
@@ -81,6 +84,8 @@ const MAX_LAYERS: usize = 128;
 /// Every published Whisper has heads of this width.
 const HEAD_WIDTH: usize = 64;
 const SETTINGS_LIMIT: u64 = 10_000_000;
+/// More heads say no more about when a word was said; the published lists have up to 23.
+const MAX_ALIGNMENT_HEADS: usize = 32;
 
 impl Dims {
     /// Sizes of the weights, held against `config.json` where that states them.
@@ -173,6 +178,16 @@ impl Settings {
     pub(super) fn suppressed_at_begin(&self, vocabulary: usize) -> Vec<u32> {
         let lists = [&self.generation.suppress, &self.config.suppress].map(|lists| &lists.begin_suppress_tokens);
         first_list(lists, vocabulary)
+    }
+
+    /// Heads of the decoder, as layer and head, whose attention follows the sound from word to word.
+    /// None if no file lists them: then words have no times.
+    pub(super) fn alignment_heads(&self, dims: &Dims) -> Vec<[usize; 2]> {
+        let Tower { heads, layers } = dims.decoder;
+        let lists = [&self.generation.alignment_heads, &self.config.alignment_heads];
+        let listed = lists.into_iter().flatten().next().map_or(&[][..], Vec::as_slice);
+        let known = listed.iter().copied().filter(|[layer, head]| *layer < layers && *head < heads);
+        known.take(MAX_ALIGNMENT_HEADS).collect()
     }
 
     /// Whether the model reads more than English, if a file says so.

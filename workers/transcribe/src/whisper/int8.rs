@@ -28,9 +28,14 @@ impl Int8 {
     /// The widest head that the kernels take.
     pub(super) const MAX_HEAD_WIDTH: usize = KeysValues::MAX_WIDTH;
 
-    pub(super) fn load(weights: &Weights, dims: &Dims, kernels: Kernels) -> anyhow::Result<Self> {
+    pub(super) fn load(
+        weights: &Weights,
+        dims: &Dims,
+        alignment_heads: &[[usize; 2]],
+        kernels: Kernels,
+    ) -> anyhow::Result<Self> {
         let loader = Loader { weights, dims, kernels };
-        Ok(Self { encoder: Encoder::load(loader)?, decoder: Decoder::load(loader)? })
+        Ok(Self { encoder: Encoder::load(loader)?, decoder: Decoder::load(loader, alignment_heads)? })
     }
 }
 
@@ -65,6 +70,10 @@ impl Writing for Int8Written<'_> {
 
     fn logits(&self, at: usize) -> anyhow::Result<Vec<f32>> {
         Ok(self.decoder.logits(&self.written, at))
+    }
+
+    fn listened(&self) -> anyhow::Result<Vec<Vec<f32>>> {
+        Ok(self.written.listened.clone())
     }
 
     fn length(&self) -> usize {

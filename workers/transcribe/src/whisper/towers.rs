@@ -33,6 +33,10 @@ pub(crate) trait Writing {
     /// Scores of every token of the vocabulary after one of those that were fed last.
     fn logits(&self, at: usize) -> anyhow::Result<Vec<f32>>;
 
+    /// To what the token that was fed last has listened: for each alignment head, how much to each
+    /// position of the features.
+    fn listened(&self) -> anyhow::Result<Vec<Vec<f32>>>;
+
     /// Tokens so far.
     fn length(&self) -> usize;
 }
@@ -44,6 +48,7 @@ pub(crate) trait Writing {
 pub(super) fn load(
     weights: &Weights,
     dims: &Dims,
+    alignment_heads: &[[usize; 2]],
     device: &Device,
     precision: Precision,
 ) -> anyhow::Result<Box<dyn Towers>> {
@@ -59,10 +64,10 @@ pub(super) fn load(
         (Precision::Auto, _) => obstacle.is_none() && kernels.path() != Path::Portable,
     };
     if int8 {
-        return Ok(Box::new(Int8::load(weights, dims, kernels)?));
+        return Ok(Box::new(Int8::load(weights, dims, alignment_heads, kernels)?));
     }
     let loader = Loader { weights, dims, device };
-    let (encoder, decoder) = (Encoder::load(loader)?, Decoder::load(loader)?);
+    let (encoder, decoder) = (Encoder::load(loader)?, Decoder::load(loader, alignment_heads)?);
     Ok(Box::new(Floats { encoder, decoder, mels: dims.mels, device: device.clone() }))
 }
 
@@ -89,7 +94,7 @@ impl Floats {
     #[cfg(test)]
     pub(super) fn load(weights: &Weights, dims: &Dims) -> anyhow::Result<Self> {
         let loader = Loader { weights, dims, device: &Device::Cpu };
-        let (encoder, decoder) = (Encoder::load(loader)?, Decoder::load(loader)?);
+        let (encoder, decoder) = (Encoder::load(loader)?, Decoder::load(loader, &[])?);
         Ok(Self { encoder, decoder, mels: dims.mels, device: Device::Cpu })
     }
 
@@ -134,6 +139,10 @@ impl Writing for FloatsWritten<'_> {
     fn logits(&self, at: usize) -> anyhow::Result<Vec<f32>> {
         let states = self.states.as_ref().ok_or_else(|| anyhow::anyhow!("no token was fed yet"))?;
         Ok(self.decoder.logits(&states.narrow(0, at, 1)?)?.squeeze(0)?.to_vec1()?)
+    }
+
+    fn listened(&self) -> anyhow::Result<Vec<Vec<f32>>> {
+        Ok(self.written.listened().iter().map(Tensor::to_vec1).collect::<candle_core::Result<_>>()?)
     }
 
     fn length(&self) -> usize {

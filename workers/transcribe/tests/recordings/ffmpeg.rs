@@ -89,10 +89,20 @@ fn time_memory_and_files_are_bounded() {
     );
 
     let kept = folder.path().join("kept");
-    let script = format!("#!/bin/sh\necho secret > {}\nulimit -v\nulimit -f\nenv >&2\n", kept.display());
+    let script = format!("#!/bin/sh\necho secret > {}\n", kept.display());
     let writer = program(folder.path(), "writer", &script);
     let error = decode_with(&bytes("voice.amr"), &Budget::default(), Some(&writer)).unwrap_err();
     assert!(!kept.exists() || fs::read(&kept).unwrap().is_empty(), "{error}");
+
+    let limits = "#!/bin/sh\necho memory $(ulimit -v), files $(ulimit -f), variables $(env | grep -c SHANSHUI) >&2\n";
+    let teller = program(folder.path(), "teller", limits);
+    let error = decode_with(&bytes("voice.amr"), &Budget::default(), Some(&teller)).unwrap_err();
+    assert!(error.to_string().contains("memory 1048576, files 0, variables 0"), "{error}");
+    // It doubles a text until nothing is left.
+    let greedy = "#!/bin/sh\nx=0123456789abcdef\nwhile :; do x=$x$x; done\n";
+    let greedy = program(folder.path(), "greedy", greedy);
+    let error = decode_with(&bytes("voice.amr"), &Budget::default(), Some(&greedy)).unwrap_err();
+    assert!(matches!(&error, DecodeError::Recording(AudioError::Foreign { .. })), "{error}");
 }
 
 #[test]

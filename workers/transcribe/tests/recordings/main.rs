@@ -9,6 +9,7 @@ mod ffmpeg;
 mod hints;
 mod long;
 mod lost;
+mod made;
 mod sentences;
 mod silence;
 mod unheard;

@@ -7,6 +7,7 @@ mod long;
 mod music;
 mod silence;
 mod speech;
+mod word_times;
 
 use std::{
     fs,

@@ -1,10 +1,40 @@
-//! AIFF and CAF: whether the sound is as long as its chunk says.
+//! AIFF and CAF, one file or several behind each other: whether the sound is as long as its chunk says.
 
 use super::{Flaws, Part, be32};
 
-pub(super) fn split(bytes: &[u8]) -> Vec<Part<'_>> {
-    let part = if bytes.starts_with(b"caff") { caf(bytes) } else { aiff(bytes) };
-    vec![part]
+pub(super) fn split(mut bytes: &[u8]) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    loop {
+        let end = next_start(bytes);
+        let file = &bytes[..end.unwrap_or(bytes.len())];
+        parts.push(if is_caf(file) { caf(file) } else { aiff(file) });
+        let Some(end) = end else { return parts };
+        bytes = &bytes[end..];
+    }
+}
+
+fn is_caf(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"caff")
+}
+
+fn is_aiff(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"FORM") && bytes.get(8..12).is_some_and(|kind| matches!(kind, b"AIFF" | b"AIFC"))
+}
+
+/// Where the next file begins, if one lies behind the first.
+fn next_start(bytes: &[u8]) -> Option<usize> {
+    if !is_caf(bytes) {
+        let end = (be32(bytes, 4)? as usize).checked_add(8)?.checked_next_multiple_of(2)?;
+        return is_aiff(bytes.get(end..)?).then_some(end);
+    }
+    let mut at = 8;
+    loop {
+        let (_, size) = chunk(bytes, at)?;
+        at = (at + 12).checked_add(usize::try_from(size).ok()?)?;
+        if is_caf(bytes.get(at..)?) {
+            return Some(at);
+        }
+    }
 }
 
 fn aiff(bytes: &[u8]) -> Part<'_> {

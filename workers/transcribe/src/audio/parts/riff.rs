@@ -37,23 +37,41 @@ pub(super) fn split(mut file: &[u8]) -> Result<Vec<Part<'_>>, AudioError> {
     loop {
         let wave = read(file);
         let Some(sound) = wave.sound.filter(|_| wave.format.len() >= 14) else { return Ok(parts) };
-        let rest = file.get(wave.end..).unwrap_or_default();
         parts.extend(wave.parts(sound)?);
-        if !is_start(rest) {
-            return Ok(parts);
-        }
-        file = rest;
+        let Some(next) = next_start(file, wave.end) else { return Ok(parts) };
+        file = &file[next..];
     }
 }
 
+/// Where the next WAV file begins: behind the sound, or behind chunks that follow it.
+fn next_start(file: &[u8], end: usize) -> Option<usize> {
+    let form = Form::of(file);
+    let mut at = end;
+    while !is_start(file.get(at..)?) {
+        let (name, body, size) = form.chunk(file, at)?;
+        at = form.after(body, size);
+        if !is_name(&name) {
+            return None;
+        }
+    }
+    Some(at)
+}
+
 fn is_start(bytes: &[u8]) -> bool {
-    bytes.len() > 12
-        && [b"RIFF", b"RF64", b"BW64"].contains(&&[bytes[0], bytes[1], bytes[2], bytes[3]])
-        && &bytes[8..12] == b"WAVE"
+    let at = |place: usize| bytes.get(place..).and_then(<[u8]>::first_chunk::<4>);
+    match at(0) {
+        Some(b"RIFF" | b"RF64" | b"BW64") => at(8) == Some(b"WAVE"),
+        Some(b"riff") => at(24) == Some(b"wave"),
+        _ => false,
+    }
+}
+
+fn is_name(name: &[u8; 4]) -> bool {
+    name.iter().all(u8::is_ascii_graphic) || matches!(name, b"id3 " | b"fmt ")
 }
 
 fn read(file: &[u8]) -> Wave<'_> {
-    let mut form = if file.starts_with(b"riff") { Form::W64 } else { Form::Riff { ds64: None } };
+    let mut form = Form::of(file);
     let mut wave = Wave { end: file.len(), ..Wave::default() };
     let mut at = form.first();
     while let Some((name, body, size)) = form.chunk(file, at) {
@@ -65,6 +83,7 @@ fn read(file: &[u8]) -> Wave<'_> {
             b"ds64" => form = Form::Riff { ds64: le64(within, 8) },
             b"data" => {
                 wave.take(file, body, form.sound_size(size));
+                wave.end = form.after(wave.end, 0);
                 return wave;
             }
             _ => {}
@@ -75,6 +94,10 @@ fn read(file: &[u8]) -> Wave<'_> {
 }
 
 impl Form {
+    fn of(file: &[u8]) -> Self {
+        if file.starts_with(b"riff") { Self::W64 } else { Self::Riff { ds64: None } }
+    }
+
     fn first(self) -> usize {
         if matches!(self, Self::W64) { 40 } else { 12 }
     }
@@ -119,7 +142,7 @@ impl<'a> Wave<'a> {
         let length = size.map_or(rest.len(), |size| rest.len().min(usize::try_from(size).unwrap_or(usize::MAX)));
         self.sound = Some(&rest[..length]);
         self.size = size;
-        self.end = body + length + length % 2;
+        self.end = body + length;
     }
 
     fn parts(&self, sound: &'a [u8]) -> Result<Vec<Part<'a>>, AudioError> {
@@ -163,7 +186,7 @@ impl<'a> Wave<'a> {
 fn are_chunks(bytes: &[u8]) -> bool {
     let (form, mut at) = (Form::Riff { ds64: None }, 0);
     while let Some((name, body, size)) = form.chunk(bytes, at) {
-        if !name.iter().all(u8::is_ascii_graphic) && &name != b"id3 " {
+        if !is_name(&name) {
             return false;
         }
         at = form.after(body, size);

@@ -34,6 +34,8 @@ struct Layer {
     heard: Packed,
     heard_out: Packed,
     feed_forward: FeedForward,
+    /// Heads of attention to the sound that follow it from word to word.
+    alignment_heads: Vec<usize>,
 }
 
 /// Keys and values of one window's features: layer after layer, head after head.
@@ -50,11 +52,13 @@ pub(super) struct Written {
     pub(super) length: usize,
     /// States of the tokens that were fed last, (tokens, width).
     states: Vec<f32>,
+    /// To what the last of them has listened: for each alignment head, how much to each position.
+    pub(super) listened: Vec<Vec<f32>>,
     scratch: Scratch,
 }
 
 impl Decoder {
-    pub(super) fn load(loader: Loader<'_>) -> anyhow::Result<Self> {
+    pub(super) fn load(loader: Loader<'_>, alignment_heads: &[[usize; 2]]) -> anyhow::Result<Self> {
         let dims = *loader.dims;
         let Dims { vocabulary, width, text_context, decoder: tower, .. } = dims;
         let layer = |layer: usize| {
@@ -69,6 +73,7 @@ impl Decoder {
                 heard: loader.projections(&heard, &["k_proj", "v_proj"], tower)?,
                 heard_out: loader.linear(&format!("{heard}.out_proj"), width, width)?,
                 feed_forward: loader.feed_forward(&name)?,
+                alignment_heads: alignment_heads.iter().filter(|[at, _]| *at == layer).map(|[_, head]| *head).collect(),
             })
         };
         Ok(Self {
@@ -106,15 +111,16 @@ impl Decoder {
     /// A text without a token.
     pub(super) fn start(&self) -> Written {
         let layers = self.layers.iter().map(|_| (Vec::new(), Vec::new())).collect();
-        Written { layers, length: 0, states: Vec::new(), scratch: Scratch::default() }
+        Written { layers, length: 0, states: Vec::new(), listened: Vec::new(), scratch: Scratch::default() }
     }
 
     /// Feeds the next tokens.
     pub(super) fn forward(&self, tokens: &[u32], heard: &Heard, written: &mut Written) -> anyhow::Result<()> {
         let width = self.dims.width;
-        let Written { layers, length, states, scratch } = written;
+        let Written { layers, length, states, listened, scratch } = written;
         let positions = self.positions.get(*length * width..(*length + tokens.len()) * width);
         states.clear();
+        listened.clear();
         states.extend(positions.context("the text is longer than the model's context")?);
         for (state, token) in states.chunks_mut(width).zip(tokens) {
             ensure!((*token as usize) < self.dims.vocabulary, "token {token} is beyond the vocabulary");
@@ -122,7 +128,7 @@ impl Decoder {
         }
         for ((layer, heard), seen) in self.layers.iter().zip(&heard.layers).zip(layers) {
             self.attend_to_text(layer, states, *length, seen);
-            self.attend_to_sound(layer, states, heard, scratch);
+            self.attend_to_sound(layer, states, heard, (scratch, listened));
             layer.feed_forward.add_to(states);
         }
         *length += tokens.len();
@@ -158,7 +164,13 @@ impl Decoder {
         self.add(&mixed, &layer.own_out, x);
     }
 
-    fn attend_to_sound(&self, layer: &Layer, x: &mut [f32], heard: &[KeysValues], scratch: &mut Scratch) {
+    fn attend_to_sound(
+        &self,
+        layer: &Layer,
+        x: &mut [f32],
+        heard: &[KeysValues],
+        (scratch, listened): (&mut Scratch, &mut Vec<Vec<f32>>),
+    ) {
         let (width, head_width) = (self.dims.width, self.head_width());
         let queries = self.after_norm(x, &layer.heard_norm, &layer.query);
         let mut mixed = vec![0.0; x.len()];
@@ -167,6 +179,9 @@ impl Decoder {
             let first = head * head_width;
             let queries = Rows { values: &queries, first, stride: width, width: head_width };
             self.kernels.attend(queries, packed, scratch, &mut of_head);
+            if layer.alignment_heads.contains(&head) {
+                listened.push(scratch.last_weights().collect());
+            }
             for (mixed, of_head) in mixed.chunks_mut(width).zip(of_head.chunks(head_width)) {
                 mixed[first..first + head_width].copy_from_slice(of_head);
             }

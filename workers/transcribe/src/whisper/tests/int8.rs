@@ -51,6 +51,31 @@ fn a_part_of_a_window_and_tokens_beyond_the_vocabulary_are_no_reason_to_panic() 
 }
 
 #[test]
+fn both_precisions_tell_to_what_the_listed_heads_have_listened() {
+    let folder = tempfile::tempdir().unwrap();
+    Tiny::new().write_hugging_face(folder.path(), ::safetensors::Dtype::F32, 1);
+    let listed = r#"{ "alignment_heads": [[1, 0], [0, 1], [2, 0], [0, 2]] }"#;
+    std::fs::write(folder.path().join("generation_config.json"), listed).unwrap();
+    let listened = [Precision::F32, Precision::Int8].map(|precision| {
+        let whisper = Whisper::load_in(folder.path(), &Device::Cpu, precision).unwrap();
+        let heard = whisper.hear(&window()).unwrap();
+        let mut text = heard.start().unwrap();
+        text.feed(&TOKENS).unwrap();
+        text.feed(&[3]).unwrap();
+        text.listened().unwrap()
+    });
+    assert_eq!(listened[0].len(), 2, "heads that are not there do not listen");
+    for (exact, rounded) in std::iter::zip(&listened[0], &listened[1]) {
+        assert_eq!((exact.len(), rounded.len()), (20, 20));
+        for weights in [exact, rounded] {
+            assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-3, "{weights:?}");
+        }
+        let most = std::iter::zip(exact, rounded).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(most < 0.05, "{exact:?} {rounded:?}");
+    }
+}
+
+#[test]
 fn a_model_whose_heads_are_too_wide_is_computed_in_f32_unless_int8_is_wished_for() {
     let folder = tempfile::tempdir().unwrap();
     Tiny::new().write_hugging_face(folder.path(), ::safetensors::Dtype::F32, 1);
