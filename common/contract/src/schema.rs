@@ -15,6 +15,8 @@ use crate::picture::{COUNT, FORMATS, GRID, GUIDANCE, MAX_LORAS, SHAPES, SIDE, ST
 
 /// The version of JSON Schema.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// RFC 3339, for validators that do not look at formats.
+const TIME: &str = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$";
 /// Where schemas refer to each other.
 pub(crate) const DEFINITIONS: &str = "#/$defs/";
 
@@ -106,7 +108,7 @@ fn name(about: &str) -> Value {
 
 fn shared() -> Value {
     let id = json!({ "pattern": "^[a-z0-9-]{1,64}$" });
-    let time = json!({ "format": "date-time" });
+    let time = json!({ "format": "date-time", "pattern": TIME });
     let labels = json!({
         "maxProperties": MAX_LABELS,
         "propertyNames": { "maxLength": LABEL.0 },

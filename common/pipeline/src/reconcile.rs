@@ -9,6 +9,6 @@ mod pools;
 mod rescue;
 
 pub use audit::{Audit, Discrepancy, Report};
-pub use ledger::waiting;
+pub use ledger::{lying, waiting};
 pub use pools::Watchman;
 pub use rescue::{Rescuer, Stranded};
