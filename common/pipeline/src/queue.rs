@@ -17,6 +17,7 @@ mod publish;
 pub(crate) mod pull;
 pub(crate) mod raw;
 mod remove;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,6 +12,7 @@ pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod reconcile;
 pub(crate) mod say;
+pub(crate) mod schema;
 pub(crate) mod streams;
 pub(crate) mod top;
 pub(crate) mod topology;
