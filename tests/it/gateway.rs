@@ -6,6 +6,7 @@ mod jobs;
 mod lanes;
 mod shapes;
 mod told;
+mod webhooks;
 
 use std::sync::OnceLock;
 
@@ -16,7 +17,7 @@ use shanshui_tests::{Process, Stack};
 use crate::clients::stack;
 
 /// The gateway that most of these tests share.
-fn door() -> Door {
+pub(crate) fn door() -> Door {
     static GATEWAY: OnceLock<(Door, Process)> = OnceLock::new();
     GATEWAY.get_or_init(|| gateway(stack(), &[])).0.clone()
 }

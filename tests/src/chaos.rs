@@ -30,6 +30,7 @@ use world::World;
 
 use crate::stack::Stack;
 
+pub use cluster::Cluster;
 pub use order::End;
 pub use plan::{Plan, Trial};
 pub use poison::{Isolation, isolate};

@@ -14,7 +14,7 @@ mod select;
 
 pub use audit::{Audit, Discrepancy, Report};
 pub use erase::{Erased, Eraser, Standing};
-pub use ledger::waiting;
+pub use ledger::{lying, waiting};
 pub use pools::Watchman;
 pub use rescue::{Rescuer, Stranded};
 pub use retention::{Retention, Rule};

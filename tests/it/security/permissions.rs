@@ -31,6 +31,15 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.CONSUMER.CREATE.INTAKE.intake.shanshui.intake.default", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.ENDS.intake.shanshui.ended.*.*", &["admin"]),
     ("$JS.API.STREAM.MSG.GET.INTAKE", &["reconcile"]),
+    ("shanshui.webhook.job", &["gateway"]),
+    ("shanshui.webhook.default.job", &["admin", "gateway"]),
+    ("shanshui.dead.webhook.default", &["reconcile", "gateway"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.ENDS.webhooks", &["gateway", "intake"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.WEBHOOKS.webhooks", &["gateway"]),
+    ("$JS.ACK.hub.hash.ENDS.webhooks.1.1.1.1.1", &["gateway", "intake"]),
+    ("$JS.ACK.WEBHOOKS.webhooks.1.1.1.1.1", &["gateway"]),
+    ("$JS.API.CONSUMER.CREATE.WEBHOOKS.webhooks.shanshui.webhook.*.*", &["admin"]),
+    ("$JS.API.STREAM.MSG.GET.WEBHOOKS", &["reconcile", "gateway"]),
     ("$JS.API.CONSUMER.MSG.NEXT.AUDIO.transcribe", &["transcribe"]),
     ("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", &["paint"]),
     ("$JS.API.CONSUMER.MSG.NEXT.ADVISORIES.reconcile", &["reconcile"]),
@@ -52,7 +61,7 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile", "gateway", "intake", "erase"]),
     ("$JS.API.STREAM.MSG.GET.ENDS", &["transcribe", "paint", "reconcile", "erase"]),
     ("$JS.API.STREAM.MSG.GET.CANCELS", &["transcribe", "paint", "reconcile"]),
-    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile", "intake", "erase"]),
+    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile", "intake", "gateway", "erase"]),
     ("$JS.API.DIRECT.GET.ENDS", &["reconcile", "erase"]),
     ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile", "gateway", "erase"]),
     ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile", "erase"]),
@@ -90,7 +99,8 @@ const SECRET: [&str; 8] = [
     "$SYS.>",
 ];
 
-const STREAMS: [&str; 9] = ["AUDIO", "TEXT", "EVENTS", "ENDS", "CANCELS", "DEAD", "ADVISORIES", "STATE", "INTAKE"];
+const STREAMS: [&str; 10] =
+    ["AUDIO", "TEXT", "EVENTS", "ENDS", "CANCELS", "DEAD", "ADVISORIES", "STATE", "INTAKE", "WEBHOOKS"];
 
 #[tokio::test]
 async fn s15_no_role_can_do_what_another_may_or_what_nobody_may() {
@@ -128,7 +138,8 @@ async fn s15_each_role_is_let_do_its_own_work() {
         assert_eq!(voice.publishes(&own).await, Vec::<String>::new(), "{role} is refused none of these");
         let mut ears = vec![format!("_INBOX_{role}.>")];
         if ["transcribe", "paint"].contains(&role) {
-            ears.extend(["shanshui.cancel.*".into(), "shanshui.cancel.*.*".into()]);
+            let own = ["shanshui.cancel.*", "shanshui.cancel.*.*", "$JS.EVENT.ADVISORY.STREAM.*.*"];
+            ears.extend(own.map(str::to_owned));
         }
         if role == "gateway" {
             ears.push("shanshui.events.*.*".into());

@@ -140,7 +140,7 @@ fn walk(folder: &Path) -> Vec<String> {
 }
 
 /// Nobody was refused anything.
-fn quiet(guarded: &Guarded, workers: &str) {
+pub(super) fn quiet(guarded: &Guarded, workers: &str) {
     let log = guarded.server.log();
     let violations: Vec<&str> = log.lines().filter(|line| line.contains("Violation")).collect();
     assert!(violations.is_empty(), "{violations:#?}");

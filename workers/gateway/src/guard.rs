@@ -17,11 +17,14 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use shanshui_pipeline::Code;
 use shanshui_pipeline::fields::FieldError;
+use shanshui_pipeline::telemetry::within;
+use shanshui_pipeline::trace::TraceContext;
 
 use crate::body::{self, BodyError};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::keys::Caller;
+use crate::links::{self, Link};
 use crate::room::Full;
 
 /// Nothing is loaded from another host, and nothing that was said becomes code.
@@ -46,7 +49,7 @@ pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next
     let (interface, id) = (interface(request.uri().path()), format!("{:016x}", rand_id()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = match check_origin(&gateway, request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => within(trace(request.headers()), next.run(request)).await,
         Err(error) => error.into_response(),
     };
     let mut response = enveloped(response).await;
@@ -64,6 +67,15 @@ pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next
         response.headers_mut().insert("x-request-id", id);
     }
     response
+}
+
+/// The trace of the caller, as W3C Trace Context has it; what is no such header counts as none.
+fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let one = |name: &str| {
+        let mut all = headers.get_all(name).iter();
+        all.next().filter(|_| all.next().is_none())?.to_str().ok()
+    };
+    TraceContext::parse(one("traceparent")?, one("tracestate"))
 }
 
 /// What the router itself refuses (a query that is none, a path that is no text) in the form of all
@@ -91,9 +103,9 @@ fn interface(path: &str) -> &'static str {
 
 /// For the interfaces: a key, a connection to NATS, and a body of allowed size.
 pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
-    let Some(caller) = gateway.keys.caller(key(request.headers()).as_deref()) else {
-        let message = "an API key is missing or unknown: send `Authorization: Bearer KEY`";
-        return ApiError::new(StatusCode::UNAUTHORIZED, "invalid-api-key", message).into_response();
+    let caller = match caller(&gateway, &request) {
+        Ok(caller) => caller,
+        Err(refused) => return refused.into_response(),
     };
     if !gateway.queue.is_connected() {
         return ApiError::away(&anyhow::anyhow!("NATS does not answer")).into_response();
@@ -104,6 +116,24 @@ pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, 
             next.run(request).await
         }
         Err(error) => error.into_response(),
+    }
+}
+
+/// Who calls: the owner of a key, or whoever has a link to the picture that is asked for.
+fn caller(gateway: &Gateway, request: &Request) -> Result<Caller, ApiError> {
+    if let Some(caller) = gateway.keys.caller(key(request.headers()).as_deref()) {
+        return Ok(caller);
+    }
+    match links::look(gateway.options.gateway_secret.as_ref(), request) {
+        Link::Holds => Ok(Caller::guest()),
+        Link::Expired => {
+            let message = "this link has expired; ask for another one with an API key";
+            Err(ApiError::new(StatusCode::FORBIDDEN, "link-expired", message))
+        }
+        Link::None => {
+            let message = "an API key is missing or unknown: send `Authorization: Bearer KEY`";
+            Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid-api-key", message))
+        }
     }
 }
 

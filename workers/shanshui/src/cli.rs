@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, dead, draw, erase, gateway, intake, jobs, models, reconcile, say, streams, topology, up};
+use crate::commands::{
+    audit, dead, draw, erase, gateway, intake, jobs, models, plan, probe, reconcile, say, schema, streams, top,
+    topology, up,
+};
 use crate::data::DataDir;
 use crate::exit::{self, Exit, Refusal};
 use crate::program::Program;
 
 /// Commands to which the addresses of a running `up` are of no use.
-pub(crate) const ALONE: [&str; 2] = ["up", "models"];
+pub(crate) const ALONE: [&str; 3] = ["up", "models", "schema"];
 
 /// A spoken sentence becomes a picture: speech to text to picture, over NATS and S3.
 #[derive(Debug, Parser)]
@@ -65,8 +68,19 @@ pub(crate) enum Command {
     /// Show the stages, their queues and pools, and who works there
     #[command(after_long_help = exit::HELP)]
     Topology(Box<topology::TopologyArgs>),
+    /// Watch the pipeline: queues, workers, running jobs, what ended
+    #[command(after_long_help = exit::HELP)]
+    Top(Box<top::TopArgs>),
+    /// Plan how many workers are needed for so many jobs an hour
+    #[command(after_long_help = exit::HELP)]
+    Plan(Box<plan::PlanArgs>),
+    /// Do one small job from end to end, and end with 0 if it is done in time, else with 1
+    #[command(after_long_help = exit::HELP)]
+    Probe(Box<probe::ProbeArgs>),
     /// Create, change or check streams, consumers and the bucket
     Streams(Box<streams::StreamsArgs>),
+    /// Print JSON Schemas of jobs, events and receipts, or AsyncAPI of the subjects
+    Schema(schema::SchemaArgs),
     /// List, fetch and verify models
     Models(Box<models::ModelsArgs>),
 }
@@ -91,7 +105,11 @@ impl Command {
             Self::Erase(args) => erase::run(*args, steps).await,
             Self::Dead(args) => dead::run(*args, steps).await,
             Self::Topology(args) => topology::run(*args, steps).await,
+            Self::Top(args) => top::run(*args, steps).await,
+            Self::Plan(args) => plan::run(*args, steps).await,
+            Self::Probe(args) => probe::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,
+            Self::Schema(args) => Ok(schema::run(&args)),
             Self::Models(args) => models::run(*args, program.layouts(), data).await,
         }
     }

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use async_nats::Subscriber;
 use async_nats::jetstream::ErrorCode;
 use serde_json::{Map, Value, json};
 
 use super::Queue;
 use super::apply::differences;
-use super::declare::INTAKE;
+use super::declare::{INTAKE, WEBHOOKS};
 use crate::causes::causes;
 use crate::config::StreamSettings;
 use crate::names;
 use crate::step::Step;
 
+/// What JetStream tells of streams begins with this.
+pub(super) const CHANGES: &str = "$JS.EVENT.ADVISORY.STREAM";
 /// Between two looks at a queue that is not usable.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Fields without which jobs are lost or not found.
@@ -33,8 +36,9 @@ impl Queue {
     pub async fn check(&self, stage: &str, pools: &[String]) -> anyhow::Result<()> {
         let step = self.step(stage)?;
         let streams = self.declared_streams(&StreamSettings::default()).into_iter();
-        // No stage needs what buckets tell.
-        for declared in streams.filter(|declared| declared.name != self.names.stream(INTAKE)) {
+        // No stage needs what buckets tell, or what receivers are told.
+        let of_others = [INTAKE, WEBHOOKS.0].map(|name| self.names.stream(name));
+        for declared in streams.filter(|declared| !of_others.contains(&declared.name)) {
             let wrong = self.wrong_with_stream(&declared.name, &declared.own).await?;
             wrong.map_or(Ok(()), |wrong| Err(Unusable { wrong, flags: String::new() }))?;
         }
@@ -46,6 +50,11 @@ impl Queue {
             }
         }
         Ok(())
+    }
+
+    /// Says that somebody has changed, made or deleted a stream: the server tells it unasked.
+    pub(crate) async fn changes(&self) -> anyhow::Result<Subscriber> {
+        Ok(self.client.subscribe(format!("{CHANGES}.*.*")).await?)
     }
 
     /// All that is wrong, one line each, also what only costs jobs one day: for people.

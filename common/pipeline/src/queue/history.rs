@@ -97,8 +97,11 @@ impl Queue {
         }
     }
 
-    /// The last events of one kind, of all jobs; some may be missing among many others.
-    pub(crate) async fn last_events(&self, kind: &str, most: usize) -> anyhow::Result<Vec<Envelope>> {
+    /// The last events of one kind, of all jobs, oldest first; some may be missing among many others.
+    ///
+    /// # Errors
+    /// The stream EVENTS cannot be read.
+    pub async fn last_events(&self, kind: &str, most: usize) -> anyhow::Result<Vec<Envelope>> {
         let subject = self.names.any_event(kind);
         let Some(last) = self.last(&subject).await? else { return Ok(Vec::new()) };
         // Most jobs have about six events.

@@ -35,6 +35,14 @@ impl Queue {
         Ok(news.filter_map(|message| std::future::ready(heard(&message))))
     }
 
+    /// All events of all jobs from now on, as they are told. For people who watch: anybody who may publish
+    /// events may have told them, and what comes while the connection is down is missing.
+    pub async fn told(&self) -> anyhow::Result<impl Stream<Item = Envelope> + Send + Unpin + use<>> {
+        let news = self.client.subscribe(self.names.any_event("*")).await?;
+        let read = |message: async_nats::Message| serde_json::from_slice::<Envelope>(&message.payload).ok();
+        Ok(news.filter_map(move |message| std::future::ready(read(message))))
+    }
+
     /// The first event of a job behind `sequence`, if there is one that this version knows.
     pub async fn event_after(&self, job: &JobId, sequence: u64) -> anyhow::Result<Option<KeptEvent>> {
         let (subject, mut from) = (self.names.event(job, ">"), sequence.saturating_add(1));
@@ -62,8 +70,8 @@ impl Queue {
         Ok(self.last_event(job, "accepted").await?.is_some_and(|(last, _)| last > sequence))
     }
 
-    /// Jobs that were accepted, newest first: at most `most` of those whose event lies before sequence
-    /// `before`.
+    /// What was told first of jobs, `queued` or `accepted`, newest first: at most `most` of the events that
+    /// lie before sequence `before`. Of one job several may come.
     pub async fn jobs_before(&self, before: Option<u64>, most: usize) -> anyhow::Result<Vec<KeptEvent>> {
         let stream = self.context.get_stream(self.names.stream("EVENTS")).await?;
         let (first, last) = (stream.cached_info().state.first_sequence, stream.cached_info().state.last_sequence);
@@ -72,7 +80,7 @@ impl Queue {
         let (mut width, mut found) = (8 * most as u64, Vec::new());
         while found.len() < most && end > first.max(1) {
             let start = end.saturating_sub(width).max(first).max(1);
-            let mut part = self.accepted_within(start, end).await?;
+            let mut part = self.begun_within(start, end).await?;
             if part.is_empty() {
                 width *= 2;
             }
@@ -84,8 +92,15 @@ impl Queue {
         Ok(found)
     }
 
-    async fn accepted_within(&self, mut from: u64, end: u64) -> anyhow::Result<Vec<KeptEvent>> {
-        let (subject, mut all) = (self.names.any_event("accepted"), Vec::new());
+    async fn begun_within(&self, from: u64, end: u64) -> anyhow::Result<Vec<KeptEvent>> {
+        let mut all = self.told_within("accepted", from, end).await?;
+        all.extend(self.told_within("queued", from, end).await?);
+        all.sort_by_key(|event| event.sequence);
+        Ok(all)
+    }
+
+    async fn told_within(&self, kind: &str, mut from: u64, end: u64) -> anyhow::Result<Vec<KeptEvent>> {
+        let (subject, mut all) = (self.names.any_event(kind), Vec::new());
         while let Some(message) = self.next("EVENTS", &subject, from).await?
             && message.sequence < end
         {

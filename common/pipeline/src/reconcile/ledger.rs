@@ -46,19 +46,26 @@ impl Ledger {
 /// Where a job waits, if it waits and is found. Reads every job of the queues that hold
 /// up to 64 MiB, so it needs the right to.
 pub async fn waiting(queue: &Queue, job: &JobId) -> anyhow::Result<Option<Wait>> {
-    for step in queue.steps() {
+    match lying(queue).await?.get(job) {
+        Some((step, sequence)) => queue.wait_of(step, *sequence).await,
+        None => Ok(None),
+    }
+}
+
+/// Every job that lies in a queue, with the step and the sequence; reads as much as [`waiting`].
+pub async fn lying(queue: &Queue) -> anyhow::Result<HashMap<JobId, (&'static Step, u64)>> {
+    let mut all = HashMap::new();
+    // The first queue that has a job counts.
+    for step in queue.steps().iter().rev() {
         let stream = queue.context.get_stream(queue.names().stream(&step.stream())).await?;
         if stream.cached_info().state.bytes > SEARCHED {
             continue;
         }
         let mut ledger = Ledger::default();
         ledger.waiting(queue, step).await?;
-        let found = ledger.known.iter().find(|(_, name)| *name == job);
-        if let Some(((_, sequence), _)) = found {
-            return queue.wait_of(step, *sequence).await;
-        }
+        all.extend(ledger.known.into_iter().map(|((_, sequence), job)| (job, (step, sequence))));
     }
-    Ok(None)
+    Ok(all)
 }
 
 /// When a stream was made (Unix nanoseconds), and the sequences that hold a message.

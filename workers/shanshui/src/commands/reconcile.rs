@@ -21,6 +21,8 @@ use crate::service::Service;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Jobs erased between two audits, so that a long list does not keep the next audit waiting.
 const AT_A_TIME: usize = 500;
+/// Between two measurements of the queues, for /metrics.
+const MEASURE: Duration = Duration::from_secs(10);
 /// Without a failure for this long, advisories are dealt with again.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -104,7 +106,7 @@ impl Reconciler {
     pub(crate) async fn serve(&self, stop: CancellationToken) -> anyhow::Result<()> {
         let rescuer = Rescuer::start(&self.queue, &self.store, self.attempts).await?;
         let work = async {
-            tokio::join!(self.go_on_rescuing(&rescuer), self.go_on_auditing(&rescuer));
+            tokio::join!(self.go_on_rescuing(&rescuer), self.go_on_auditing(&rescuer), self.go_on_measuring());
         };
         tokio::select! {
             () = work => {}
@@ -158,6 +160,17 @@ impl Reconciler {
                 Err(error) => self.tell(Part::Retention, &error).await,
             }
             tokio::time::sleep(Duration::from_secs(self.settings.audit_seconds)).await;
+        }
+    }
+
+    /// Only here, so that each number is told once, however many workers there are.
+    async fn go_on_measuring(&self) {
+        loop {
+            match self.queue.levels().await {
+                Ok(levels) => self.metrics.measured(levels),
+                Err(error) => tracing::debug!(error = causes(&error), "cannot measure the queues"),
+            }
+            tokio::time::sleep(MEASURE).await;
         }
     }
 
