@@ -66,3 +66,24 @@ async fn a_job_that_runs_is_erased_only_when_it_may_be_canceled() {
     assert_eq!(client.whole_story("long").await.told(), Vec::<String>::new());
     assert_eq!(objects(&client, "long").await, 0);
 }
+
+#[tokio::test]
+async fn an_erasure_that_breaks_off_is_taken_up_again() {
+    let stack = Stack::start();
+    let client = stack.client().await;
+    let _worker = stack.worker("paint", "hand");
+    painted(&client, "old").await;
+    let erase = || stack.run(&["erase", "--before", "0h", "--json"]);
+    stack.objects().faults().refuse(Some("DELETE"));
+    let refused = erase();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("delete s3 object") && said.contains("403"), "{said}");
+    // Until its objects are gone, its end is there and finds it again.
+    assert_eq!(client.whole_story("old").await.finals(), ["done"]);
+    stack.objects().faults().refuse(None);
+    let told = erase();
+    let erased: Value = serde_json::from_slice(&told.stdout).expect("one JSON object");
+    assert!(told.status.success() && erased["job"] == "old", "{erased}");
+    assert_eq!(objects(&client, "old").await, 0);
+    assert_eq!((erase().status.code(), erase().stdout), (Some(0), Vec::new()));
+}

@@ -79,7 +79,11 @@ class Trial:
             table.clear()
 
     def spawn(self, name: str, job: float, load: float):
-        settings = {"SHANSHUI_PACE_SECONDS": f"{job:.4f}", "SHANSHUI_PACE_LOAD_SECONDS": f"{load:.4f}", "SHANSHUI_WORKER_NAME": name}
+        settings = {
+            "SHANSHUI_PACE_SECONDS": f"{job:.4f}",
+            "SHANSHUI_PACE_LOAD_SECONDS": f"{load:.4f}",
+            "SHANSHUI_WORKER_NAME": name,
+        }
         return self.lab.worker("paint", log=f"{self.lab.folder}/{name}.log", SHANSHUI_DRAIN_SECONDS="20", **settings)
 
     async def publish(self, nc, job: str) -> None:
@@ -110,7 +114,9 @@ class Trial:
         staying = [worker for worker in self.workers if not worker.leaving]
         for _ in range(wanted - len(staying)):
             node, seconds = self.nodes.take(now)
-            self.workers.append(Worker(node, max(now, now + seconds - self.times.load - self.start_cost * self.options.faster)))
+            self.workers.append(
+                Worker(node, max(now, now + seconds - self.times.load - self.start_cost * self.options.faster))
+            )
         # The youngest goes first, as Kubernetes has it.
         for worker in sorted(staying, key=lambda worker: -worker.starts)[: max(0, len(staying) - wanted)]:
             self.dismiss(now, worker)
@@ -247,7 +253,9 @@ def report(trial: Trial, faults: list) -> str:
     text += row("the same on paper", paper.waits, paper.node_seconds / 3600, paper.cold, jobs, times.price)
     for fixed in (2, 4, 8):
         result = Fleet(times, None, fixed).play(trial.come, DAY)
-        text += row(f"a fixed fleet of {fixed}, on paper", result.waits, result.node_seconds / 3600, 0, jobs, times.price)
+        text += row(
+            f"a fixed fleet of {fixed}, on paper", result.waits, result.node_seconds / 3600, 0, jobs, times.price
+        )
     text += "\n" + by_rate(trial, waits)
     if faults:
         text += "\nWhat must not be:\n\n" + "".join(f"- {fault}\n" for fault in faults[:30])
@@ -263,13 +271,20 @@ def charts(trial: Trial) -> list:
     return [
         Chart("pictures asked for", "a minute", {"arrivals": [(at / 60, count) for at, count in enumerate(minutes)]}),
         Chart("what KEDA reads", "jobs", {"waiting or in work": curves["waiting or in work"]}),
-        Chart("workers and nodes", "count", {name: curves[name] for name in ("nodes", "workers", "wanted")}, marks=list(TAKEN)),
+        Chart(
+            "workers and nodes",
+            "count",
+            {name: curves[name] for name in ("nodes", "workers", "wanted")},
+            marks=list(TAKEN),
+        ),
         Chart("wait of each job until a worker begins it", "s", {"wait": waits}),
     ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="./dev scale", description="A day of jobs in minutes, with workers that come and go.")
+    parser = argparse.ArgumentParser(
+        prog="./dev scale", description="A day of jobs in minutes, with workers that come and go."
+    )
     parser.add_argument("program")
     parser.add_argument("--faster", type=int, default=96, help="how many times faster than a day")
     parser.add_argument("--jobs", type=int, default=6000, help="pictures of the day")

@@ -9,7 +9,9 @@ DAY = 86_400.0
 def rate(at: float, jobs: int) -> float:
     """Jobs a second at a time of the day, without the bursts: lowest at 4 in the morning, highest at 20."""
     hour = at / 3600
-    shape = 0.08 + (0.5 - 0.5 * math.cos((hour - 4) / 24 * 2 * math.pi)) ** 2 + 0.5 * math.exp(-(((hour - 20) / 1.5) ** 2))
+    shape = (
+        0.08 + (0.5 - 0.5 * math.cos((hour - 4) / 24 * 2 * math.pi)) ** 2 + 0.5 * math.exp(-(((hour - 20) / 1.5) ** 2))
+    )
     return jobs / DAY * shape / 0.525
 
 

@@ -33,8 +33,13 @@ def event(job: str, kind: str) -> bytes:
         "done": {"stage": "paint", "key": f"jobs/{job}/receipt.json", "seconds": 1.5},
     }[kind]
     whole = {
-        "specversion": "1.0", "id": f"{job}-{kind}", "source": "/shanshui/paint/w", "type": f"shanshui.{kind}.v1",
-        "subject": job, "time": "2026-11-29T12:00:00Z", "datacontenttype": "application/json",
+        "specversion": "1.0",
+        "id": f"{job}-{kind}",
+        "source": "/shanshui/paint/w",
+        "type": f"shanshui.{kind}.v1",
+        "subject": job,
+        "time": "2026-11-29T12:00:00Z",
+        "datacontenttype": "application/json",
         "data": {"kind": kind, **data},
     }
     return json.dumps(whole).encode()
@@ -127,10 +132,17 @@ def main() -> None:
             lab.start_nats("always")
             columns.append((count, watch(lab)))
             print(count, columns[-1][1], file=sys.stderr)
-        info = {one["name"]: one["state"] for one in lab.asked("jsz?streams=true")["account_details"][0]["stream_detail"]}
+        info = {
+            one["name"]: one["state"] for one in lab.asked("jsz?streams=true")["account_details"][0]["stream_detail"]
+        }
     finally:
         lab.end()
-    print("| finished jobs | " + " | ".join(f"{count:,}" for count, _ in columns) + " |\n|" + " --- |" * (len(columns) + 1))
+    print(
+        "| finished jobs | "
+        + " | ".join(f"{count:,}" for count, _ in columns)
+        + " |\n|"
+        + " --- |" * (len(columns) + 1)
+    )
     for name in columns[0][1]:
         print(f"| {name} | " + " | ".join(told[name] for _, told in columns) + " |")
     bytes_each = (info["EVENTS"]["bytes"] + info["ENDS"]["bytes"]) / max(written, 1)

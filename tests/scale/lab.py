@@ -60,7 +60,9 @@ class Lab:
         self.s3 = self.start_s3()
         settings = {"SHANSHUI_NATS_URL": self.url, "SHANSHUI_S3_ENDPOINT": self.endpoint, "NO_COLOR": "1"}
         keys = {"SHANSHUI_S3_ACCESS_KEY": "tester", "SHANSHUI_S3_SECRET_KEY": "a-secret-of-the-tests"}
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(("SHANSHUI_", "AWS_", "NATS_"))}
+        plain = {
+            name: value for name, value in os.environ.items() if not name.startswith(("SHANSHUI_", "AWS_", "NATS_"))
+        }
         self.env = {**plain, **settings, **keys, "SHANSHUI_S3_BUCKET": "shanshui"}
         self.run("streams", "apply", *(apply or []))
 
@@ -122,10 +124,11 @@ def machine(program: str) -> str:
     """Where and with what a measurement was made, as rows of a table."""
     said = lambda *command: subprocess.run(command, capture_output=True, text=True).stdout.strip()
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())[1]
+    commit = os.environ.get("SHANSHUI_COMMIT") or said("git", "-C", str(ROOT), "describe", "--always", "--dirty")
     rows = {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "machine": f"{os.cpu_count()} cores, {cpu}; load average of 15 minutes at the end: {os.getloadavg()[2]:.1f}",
-        "versions": f"{said(program, '--version')}, commit {said('git', '-C', str(ROOT), 'describe', '--always', '--dirty')}, "
+        "machine": f"{os.cpu_count()} cores, {cpu}; load average at the end: {os.getloadavg()[2]:.1f}",
+        "versions": f"{said(program, '--version')}, commit {commit}, "
         f"{said(os.environ['SHANSHUI_NATS_SERVER'], '--version')}",
     }
     return "| | |\n| --- | --- |\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())

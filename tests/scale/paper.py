@@ -61,7 +61,13 @@ class Fleet:
             self.step(now, what, which, end)
         end = max(end, now)
         return Result(
-            self.waits, self.nodes.seconds(end), self.nodes.dollars(end), self.nodes.cold, self.nodes.warm, self.most, self.fleet
+            self.waits,
+            self.nodes.seconds(end),
+            self.nodes.dollars(end),
+            self.nodes.cold,
+            self.nodes.warm,
+            self.most,
+            self.fleet,
         )
 
     def step(self, now: float, what: int, which: object, end: float) -> None:

@@ -61,7 +61,9 @@ def panel(chart: Chart, top: float, end: float, unit: str) -> str:
             said = f"{tick * across:g}" + (f" {unit}" if tick == 0 else "")
             parts.append(text(place_x(tick * across), top + HIGH - 12, said, 'text-anchor="middle"'))
     for at in chart.marks:
-        parts.append(f'<path d="M{place_x(at):.1f} {top + TOP}V{top + HIGH - BOTTOM}" stroke="#c33" stroke-dasharray="2 3"/>')
+        parts.append(
+            f'<path d="M{place_x(at):.1f} {top + TOP}V{top + HIGH - BOTTOM}" stroke="#c33" stroke-dasharray="2 3"/>'
+        )
     for number, (name, series) in enumerate(chart.series.items()):
         colour = COLOURS[number % len(COLOURS)]
         placed = [(place_x(x), place_y(y)) for x, y in (series if chart.steps else thin(series))]

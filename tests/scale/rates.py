@@ -74,7 +74,9 @@ async def operations(lab: Lab) -> str:
             raise RuntimeError(f"a pull of an empty queue: {answer}")
 
     text += await measured(lab, "pull that finds nothing, 64 at a time", 64, nothing)
-    read = lambda number, turn: nc.request("$JS.API.STREAM.MSG.GET.EVENTS", b'{"last_by_subj":"shanshui.events.r0-0-1.started"}', timeout=10)
+    read = lambda number, turn: nc.request(
+        "$JS.API.STREAM.MSG.GET.EVENTS", b'{"last_by_subj":"shanshui.events.r0-0-1.started"}', timeout=10
+    )
     text += await measured(lab, "last event of a job read, 64 at a time", 64, read)
     await nc.close()
     return text
@@ -94,7 +96,11 @@ async def through(lab: Lab, prefixes: list, lanes: list, workers: int) -> str:
     for prefix in prefixes:
         await nc.subscribe(f"{prefix}.events.*.done", cb=hear)
         for number in range(workers // len(prefixes)):
-            settings = {"SHANSHUI_PREFIX": prefix, "SHANSHUI_PACE_SECONDS": "0", "SHANSHUI_WORKER_NAME": f"{prefix}-{number}"}
+            settings = {
+                "SHANSHUI_PREFIX": prefix,
+                "SHANSHUI_PACE_SECONDS": "0",
+                "SHANSHUI_WORKER_NAME": f"{prefix}-{number}",
+            }
             crew.append(lab.worker("paint", SHANSHUI_S3_PREFIX=f"{prefix}/", **settings))
     await asyncio.sleep(3)
     run, js = f"{time.monotonic_ns():x}", nc.jetstream(timeout=30)
@@ -103,7 +109,9 @@ async def through(lab: Lab, prefixes: list, lanes: list, workers: int) -> str:
     each = [(prefix, lane) for prefix in prefixes for lane in lanes]
     bodies = [(each[n % len(each)], json.dumps({"id": f"{run}-{n}", "text": "x"}).encode()) for n in range(JOBS)]
     for at in range(0, JOBS, 50):
-        await asyncio.gather(*(js.publish(f"{prefix}.text.{lane}", body) for (prefix, lane), body in bodies[at : at + 50]))
+        await asyncio.gather(
+            *(js.publish(f"{prefix}.text.{lane}", body) for (prefix, lane), body in bodies[at : at + 50])
+        )
     deadline = time.monotonic() + 120
     while len(ended) < JOBS and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
@@ -118,29 +126,48 @@ async def through(lab: Lab, prefixes: list, lanes: list, workers: int) -> str:
     return f"| {said} | {workers} | {len(ended) / took:,.0f} | {spent / JOBS * 1e3:,.1f} ms | {'each once' if right else 'FAILED'} |\n"
 
 
-def idle(lab: Lab, count: int = 8) -> str:
-    """What workers without a job ask of nats-server."""
-    crew = [lab.worker("paint", SHANSHUI_WORKER_NAME=f"idle-{number}") for number in range(count)]
-    time.sleep(8)
+def resting(lab: Lab, seconds: float) -> tuple:
+    """Requests and CPU seconds of nats-server in a second, while nobody has a job."""
     use = Use(lab.nats.pid)
     before, cpu, at = lab.asked("varz")["in_msgs"], use.cpu(), time.monotonic()
-    time.sleep(30)
-    seconds = time.monotonic() - at
-    asked, spent = lab.asked("varz")["in_msgs"] - before, use.cpu() - cpu
+    time.sleep(seconds)
+    took = time.monotonic() - at
+    return (lab.asked("varz")["in_msgs"] - before) / took, (use.cpu() - cpu) / took
+
+
+def idle(lab: Lab, count: int = 16) -> str:
+    """What workers without a job ask of nats-server, above what it does without any."""
+    _, alone = resting(lab, 30)
+    crew = [lab.worker("paint", SHANSHUI_WORKER_NAME=f"idle-{number}") for number in range(count)]
+    time.sleep(15)
+    asked, spent = resting(lab, 125)
     for worker in crew:
         lab.stop(worker)
-    each = f"{asked / seconds / count:.2f} requests a second, {spent / seconds / count * 1e6:,.0f} µs of CPU a second"
-    return f"An idle worker costs nats-server {each} ({count} workers over half a minute)."
+    each = (
+        f"{asked / count:.3f} requests a second and {max(0.0, spent - alone) / count * 1e6:,.0f} µs of its CPU a second"
+    )
+    return f"An idle worker costs nats-server {each} ({count} workers over two minutes)."
 
 
 def main() -> None:
     lab = Lab(sys.argv[1])
     try:
         print(asyncio.run(operations(lab)))
-        subprocess.run([lab.program, "streams", "apply"], env={**lab.env, "SHANSHUI_PREFIX": "second"}, check=True, capture_output=True)
-        print("| prefixes; lanes | workers | jobs a second | CPU of nats-server for a job | ends |\n| --- | --- | --- | --- | --- |")
+        subprocess.run(
+            [lab.program, "streams", "apply"],
+            env={**lab.env, "SHANSHUI_PREFIX": "second"},
+            check=True,
+            capture_output=True,
+        )
+        print(
+            "| prefixes; lanes | workers | jobs a second | CPU of nats-server for a job | ends |\n| --- | --- | --- | --- | --- |"
+        )
         # default lies in partition 2, a in 0, b in 1 (docs/contract.md, Lanes).
-        for prefixes, lanes in ((["shanshui"], ["default"]), (["shanshui"], ["default", "a"]), (["shanshui", "second"], ["default", "a"])):
+        for prefixes, lanes in (
+            (["shanshui"], ["default"]),
+            (["shanshui"], ["default", "a"]),
+            (["shanshui", "second"], ["default", "a"]),
+        ):
             print(asyncio.run(through(lab, prefixes, lanes, 4)), end="", flush=True)
         print("\n" + idle(lab))
     finally:

@@ -117,9 +117,14 @@ class Soak:
     def latencies(self) -> str:
         lines = "| | first half | second half | rise an hour |\n| --- | --- | --- | --- |\n"
         half = self.end / 2
-        for what, field in (("published until a worker begins it", "waited_seconds"), ("published until its end", "took_seconds")):
+        for what, field in (
+            ("published until a worker begins it", "waited_seconds"),
+            ("published until its end", "took_seconds"),
+        ):
             for share, said in ((0.5, "median"), (0.99, "99 %")):
-                parts = [[float(job[field]) for at, job in self.jobs if (at >= half) == later] for later in (False, True)]
+                parts = [
+                    [float(job[field]) for at, job in self.jobs if (at >= half) == later] for later in (False, True)
+                ]
                 before, after = (percentile(part, share) for part in parts)
                 rise = slope(second_half(over_time(self.jobs, field, share), self.end))
                 lines += f"| {what}, {said} | {before:.3f} s | {after:.3f} s | {rise:+.3f} s |\n"
@@ -172,11 +177,16 @@ class Soak:
         memory, descriptors = self.steady(self.memory), self.steady(self.descriptors)
         own = {name: points for name, points in sorted(memory.items()) if name not in OTHERS}
         marks = [at for at, _ in self.blows]
-        waits = {"median": over_time(self.jobs, "waited_seconds", 0.5), "99 %": over_time(self.jobs, "waited_seconds", 0.99)}
+        waits = {
+            "median": over_time(self.jobs, "waited_seconds", 0.5),
+            "99 %": over_time(self.jobs, "waited_seconds", 0.99),
+        }
         return [
             Chart("resident memory", "MiB", own),
             Chart("open descriptors", "count", {name: descriptors[name] for name in own}),
-            Chart("wait until a worker begins a job, each five minutes", "s; dashed: a worker broken", waits, marks=marks),
+            Chart(
+                "wait until a worker begins a job, each five minutes", "s; dashed: a worker broken", waits, marks=marks
+            ),
             Chart("oldest job in a queue", "s", {name: self.oldest[name] for name in ("AUDIO", "TEXT")}),
             Chart("size of streams", "MiB", {name: self.streams[name] for name in ("EVENTS", "DEAD")}),
         ]
