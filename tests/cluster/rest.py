@@ -3,7 +3,7 @@
     SHANSHUI_MODELS=… python tests/cluster/rest.py PROGRAM NATS_SERVER RCLONE [SECONDS]
 
 Real workers of both stages on a nats-server with deploy/nats.conf. Rest: requests that the server counts and CPU time
-of the process, over SECONDS (240). Start: from the start of the process to the job's event `accepted`, which follows
+of the process, over SECONDS (600). Start: from the start of the process to the job's event `accepted`, which follows
 its lease; a job waits already.
 """
 
@@ -56,7 +56,7 @@ def start(machine: Machine, stage: str, at: int) -> float:
     return (datetime.datetime.fromisoformat(told["accepted"].replace("Z", "")[:26] + "+00:00") - began).total_seconds()
 
 
-def main(program: str, server: str, rclone: str, seconds: str = "240") -> bool:
+def main(program: str, server: str, rclone: str, seconds: str = "600") -> bool:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="shanshui-rest-"))
     machine = Machine((os.path.abspath(program), os.path.abspath(server), os.path.abspath(rclone)), folder / "disk")
     good = True
