@@ -6,8 +6,8 @@
 set -euo pipefail
 
 folder=${1:-secrets}
-users=(sys admin transcribe paint gateway intake bucket reconcile tenant-a tenant-b watch route)
-roles=(admin transcribe paint gateway intake reconcile tenant-a)
+users=(sys admin transcribe paint gateway intake bucket reconcile erase tenant-a tenant-b watch route)
+roles=(admin transcribe paint gateway intake reconcile erase tenant-a)
 
 # nats-server reads a password as a value of its language: it begins with a letter.
 random() { printf 'p%s' "$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; }
@@ -40,6 +40,9 @@ write s3.json <<JSON
                  "credentials": [{"accessKey": "$access", "secretKey": "$secret"}]}]}
 JSON
 
+# What all gateways sign with.
+printf 'SHANSHUI_GATEWAY_SECRET=%s\n' "$(random)" | write gateway.env
+
 # One settings file for each part (--config).
 for role in "${roles[@]}"; do
     write "$role.toml" <<TOML
@@ -48,6 +51,7 @@ nats-password = "$(value "$(variable "$role")")"
 nats-inbox = "_INBOX_$role"
 s3-access-key = "$access"
 s3-secret-key = "$secret"
+$([ "$role" != gateway ] || printf 'gateway-secret = "%s"' "$(value SHANSHUI_GATEWAY_SECRET)")
 TOML
 done
 

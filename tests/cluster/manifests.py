@@ -25,6 +25,7 @@ def secrets() -> dict:
     keys = {
         "nats.env": {f"SHANSHUI_{user.upper().replace('-', '_')}_PASSWORD" for user in users},
         "s3.env": set(re.findall(r"(SHANSHUI_S3_\w+)=%s", script)),
+        "gateway.env": set(re.findall(r"(SHANSHUI_GATEWAY_\w+)=%s", script)),
     }
     found = {}
     for name, how, file in re.findall(r"create secret generic (\S+) --from-(env-file|file)=secrets/(\S+)", page):

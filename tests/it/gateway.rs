@@ -6,6 +6,7 @@ mod jobs;
 mod lanes;
 mod shapes;
 mod told;
+mod webhooks;
 
 use std::sync::OnceLock;
 

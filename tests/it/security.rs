@@ -11,4 +11,5 @@ mod permissions;
 mod secrets;
 mod tls;
 mod voice;
+mod webhooks;
 mod work;

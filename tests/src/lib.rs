@@ -15,6 +15,7 @@ mod paths;
 pub mod png;
 mod process;
 mod proxy;
+mod receiver;
 mod serving;
 mod stack;
 mod steps;
@@ -34,6 +35,7 @@ pub use paths::{
 };
 pub use process::Process;
 pub use proxy::Proxy;
+pub use receiver::{Got, Receiver};
 pub use stack::{Stack, ends_well, shared};
 pub use steps::{Step, steps};
 pub use story::Story;

@@ -7,7 +7,7 @@ use crate::fields::{FieldError, Fields};
 use crate::job::{Job, JobMeta};
 
 /// Longest key of an object in S3, in bytes.
-const MAX_KEY: usize = 1024;
+pub(crate) const MAX_KEY: usize = 1024;
 
 /// Where the recording is.
 #[derive(Debug, Clone, PartialEq)]

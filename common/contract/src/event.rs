@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -11,7 +12,7 @@ use crate::code::Code;
 use crate::id::{JobId, sha256_hex};
 
 /// One event; the variant's name in kebab case is its kind. Times are in seconds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the fields are named for what they hold; docs/contract.md describes them")]
 pub enum Event {
@@ -71,8 +72,7 @@ pub enum Event {
     Finished {
         stage: String,
         seconds: f64,
-        /// Digest of what goes on to the next stage ([`crate::wire::digest`]); at the last stage of what
-        /// was made ([`crate::made::Made::digest`]).
+        /// Digest of what goes on to the next stage; at the last stage of what was made.
         #[serde(default)]
         made: String,
     },

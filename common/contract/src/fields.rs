@@ -19,7 +19,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 /// Models, samplers and stages are looked up by name; longer ones cannot exist.
-const MAX_NAME: usize = 128;
+pub(crate) const MAX_NAME: usize = 128;
 /// MessagePack's extension type of a timestamp.
 const TIMESTAMP: i8 = -1;
 

@@ -16,9 +16,11 @@ use crate::picture::PictureSpec;
 pub use crate::text::{MAX_TEXT, TextJob};
 
 /// Most labels: they all go into one event.
-const MAX_LABELS: usize = 64;
+pub(crate) const MAX_LABELS: usize = 64;
+/// Longest name and longest value of a label, in bytes.
+pub(crate) const LABEL: (usize, usize) = (64, 256);
 /// Most attempts that a job may ask for.
-const MAX_ATTEMPTS: u64 = 100;
+pub(crate) const MAX_ATTEMPTS: u64 = 100;
 
 /// A job that travels on one of the queues. A wrong job cannot exist: reading one refuses it.
 pub trait Job: Sized + Send + Sync + 'static {
@@ -134,8 +136,8 @@ fn labels(fields: Option<Fields>) -> Result<BTreeMap<String, String>, FieldError
         .map(|(key, value)| {
             let key = key.as_str().unwrap_or_default().to_owned();
             match value.as_str() {
-                Some(text) if text.len() <= 256 && key.len() <= 64 => Ok((key, text.to_owned())),
-                _ => Err(FieldError::new(&path(&key), value, "a string of at most 256 bytes")),
+                Some(text) if text.len() <= LABEL.1 && key.len() <= LABEL.0 => Ok((key, text.to_owned())),
+                _ => Err(FieldError::new(&path(&key), value, format!("a string of at most {} bytes", LABEL.1))),
             }
         })
         .collect()

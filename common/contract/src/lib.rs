@@ -2,6 +2,7 @@
 //!
 //! This crate knows nothing of NATS, S3 or models. `docs/contract.md` is its specification.
 
+pub mod asyncapi;
 pub mod audio;
 pub mod code;
 pub mod event;
@@ -12,6 +13,7 @@ pub mod key;
 pub mod made;
 pub mod names;
 pub mod picture;
+pub mod schema;
 pub mod step;
 pub mod text;
 pub mod trace;

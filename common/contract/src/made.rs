@@ -1,12 +1,13 @@
 //! What the stages of a job have made so far: the part of a job that only the pipeline writes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::sha256_hex;
 
 /// One object in the bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MadeObject {
     /// What it is: `transcript`, `picture`, `audio`, …
     pub kind: String,
@@ -20,7 +21,7 @@ pub struct MadeObject {
 }
 
 /// What one stage made of a job.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Made {
     /// The stage; the worker fills it in.
     #[serde(default)]

@@ -116,6 +116,16 @@ impl Names {
         format!("{}.intake.{name}", self.prefix)
     }
 
+    /// Where it is kept that somebody wants to be told of a job's end.
+    pub fn webhook(&self, job: &str) -> String {
+        format!("{}.webhook.{job}", self.prefix)
+    }
+
+    /// The queue of what is to be told: the ends of jobs whose senders want to know.
+    pub fn webhook_in(&self, lane: &str, job: &str) -> String {
+        format!("{}.webhook.{lane}.{job}", self.prefix)
+    }
+
     /// Where the reconciler keeps what it knows.
     pub fn state(&self, of: &str) -> String {
         format!("{}.state.{of}", self.prefix)

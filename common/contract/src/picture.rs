@@ -1,13 +1,31 @@
 //! What a job asks of the paint stage.
 
+use std::ops::RangeInclusive;
+
 use rmpv::Value;
 
 use crate::fields::{FieldError, Fields};
 
-/// Longest side in pixels that any configuration may allow.
-const MAX_SIDE: u64 = 4096;
+/// Pixels of a side that any configuration may allow; a multiple of [`GRID`].
+pub const SIDE: RangeInclusive<u64> = 8..=4096;
+/// What sides are multiples of.
+pub const GRID: u64 = 8;
+/// Denoising steps.
+pub const STEPS: RangeInclusive<u64> = 1..=1000;
+/// Pictures of one job.
+pub const COUNT: RangeInclusive<u64> = 1..=64;
+/// Guidance scale.
+pub const GUIDANCE: RangeInclusive<f64> = 0.0..=100.0;
+/// Names of shapes.
+pub(crate) const SHAPES: [&str; 4] = ["square", "portrait", "landscape", "wide"];
+/// Names of file formats.
+pub(crate) const FORMATS: [&str; 3] = ["png", "jpeg", "webp"];
+/// Names of syntaxes.
+pub(crate) const SYNTAXES: [&str; 2] = ["plain", "a1111"];
+/// Weights of a LoRA.
+pub(crate) const WEIGHT: RangeInclusive<f64> = -100.0..=100.0;
 /// Most LoRA files of one job.
-const MAX_LORAS: usize = 16;
+pub(crate) const MAX_LORAS: usize = 16;
 
 /// Wishes for the pictures of one job; what is absent is the model's recommendation.
 ///
@@ -53,11 +71,11 @@ impl PictureSpec {
             width: side(&mut fields, "width")?,
             height: side(&mut fields, "height")?,
             shape: fields.parsed("shape", "square, portrait, landscape or wide", shape_name)?,
-            steps: fields.integer("steps", 1..=1000)?.map(|n| n as u32),
-            guidance: fields.number("guidance", 0.0..=100.0)?,
+            steps: fields.integer("steps", STEPS)?.map(|n| n as u32),
+            guidance: fields.number("guidance", GUIDANCE)?,
             negative: fields.text("negative")?.unwrap_or_default(),
             seed: fields.integer("seed", 0..=u64::MAX)?,
-            count: fields.integer("count", 1..=64)?.map(|n| n as u32),
+            count: fields.integer("count", COUNT)?.map(|n| n as u32),
             sampler: fields.name("sampler")?,
             format: fields.parsed("format", "png, jpeg or webp", format_name)?,
             syntax: fields.parsed("syntax", "plain or a1111", syntax_name)?,
@@ -98,9 +116,9 @@ pub fn loras_value(loras: &[(String, f64)]) -> Option<Value> {
 }
 
 fn side(fields: &mut Fields, name: &str) -> Result<Option<u32>, FieldError> {
-    let Some(pixels) = fields.integer(name, 8..=MAX_SIDE)? else { return Ok(None) };
-    if !pixels.is_multiple_of(8) {
-        let allowed = format!("a multiple of 8 from 8 to {MAX_SIDE}");
+    let Some(pixels) = fields.integer(name, SIDE)? else { return Ok(None) };
+    if !pixels.is_multiple_of(GRID) {
+        let allowed = format!("a multiple of {GRID} from {} to {}", SIDE.start(), SIDE.end());
         return Err(FieldError::new(&fields.path(name), pixels, allowed));
     }
     Ok(Some(pixels as u32))
@@ -110,19 +128,18 @@ fn format_name(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     match lower.as_str() {
         "jpg" => Some("jpeg".into()),
-        "png" | "jpeg" | "webp" => Some(lower),
-        _ => None,
+        known => FORMATS.contains(&known).then_some(lower),
     }
 }
 
 fn shape_name(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
-    ["square", "portrait", "landscape", "wide"].contains(&lower.as_str()).then_some(lower)
+    SHAPES.contains(&lower.as_str()).then_some(lower)
 }
 
 fn syntax_name(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
-    ["plain", "a1111"].contains(&lower.as_str()).then_some(lower)
+    SYNTAXES.contains(&lower.as_str()).then_some(lower)
 }
 
 /// A list of `{"name": "detail", "weight": 0.8}`; the weight may be left out.
@@ -137,7 +154,7 @@ fn loras(fields: &mut Fields) -> Result<Vec<(String, f64)>, FieldError> {
     let one = |(at, value): (usize, Value)| {
         let mut fields = Fields::new(&format!("{path}[{at}]"), value)?;
         let name = fields.name("name")?.ok_or_else(|| FieldError::missing(&fields.path("name"), "a name"))?;
-        Ok((name, fields.number("weight", -100.0..=100.0)?.unwrap_or(1.0)))
+        Ok((name, fields.number("weight", WEIGHT)?.unwrap_or(1.0)))
     };
     list.into_iter().enumerate().map(one).collect()
 }

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-pub use shanshui_contract::{audio, code, event, fields, id, job, key, made, names, picture, step, text, trace, wire};
+pub use shanshui_contract::{
+    asyncapi, audio, code, event, fields, id, job, key, made, names, picture, schema, step, text, trace, wire,
+};
 
 mod causes;
 pub mod config;

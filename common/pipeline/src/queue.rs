@@ -16,6 +16,8 @@ mod pools;
 mod publish;
 pub(crate) mod pull;
 pub(crate) mod raw;
+mod remove;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod erase;
 mod files;
 mod foreign;
 mod read;

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 use shanshui_tests::door::read;
-use shanshui_tests::{PATIENCE, Process, Stack, sha256};
+use shanshui_tests::{PATIENCE, Process, Stack, scratch, sha256};
 
 use super::{door, gateway, painted, small, text};
 use crate::clients::stack;
@@ -51,6 +51,43 @@ fn s29_a_key_opens_the_door_to_its_own_lane_and_no_other() {
     assert!(late.header("retry-after").parse::<u64>().is_ok_and(|seconds| (1..=30).contains(&seconds)), "{late:?}");
     all.post("/v1/jobs?lane=gold", &[], &json!({ "text": "a boat", "picture": small() })).is(202);
     assert!(!process.log().contains("key of"), "{}", process.log());
+}
+
+#[test]
+fn s30_a_link_shows_one_picture_without_a_key_and_nothing_else() {
+    let folder = scratch();
+    let file = folder.path().join("keys");
+    std::fs::write(&file, format!("anna:{}:anna\n", sha256(&"a key".to_owned().into()))).expect("a file");
+    let keys = ["--api-keys", file.to_str().expect("a path")];
+    let secret = ["--gateway-secret", "a secret of these tests alone"];
+    let (door, _process) = gateway(stack(), &[keys, secret].concat());
+    let (other, _without) = gateway(stack(), &keys);
+    let wanted = json!({ "prompt": "a boat", "size": "64x64", "steps": 2, "n": 2, "response_format": "url" });
+    let anna = door.with("Authorization", "Bearer a key");
+    let made = anna.post("/v1/images/generations", &[], &wanted).is(200).json();
+    let link = text(&made["data"][1]["url"]).replace(&format!("http://{}", door.address()), "");
+    let picture = door.get(&link).is(200);
+    assert!(picture.body.starts_with(b"\x89PNG"));
+    assert_eq!(picture.header("cross-origin-resource-policy"), "cross-origin");
+    let (bare, query) = link.split_once('?').expect("a signature");
+    let place = bare.split("/pictures").next().expect("a job");
+    for wrong in [
+        bare.to_owned(),
+        format!("{}?{query}", bare.replace("/1", "/0")),
+        format!("{place}?{query}"),
+        format!("{place}/events?{query}"),
+        format!("{place}/transcript.txt?{query}"),
+        format!("/v1/jobs?{query}"),
+        link.replace("expires=1", "expires=2"),
+        link.replace("&signature=", "&signature=00"),
+    ] {
+        assert_eq!(door.get(&wrong).is(401).json()["error"]["code"], "invalid-api-key", "{wrong}");
+    }
+    door.send("DELETE", &link, &[], b"").is(405);
+    // Whoever has no secret signs none and takes none.
+    other.get(&link).is(401);
+    let made = other.with("Authorization", "Bearer a key").post("/v1/images/generations", &[], &wanted).is(200).json();
+    assert!(!text(&made["data"][0]["url"]).contains('?'));
 }
 
 #[test]

@@ -40,6 +40,19 @@ async fn s29_a_job_that_waits_is_its_lanes_alone() {
         }
     }
     assert_eq!(anna.get(&format!("/v1/jobs/{}", text(&sent["id"]))).json()["lane"], "anna");
+    // A list has the jobs that wait, with their places, also those that nobody has told of.
+    let listed = |door: &Door, query: &str| {
+        let jobs = door.get(&format!("/v1/jobs{query}")).is(200).json()["jobs"].take();
+        let each = |job: &serde_json::Value| (text(&job["id"]), text(&job["state"]), job["place"].as_u64());
+        let mut all: Vec<_> = jobs.as_array().expect("a list").iter().map(each).collect();
+        all.sort();
+        all
+    };
+    let queued = |id: &str, place: u64| (id.to_owned(), "queued".to_owned(), Some(place));
+    let mut both = vec![queued(&text(&sent["id"]), 0), queued("untold", 1)];
+    both.sort();
+    assert_eq!((listed(&anna, ""), listed(&all, ""), listed(&ben, "")), (both.clone(), both, vec![]));
+    assert_eq!(listed(&anna, "?limit=1"), [queued(&text(&sent["id"]), 0)]);
     assert_eq!(client.lying("CANCELS").await, 0);
 
     let mut heard = anna.follow(&format!("/v1/jobs/{}/events", text(&sent["id"])), &[]);

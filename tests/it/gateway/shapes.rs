@@ -5,7 +5,7 @@ use std::thread;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use shanshui_tests::{png, recording, shared};
+use shanshui_tests::{png, recording, shanshui, shared};
 
 use super::{door, gateway, text};
 use crate::clients::{client, foreign, passes, stack};
@@ -15,6 +15,21 @@ fn the_sdk_of_openai_hears_paints_and_reads_errors_unchanged() {
     let mut sdk = client(foreign("python"), stack());
     sdk.arg("tests/clients/openai_sdk.py").env("DOOR", format!("http://{}/v1", door().address()));
     passes("openai", &mut sdk, 21);
+}
+
+#[test]
+fn the_sdk_of_openai_for_node_does_so_too() {
+    let mut sdk = client("node", stack());
+    sdk.arg("tests/clients/openai_sdk.mjs").env("DOOR", format!("http://{}/v1", door().address()));
+    passes("openai", &mut sdk, 12);
+}
+
+#[test]
+fn published_schemas_fit_the_docs_and_what_travels_and_judge_as_the_program_does() {
+    let (door, _process) = gateway(stack(), &["--jobs-per-minute", "0"]);
+    let mut judge = client(foreign("python"), stack());
+    judge.arg("tests/clients/schemas.py").env("DOOR", format!("http://{}", door.address())).env("SHANSHUI", shanshui());
+    passes("schemas", &mut judge, 13);
 }
 
 #[test]

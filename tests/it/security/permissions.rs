@@ -13,7 +13,7 @@ use super::voice::Voice;
 const PUBLISH: &[(&str, &[&str])] = &[
     ("shanshui.audio.default", &["admin", "reconcile", "gateway", "intake"]),
     ("shanshui.text.default", &["admin", "transcribe", "reconcile", "gateway"]),
-    ("shanshui.cancel.job", &["admin", "gateway"]),
+    ("shanshui.cancel.job", &["admin", "gateway", "erase"]),
     ("shanshui.events.job.done", &["transcribe", "paint", "reconcile"]),
     ("shanshui.events.job.queued", &["transcribe", "paint", "reconcile", "gateway"]),
     ("shanshui.text.default.sdxl", &["admin", "paint", "reconcile"]),
@@ -31,6 +31,15 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.CONSUMER.CREATE.INTAKE.intake.shanshui.intake.default", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.ENDS.intake.shanshui.ended.*.*", &["admin"]),
     ("$JS.API.STREAM.MSG.GET.INTAKE", &["reconcile"]),
+    ("shanshui.webhook.job", &["gateway"]),
+    ("shanshui.webhook.default.job", &["admin", "gateway"]),
+    ("shanshui.dead.webhook.default", &["reconcile", "gateway"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.ENDS.webhooks", &["gateway", "intake"]),
+    ("$JS.API.CONSUMER.MSG.NEXT.WEBHOOKS.webhooks", &["gateway"]),
+    ("$JS.ACK.hub.hash.ENDS.webhooks.1.1.1.1.1", &["gateway", "intake"]),
+    ("$JS.ACK.WEBHOOKS.webhooks.1.1.1.1.1", &["gateway"]),
+    ("$JS.API.CONSUMER.CREATE.WEBHOOKS.webhooks.shanshui.webhook.*.*", &["admin"]),
+    ("$JS.API.STREAM.MSG.GET.WEBHOOKS", &["reconcile", "gateway"]),
     ("$JS.API.CONSUMER.MSG.NEXT.AUDIO.transcribe", &["transcribe"]),
     ("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", &["paint"]),
     ("$JS.API.CONSUMER.MSG.NEXT.ADVISORIES.reconcile", &["reconcile"]),
@@ -39,8 +48,8 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.ACK.TEXT.paint.1.1.1.1.1", &["paint"]),
     ("$JS.ACK.hub.hash.TEXT.paint.1.1.1.1.1", &["paint"]),
     ("$JS.ACK.ADVISORIES.reconcile.1.1.1.1.1", &["reconcile"]),
-    ("$JS.API.STREAM.INFO.TEXT", &["admin", "transcribe", "paint", "reconcile", "gateway"]),
-    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "transcribe", "paint", "reconcile", "gateway"]),
+    ("$JS.API.STREAM.INFO.TEXT", &["admin", "transcribe", "paint", "reconcile", "gateway", "erase"]),
+    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "transcribe", "paint", "reconcile", "gateway", "erase"]),
     ("$JS.API.CONSUMER.INFO.AUDIO.transcribe", &["admin", "transcribe", "reconcile", "gateway"]),
     ("$JS.API.CONSUMER.INFO.TEXT.paint", &["admin", "paint", "reconcile", "gateway"]),
     ("$JS.API.STREAM.CREATE.OTHER", &["admin"]),
@@ -49,15 +58,18 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.CONSUMER.CREATE.TEXT.paint.shanshui.text.*.default.2", &["admin"]),
     ("$JS.API.CONSUMER.NAMES.TEXT", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.ADVISORIES.reconcile", &["admin"]),
-    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile", "gateway", "intake"]),
-    ("$JS.API.STREAM.MSG.GET.ENDS", &["transcribe", "paint", "reconcile"]),
+    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile", "gateway", "intake", "erase"]),
+    ("$JS.API.STREAM.MSG.GET.ENDS", &["transcribe", "paint", "reconcile", "erase"]),
     ("$JS.API.STREAM.MSG.GET.CANCELS", &["transcribe", "paint", "reconcile"]),
-    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile", "intake"]),
-    ("$JS.API.DIRECT.GET.ENDS", &["reconcile"]),
-    ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile", "gateway"]),
-    ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile"]),
-    ("$JS.API.STREAM.MSG.DELETE.TEXT", &["reconcile"]),
-    ("$JS.API.STREAM.MSG.DELETE.DEAD", &["admin"]),
+    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile", "intake", "gateway", "erase"]),
+    ("$JS.API.DIRECT.GET.ENDS", &["reconcile", "erase"]),
+    ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile", "gateway", "erase"]),
+    ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile", "erase"]),
+    ("$JS.API.STREAM.MSG.DELETE.TEXT", &["reconcile", "erase"]),
+    ("$JS.API.STREAM.MSG.DELETE.DEAD", &["admin", "erase"]),
+    ("$JS.API.STREAM.PURGE.EVENTS", &["erase"]),
+    ("$JS.API.STREAM.PURGE.ENDS", &["erase"]),
+    ("$JS.API.STREAM.PURGE.CANCELS", &["erase"]),
     ("$JS.API.STREAM.MSG.DELETE.EVENTS", &[]),
     ("$JS.API.STREAM.DELETE.AUDIO", &[]),
     ("$JS.API.STREAM.DELETE.EVENTS", &[]),
@@ -87,7 +99,8 @@ const SECRET: [&str; 8] = [
     "$SYS.>",
 ];
 
-const STREAMS: [&str; 9] = ["AUDIO", "TEXT", "EVENTS", "ENDS", "CANCELS", "DEAD", "ADVISORIES", "STATE", "INTAKE"];
+const STREAMS: [&str; 10] =
+    ["AUDIO", "TEXT", "EVENTS", "ENDS", "CANCELS", "DEAD", "ADVISORIES", "STATE", "INTAKE", "WEBHOOKS"];
 
 #[tokio::test]
 async fn s15_no_role_can_do_what_another_may_or_what_nobody_may() {

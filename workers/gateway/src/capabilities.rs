@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shanshui_pipeline::Step;
 use shanshui_pipeline::job::MAX_TEXT;
 use shanshui_pipeline::names::DEFAULT_POOL;
+use shanshui_pipeline::picture::{COUNT, GRID, GUIDANCE, SIDE, STEPS};
 use shanshui_pipeline::queue::PoolState;
 
 use crate::error::{ApiError, answer};
@@ -43,10 +44,10 @@ fn limits(gateway: &Gateway) -> Value {
         "message_bytes": gateway.queue.max_payload(),
         "jobs_per_minute": gateway.options.jobs_per_minute,
         "text_characters": MAX_TEXT,
-        "side": { "least": 8, "most": 4096, "multiple_of": 8 },
-        "steps": { "least": 1, "most": 1000 },
-        "count": { "least": 1, "most": 64 },
-        "guidance": { "least": 0, "most": 100 },
+        "side": { "least": SIDE.start(), "most": SIDE.end(), "multiple_of": GRID },
+        "steps": { "least": STEPS.start(), "most": STEPS.end() },
+        "count": { "least": COUNT.start(), "most": COUNT.end() },
+        "guidance": { "least": GUIDANCE.start(), "most": GUIDANCE.end() },
     })
 }
 

@@ -19,7 +19,7 @@ use crate::options::GatewayOptions;
 use crate::rate::Rate;
 use crate::room::Room;
 use crate::seats::Seats;
-use crate::{routes, server};
+use crate::{routes, server, webhooks};
 
 /// Requests of one caller that wait for events at a time.
 const FOLLOWERS: usize = 1024;
@@ -121,6 +121,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
         () = server::run(listener, router, stop) => Ok(()),
         never = gateway.hub.listen(&gateway.queue) => match never {},
         () = cancel(&gateway.queue, given_up) => Ok(()),
+        never = webhooks::work(&gateway) => match never {},
     }
 }
 

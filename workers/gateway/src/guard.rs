@@ -24,6 +24,7 @@ use crate::body::{self, BodyError};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::keys::Caller;
+use crate::links::{self, Link};
 use crate::room::Full;
 
 /// Nothing is loaded from another host, and nothing that was said becomes code.
@@ -102,9 +103,9 @@ fn interface(path: &str) -> &'static str {
 
 /// For the interfaces: a key, a connection to NATS, and a body of allowed size.
 pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
-    let Some(caller) = gateway.keys.caller(key(request.headers()).as_deref()) else {
-        let message = "an API key is missing or unknown: send `Authorization: Bearer KEY`";
-        return ApiError::new(StatusCode::UNAUTHORIZED, "invalid-api-key", message).into_response();
+    let caller = match caller(&gateway, &request) {
+        Ok(caller) => caller,
+        Err(refused) => return refused.into_response(),
     };
     if !gateway.queue.is_connected() {
         return ApiError::away(&anyhow::anyhow!("NATS does not answer")).into_response();
@@ -115,6 +116,24 @@ pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, 
             next.run(request).await
         }
         Err(error) => error.into_response(),
+    }
+}
+
+/// Who calls: the owner of a key, or whoever has a link to the picture that is asked for.
+fn caller(gateway: &Gateway, request: &Request) -> Result<Caller, ApiError> {
+    if let Some(caller) = gateway.keys.caller(key(request.headers()).as_deref()) {
+        return Ok(caller);
+    }
+    match links::look(gateway.options.gateway_secret.as_ref(), request) {
+        Link::Holds => Ok(Caller::guest()),
+        Link::Expired => {
+            let message = "this link has expired; ask for another one with an API key";
+            Err(ApiError::new(StatusCode::FORBIDDEN, "link-expired", message))
+        }
+        Link::None => {
+            let message = "an API key is missing or unknown: send `Authorization: Bearer KEY`";
+            Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid-api-key", message))
+        }
     }
 }
 

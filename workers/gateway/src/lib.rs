@@ -13,6 +13,7 @@ mod guard;
 mod hub;
 mod jobs;
 mod keys;
+mod links;
 mod openai;
 mod openapi;
 mod options;
@@ -22,7 +23,9 @@ mod room;
 mod routes;
 mod seats;
 mod server;
+mod site;
 mod wait;
+mod webhooks;
 
 pub use gateway::{Parts, Vocabulary, serve};
 pub use options::GatewayOptions;

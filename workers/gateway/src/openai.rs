@@ -43,7 +43,7 @@ impl Watched {
         let seat = wait::seat(gateway, caller)?;
         let mut wish = wish.checked(gateway.queue.steps(), caller)?;
         submit::name(&mut wish, caller, headers)?;
-        let sent = submit::send(gateway, &lane, wish).await?;
+        let sent = submit::send(gateway, &lane, wish, None).await?;
         // Others may wait for a job that has a name of its caller's: one that hangs up does not speak for all.
         let ended = submit::is_named(headers);
         Ok(Self { gateway: gateway.clone(), id: sent.id, sequence: sent.submitted.sequence, ended, _seat: seat })

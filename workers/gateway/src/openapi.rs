@@ -2,11 +2,15 @@
 
 use std::sync::LazyLock;
 
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use shanshui_pipeline::{asyncapi, schema};
+
 use crate::error::answer;
+use crate::gateway::Gateway;
 use crate::routes::{ROUTES, Route};
 
 /// What goes into a route and comes out of it, by method and path.
@@ -18,11 +22,25 @@ pub(crate) async fn read() -> Response {
     answer(StatusCode::OK, &document())
 }
 
+/// `GET /schema.json`: JSON Schemas of all that travels.
+pub(crate) async fn schemas() -> Response {
+    answer(StatusCode::OK, &schema::document())
+}
+
+/// `GET /asyncapi.json`: the subjects on NATS.
+pub(crate) async fn subjects(State(gateway): State<Gateway>) -> Response {
+    answer(StatusCode::OK, &asyncapi::document(gateway.queue.names()))
+}
+
 fn document() -> Value {
     let mut paths = Map::new();
     for route in ROUTES {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method] = operation(route);
+    }
+    let mut components = DETAILS["components"].clone();
+    if let Some(schemas) = components["schemas"].as_object_mut() {
+        schemas.extend(schema::definitions_at("#/components/schemas/"));
     }
     let license = json!({ "name": "Apache-2.0", "identifier": "Apache-2.0" });
     json!({
@@ -31,7 +49,8 @@ fn document() -> Value {
         // No key is needed on a loopback address.
         "security": [{}, { "key": [] }, { "password": [] }],
         "paths": paths,
-        "components": DETAILS["components"],
+        "webhooks": DETAILS["webhooks"],
+        "components": components,
     })
 }
 

@@ -4,8 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
+use shanshui_pipeline::config::Secret;
+use shanshui_pipeline::fields::FieldError;
 
 use crate::keys::Keys;
+
+/// Least characters of a secret.
+const SECRET: usize = 24;
 
 /// Where it listens, and whom it serves.
 #[derive(Debug, Clone, Args)]
@@ -25,6 +30,17 @@ pub struct GatewayOptions {
     /// Jobs a minute that one API key may send to this process; 0 for no limit
     #[arg(long, env = "SHANSHUI_JOBS_PER_MINUTE", default_value_t = 120, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub jobs_per_minute: u32,
+    /// Secret of all gateways together, at least 24 characters: they sign webhooks with what they derive
+    /// from it; without it webhooks are refused
+    #[arg(long, env = "SHANSHUI_GATEWAY_SECRET", hide_env_values = true)]
+    pub gateway_secret: Option<Secret>,
+    /// Hosts that may receive webhooks over http and at private addresses, as a name or an address, separated
+    /// by commas; all others need https and a public address
+    #[arg(long, env = "SHANSHUI_WEBHOOK_ALLOW", value_name = "HOST", value_delimiter = ',')]
+    pub webhook_allow: Vec<String>,
+    /// Seconds after the end of a job during which its webhook is tried
+    #[arg(long, env = "SHANSHUI_WEBHOOK_SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..=518_400))]
+    pub webhook_seconds: u64,
     /// Folder with another page, read at each request; without it the page in the program is served
     #[arg(long, env = "SHANSHUI_PAGE", value_name = "DIR")]
     pub page: Option<PathBuf>,
@@ -40,6 +56,10 @@ impl GatewayOptions {
     /// Names the address, or the line of the file.
     pub fn check(&self) -> anyhow::Result<()> {
         Keys::read(self.api_keys.as_deref())?;
+        if self.gateway_secret.as_ref().is_some_and(|secret| secret.reveal().len() < SECRET) {
+            let allowed = format!("at least {SECRET} characters");
+            return Err(FieldError::new("gateway-secret", "(hidden)", allowed).into());
+        }
         let open = self.gateway.filter(|address| !address.ip().is_loopback());
         match open {
             Some(address) if self.api_keys.is_none() => {

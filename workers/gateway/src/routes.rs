@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::openai::{audio, images, models};
-use crate::{a1111, capabilities, guard, jobs, openapi, page};
+use crate::{a1111, capabilities, guard, jobs, openapi, page, webhooks};
 
 /// A route and what is said of it.
 pub(crate) struct Route {
@@ -29,6 +29,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("get", "/v1/jobs/{id}/{transcript}", "The transcript: transcript.json, .txt, .srt or .vtt", || {
         get(jobs::objects::transcript)
     }),
+    route("get", "/v1/webhooks/secret", "What signatures of webhooks are verified with", || get(webhooks::secret)),
     route("get", "/v1/capabilities", "Stages, pools, models and limits", || get(capabilities::read)),
     route("post", "/v1/audio/transcriptions", "OpenAI: words of a recording", || post(audio::transcribe)),
     route("post", "/v1/audio/translations", "OpenAI: words of a recording, in English", || post(audio::translate)),
@@ -64,6 +65,8 @@ pub(crate) fn router(gateway: &Gateway) -> Router {
         .route("/", get(page::index))
         .route("/page/{name}", get(page::file))
         .route("/openapi.json", get(openapi::read))
+        .route("/schema.json", get(openapi::schemas))
+        .route("/asyncapi.json", get(openapi::subjects))
         .fallback(async || ApiError::missing("there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             let status = axum::http::StatusCode::METHOD_NOT_ALLOWED;

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use candle_core::DType;
 use sha2::{Digest, Sha256};
 use shanshui_pipeline::context::Context;
 use shanshui_pipeline::event::Event;
@@ -70,8 +69,7 @@ impl Paint {
     /// A device that is not there, or a folder that is not a model; says which file and field.
     pub async fn load(options: &PaintOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
         let device = options.paint_device.open()?;
-        // Half precision overflows in some VAEs, and CPUs compute it slower than f32.
-        let dtype = DType::F32;
+        let dtype = options.paint_precision.dtype(&device)?;
         let (path, extras) = (folder.to_owned(), options.extras());
         let model = ModelThread::spawn("paint-model", move || {
             let loaded = Source::find(&path).and_then(|source| Model::open(&source, &extras, &device, dtype));
@@ -84,10 +82,19 @@ impl Paint {
         });
         let (origin, hashes, recommended, bounds) = known.await?;
         let device = options.paint_device.name();
-        let about = Arc::new(About { origin, hashes, device, dtype: "f32" });
+        let about = Arc::new(About { origin, hashes, device, dtype: dtype.as_str() });
         let (sampler, steps) = (recommended.sampler.as_str(), recommended.steps);
         let (name, commit) = (about.origin.name.as_str(), about.origin.commit.as_deref());
-        tracing::info!(model = name, commit, hash = about.short_hash(), device, sampler, steps, "picture model loaded");
+        tracing::info!(
+            model = name,
+            commit,
+            hash = about.short_hash(),
+            device,
+            dtype = about.dtype,
+            sampler,
+            steps,
+            "picture model loaded"
+        );
         let (limits, max_batch) = (options.limits(), usize::from(options.max_batch));
         Ok(Self { model, about, recommended, bounds, limits, max_batch })
     }

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    audit, dead, draw, gateway, intake, jobs, models, plan, probe, reconcile, say, streams, top, topology, up,
+    audit, dead, draw, erase, gateway, intake, jobs, models, plan, probe, reconcile, say, schema, streams, top,
+    topology, up,
 };
 use crate::data::DataDir;
 use crate::exit::{self, Exit, Refusal};
 use crate::program::Program;
 
 /// Commands to which the addresses of a running `up` are of no use.
-pub(crate) const ALONE: [&str; 2] = ["up", "models"];
+pub(crate) const ALONE: [&str; 3] = ["up", "models", "schema"];
 
 /// A spoken sentence becomes a picture: speech to text to picture, over NATS and S3.
 #[derive(Debug, Parser)]
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     Jobs(Box<jobs::JobsArgs>),
     /// Inspect and replay dead letters
     Dead(Box<dead::DeadArgs>),
+    /// Erase what is kept of jobs: recording, transcript, pictures, events, dead letters
+    #[command(after_long_help = exit::HELP)]
+    Erase(Box<erase::EraseArgs>),
     /// Count all jobs, and list those whose state is inconsistent
     #[command(after_long_help = exit::HELP)]
     Audit(Box<audit::AuditArgs>),
@@ -72,6 +76,8 @@ pub(crate) enum Command {
     Probe(Box<probe::ProbeArgs>),
     /// Create, change or check streams, consumers and the bucket
     Streams(Box<streams::StreamsArgs>),
+    /// Print JSON Schemas of jobs, events and receipts, or AsyncAPI of the subjects
+    Schema(schema::SchemaArgs),
     /// List, fetch and verify models
     Models(Box<models::ModelsArgs>),
 }
@@ -93,12 +99,14 @@ impl Command {
             Self::Reconcile(args) => reconcile::run(*args, steps).await,
             Self::Gateway(args) => gateway::run(*args, steps).await,
             Self::Intake(args) => intake::run(*args, steps).await,
+            Self::Erase(args) => erase::run(*args, steps).await,
             Self::Dead(args) => dead::run(*args, steps).await,
             Self::Topology(args) => topology::run(*args, steps).await,
             Self::Top(args) => top::run(*args, steps).await,
             Self::Plan(args) => plan::run(*args, steps).await,
             Self::Probe(args) => probe::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,
+            Self::Schema(args) => Ok(schema::run(&args)),
             Self::Models(args) => models::run(*args, program.layouts(), data).await,
         }
     }

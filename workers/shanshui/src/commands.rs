@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod draw;
+pub(crate) mod erase;
 pub(crate) mod gateway;
 pub(crate) mod intake;
 pub(crate) mod jobs;
@@ -11,6 +12,7 @@ pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod reconcile;
 pub(crate) mod say;
+pub(crate) mod schema;
 pub(crate) mod streams;
 pub(crate) mod top;
 pub(crate) mod topology;

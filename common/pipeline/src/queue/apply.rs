@@ -6,7 +6,7 @@ use async_nats::jetstream::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::Queue;
-use super::declare::{Declared, advisories_consumer, intake_consumers};
+use super::declare::{Declared, advisories_consumer, intake_consumers, webhook_consumers};
 use crate::config::StreamSettings;
 use crate::step::Step;
 
@@ -31,7 +31,8 @@ impl Queue {
             said.extend(self.apply_consumers(step, settings, dry).await?);
         }
         said.extend(self.apply_consumer("ADVISORIES", advisories_consumer(), dry).await?);
-        for (stream, declared) in intake_consumers(&self.names, settings) {
+        let webhooks = webhook_consumers(&self.names, settings);
+        for (stream, declared) in intake_consumers(&self.names, settings).into_iter().chain(webhooks) {
             said.extend(self.apply_consumer(stream, declared, dry).await?);
         }
         Ok(said)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Queue;
 use super::apply::differences;
-use super::declare::INTAKE;
+use super::declare::{INTAKE, WEBHOOKS};
 use crate::causes::causes;
 use crate::config::StreamSettings;
 use crate::names;
@@ -36,8 +36,9 @@ impl Queue {
     pub async fn check(&self, stage: &str, pools: &[String]) -> anyhow::Result<()> {
         let step = self.step(stage)?;
         let streams = self.declared_streams(&StreamSettings::default()).into_iter();
-        // No stage needs what buckets tell.
-        for declared in streams.filter(|declared| declared.name != self.names.stream(INTAKE)) {
+        // No stage needs what buckets tell, or what receivers are told.
+        let of_others = [INTAKE, WEBHOOKS.0].map(|name| self.names.stream(name));
+        for declared in streams.filter(|declared| !of_others.contains(&declared.name)) {
             let wrong = self.wrong_with_stream(&declared.name, &declared.own).await?;
             wrong.map_or(Ok(()), |wrong| Err(Unusable { wrong, flags: String::new() }))?;
         }

@@ -14,6 +14,8 @@ use crate::step::Step;
 pub const RECONCILE: &str = "reconcile";
 /// The stream of bucket events.
 pub(crate) const INTAKE: &str = "INTAKE";
+/// The stream of webhooks, and the consumer of the gateways on it and on `ENDS`.
+pub(crate) const WEBHOOKS: (&str, &str) = ("WEBHOOKS", "webhooks");
 /// Publish retries may come late: longer than any client keeps retrying.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// How long events, ends and cancels are kept.
@@ -30,6 +32,8 @@ const EVENT_BYTES: i64 = 1 << 20;
 pub(crate) const CANCEL_BYTES: i64 = 4 << 10;
 /// Cancels of one job that are kept.
 const CANCELS: i64 = 16;
+/// Largest webhook: an address, and how a job ended.
+const WEBHOOK_BYTES: i64 = 64 << 10;
 
 /// Limits of a stream that is no queue: time, messages of one subject, bytes of one message, and its
 /// part of what a queue may take. The server sets all of that aside when the stream is made.
@@ -58,7 +62,18 @@ impl Queue {
         let mut all: Vec<_> = self.steps.iter().map(|step| self.work_queue(step, settings)).collect();
         all.extend(self.books(settings));
         all.push(self.inbox(settings));
+        all.push(self.webhooks(settings));
         all
+    }
+
+    /// Who wants to be told of which end, and what is to be told now. Only gateways need it. When it is
+    /// full, a job with a webhook is refused: what was taken is not dropped for it.
+    fn webhooks(&self, settings: &StreamSettings) -> Declared {
+        let subjects = [self.names.webhook("*"), self.names.webhook_in("*", "*")];
+        let own = json!({ "subjects": subjects, "retention": "limits", "discard": "new" });
+        let bytes = (settings.queue_bytes / 16).max(LEAST_BYTES);
+        let first = json!({ "max_bytes": bytes, "max_msg_size": WEBHOOK_BYTES, "max_age": nanoseconds(EVENTS_AGE) });
+        self.stream(WEBHOOKS.0, settings, own, first)
     }
 
     /// Events of buckets, until an intake has taken them. Nobody who starts jobs himself needs it.
@@ -92,6 +107,15 @@ impl Queue {
         let names = &self.names;
         let book = |name: &str, subjects: Vec<String>, bounds: Bounds| {
             let own = json!({ "subjects": subjects, "retention": "limits" });
+            let days = match name {
+                "EVENTS" | "ENDS" | "CANCELS" => settings.events_days,
+                "DEAD" => settings.dead_days,
+                _ => None,
+            };
+            // An age that is asked for is ours from then on; otherwise an operator's change stays.
+            let age =
+                days.map(|days| json!({ "max_age": nanoseconds(Duration::from_secs(u64::from(days) * 24 * 3600)) }));
+            let own = Value::Object(merged(own, age.unwrap_or_default()));
             let first = json!({
                 "discard": "old",
                 "max_age": nanoseconds(bounds.age),
@@ -170,6 +194,20 @@ pub(super) fn intake_consumers(names: &Names, settings: &StreamSettings) -> Vec<
     let all = std::iter::once(DEFAULT_POOL).chain(settings.intakes.iter().map(String::as_str));
     let both = |name| [(INTAKE, consumer(name, names.intake(name))), ("ENDS", consumer(name, names.ended("*", "*")))];
     all.flat_map(both).collect()
+}
+
+/// The consumers of the gateways: how jobs ended, and what is to be told. A receiver that is away keeps
+/// many messages waiting for their next delivery, and must not hold up the others.
+pub(super) fn webhook_consumers(names: &Names, settings: &StreamSettings) -> [(&'static str, Declared); 2] {
+    let ack_wait = nanoseconds(Duration::from_secs(settings.ack_wait_seconds));
+    let consumer = |most: i64, filter: String| {
+        let own = json!({
+            "ack_policy": "explicit", "ack_wait": ack_wait, "max_deliver": -1, "max_ack_pending": most,
+            "filter_subject": filter,
+        });
+        durable(WEBHOOKS.1.to_owned(), own)
+    };
+    [("ENDS", consumer(1000, names.ended("*", "*"))), (WEBHOOKS.0, consumer(-1, names.webhook_in("*", "*")))]
 }
 
 /// An advisory comes again until it is dealt with: nobody else would tell of that job.

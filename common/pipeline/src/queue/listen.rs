@@ -70,8 +70,8 @@ impl Queue {
         Ok(self.last_event(job, "accepted").await?.is_some_and(|(last, _)| last > sequence))
     }
 
-    /// Jobs that were accepted, newest first: at most `most` of those whose event lies before sequence
-    /// `before`.
+    /// What was told first of jobs, `queued` or `accepted`, newest first: at most `most` of the events that
+    /// lie before sequence `before`. Of one job several may come.
     pub async fn jobs_before(&self, before: Option<u64>, most: usize) -> anyhow::Result<Vec<KeptEvent>> {
         let stream = self.context.get_stream(self.names.stream("EVENTS")).await?;
         let (first, last) = (stream.cached_info().state.first_sequence, stream.cached_info().state.last_sequence);
@@ -80,7 +80,7 @@ impl Queue {
         let (mut width, mut found) = (8 * most as u64, Vec::new());
         while found.len() < most && end > first.max(1) {
             let start = end.saturating_sub(width).max(first).max(1);
-            let mut part = self.accepted_within(start, end).await?;
+            let mut part = self.begun_within(start, end).await?;
             if part.is_empty() {
                 width *= 2;
             }
@@ -92,8 +92,15 @@ impl Queue {
         Ok(found)
     }
 
-    async fn accepted_within(&self, mut from: u64, end: u64) -> anyhow::Result<Vec<KeptEvent>> {
-        let (subject, mut all) = (self.names.any_event("accepted"), Vec::new());
+    async fn begun_within(&self, from: u64, end: u64) -> anyhow::Result<Vec<KeptEvent>> {
+        let mut all = self.told_within("accepted", from, end).await?;
+        all.extend(self.told_within("queued", from, end).await?);
+        all.sort_by_key(|event| event.sequence);
+        Ok(all)
+    }
+
+    async fn told_within(&self, kind: &str, mut from: u64, end: u64) -> anyhow::Result<Vec<KeptEvent>> {
+        let (subject, mut all) = (self.names.any_event(kind), Vec::new());
         while let Some(message) = self.next("EVENTS", &subject, from).await?
             && message.sequence < end
         {

@@ -46,23 +46,30 @@ impl Ledger {
 /// Where a job waits, if it waits and is found. Reads every job of the queues that hold
 /// up to 64 MiB, so it needs the right to.
 pub async fn waiting(queue: &Queue, job: &JobId) -> anyhow::Result<Option<Wait>> {
-    for step in queue.steps() {
+    match lying(queue).await?.get(job) {
+        Some((step, sequence)) => queue.wait_of(step, *sequence).await,
+        None => Ok(None),
+    }
+}
+
+/// Every job that lies in a queue, with the step and the sequence; reads as much as [`waiting`].
+pub async fn lying(queue: &Queue) -> anyhow::Result<HashMap<JobId, (&'static Step, u64)>> {
+    let mut all = HashMap::new();
+    // The first queue that has a job counts.
+    for step in queue.steps().iter().rev() {
         let stream = queue.context.get_stream(queue.names().stream(&step.stream())).await?;
         if stream.cached_info().state.bytes > SEARCHED {
             continue;
         }
         let mut ledger = Ledger::default();
         ledger.waiting(queue, step).await?;
-        let found = ledger.known.iter().find(|(_, name)| *name == job);
-        if let Some(((_, sequence), _)) = found {
-            return queue.wait_of(step, *sequence).await;
-        }
+        all.extend(ledger.known.into_iter().map(|((_, sequence), job)| (job, (step, sequence))));
     }
-    Ok(None)
+    Ok(all)
 }
 
 /// When a stream was made (Unix nanoseconds), and the sequences that hold a message.
-async fn sequences(queue: &Queue, full: &str) -> anyhow::Result<(i128, HashSet<u64>)> {
+pub(super) async fn sequences(queue: &Queue, full: &str) -> anyhow::Result<(i128, HashSet<u64>)> {
     let stream = queue.context.get_stream_no_info(full).await?;
     let info = stream.info_builder().with_deleted(true).fetch().await?.info;
     let (created, state) = (info.created.unix_timestamp_nanos(), info.state);

@@ -1,5 +1,6 @@
 //! `GET /v1/jobs/{id}`: all that is known of a job.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use axum::Extension;
@@ -11,7 +12,7 @@ use shanshui_client::{Picture, Story};
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::Wait;
 use shanshui_pipeline::store::ObjectKey;
-use shanshui_pipeline::{Code, Event, reconcile};
+use shanshui_pipeline::{Code, Event, Step, reconcile};
 
 use crate::error::{ApiError, answer};
 use crate::gateway::Gateway;
@@ -82,6 +83,17 @@ async fn waiting(gateway: &Gateway, caller: &Caller, id: &JobId, time: Duration)
     found.map_err(|error| ApiError::away(&error))
 }
 
+/// Every job that lies in a queue, as far as that is found out within a second.
+pub(crate) async fn lying(gateway: &Gateway, caller: &Caller) -> HashMap<JobId, (&'static Step, u64)> {
+    let Some(_seat) = gateway.searches.take(&caller.name) else { return HashMap::new() };
+    let looking = async {
+        let _alone = gateway.looking.lock().await;
+        reconcile::lying(&gateway.queue).await
+    };
+    let found = tokio::time::timeout(SEARCH[1], looking).await;
+    found.ok().and_then(Result::ok).unwrap_or_default()
+}
+
 /// The document of a job with these events.
 pub(crate) async fn of(gateway: &Gateway, caller: &Caller, id: &JobId, story: &Story) -> Value {
     let mut document = from_events(id, story);
@@ -106,11 +118,8 @@ pub(crate) async fn of(gateway: &Gateway, caller: &Caller, id: &JobId, story: &S
     document
 }
 
-fn from_events(id: &JobId, story: &Story) -> Value {
-    let accepted = story.events.iter().rev().find_map(|envelope| match &envelope.data {
-        Event::Accepted { labels, .. } => Some(labels),
-        _ => None,
-    });
+/// What the events tell.
+pub(crate) fn from_events(id: &JobId, story: &Story) -> Value {
     let transcript = story.transcript().map(|(text, language)| {
         let url = format!("/v1/jobs/{id}/transcript.json");
         json!({ "text": text, "language": language, "url": url })
@@ -125,13 +134,21 @@ fn from_events(id: &JobId, story: &Story) -> Value {
         "created": story.events.first().map(|envelope| &envelope.time),
         "updated": story.events.last().map(|envelope| &envelope.time),
         "lane": story.lanes().last(),
-        "labels": accepted,
+        "labels": labels(story),
         "transcript": transcript,
         "pictures": super::objects::pictures(id, story).iter().map(|own| picture(id, own)).collect::<Vec<_>>(),
         "stages": stages.collect::<Vec<_>>(),
         "total_seconds": story.total(),
         "error": error(story),
         "links": links(id),
+    })
+}
+
+/// The sender's marks, once a worker has told them.
+pub(crate) fn labels(story: &Story) -> Option<&BTreeMap<String, String>> {
+    story.events.iter().rev().find_map(|envelope| match &envelope.data {
+        Event::Accepted { labels, .. } => Some(labels),
+        _ => None,
     })
 }
 

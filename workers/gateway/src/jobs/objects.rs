@@ -16,6 +16,7 @@ use super::document;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::keys::Caller;
+use crate::links;
 
 /// Forms of a transcript.
 const FORMS: [&str; 4] = ["json", "txt", "srt", "vtt"];
@@ -40,7 +41,20 @@ pub(crate) async fn picture(
     let picture = picture.ok_or_else(|| ApiError::missing(format!("job {id} has no such picture")).about("index"))?;
     let name = picture.key.rsplit('/').next().unwrap_or_default();
     let wanted = Wanted { key: &picture.key, file_name: format!("{id}-{name}"), sha256: Some(&picture.sha256) };
-    stream(&gateway, wanted, &headers).await
+    let mut response = stream(&gateway, wanted, &headers).await?;
+    if caller == Caller::guest() {
+        // A link is for pages of other sites as well.
+        response.headers_mut().insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+    }
+    Ok(response)
+}
+
+/// The address of a picture on this gateway: a link that needs no key, if the gateway can sign one.
+pub(crate) fn address(gateway: &Gateway, site: &str, id: &JobId, index: u32) -> String {
+    match &gateway.options.gateway_secret {
+        Some(secret) => format!("{site}{}", links::signed(secret, id, index)),
+        None => format!("{site}/v1/jobs/{id}/pictures/{index}"),
+    }
 }
 
 /// The pictures of a job: only what lies in its own folder, because an event could name any key.

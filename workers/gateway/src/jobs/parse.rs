@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rmpv::Value;
 use shanshui_client::check_until;
 use shanshui_pipeline::fields::{FieldError, Fields};
-use shanshui_pipeline::job::{AudioJob, AudioSource, TextJob};
+use shanshui_pipeline::job::{AudioJob, AudioSource, JobMeta, TextJob};
 use shanshui_pipeline::{Job, Step};
 
 use crate::body::{self, Form, bad, whole};
@@ -49,6 +49,14 @@ pub(crate) async fn wish(gateway: &Gateway, caller: &Caller, request: Request) -
 }
 
 impl Wish {
+    /// What every job carries.
+    pub(crate) fn meta_mut(&mut self) -> &mut JobMeta {
+        match self {
+            Self::Audio(job) => &mut job.meta,
+            Self::Text(job) => &mut job.meta,
+        }
+    }
+
     /// The job, if this sender may have it done.
     pub(crate) fn checked(self, steps: &[Step], caller: &Caller) -> Result<Self, ApiError> {
         let made = match &self {

@@ -20,7 +20,9 @@ use super::parse::{self, Wish};
 use crate::error::{ApiError, answer};
 use crate::gateway::Gateway;
 use crate::keys::Caller;
+use crate::site::site;
 use crate::wait;
+use crate::webhooks::Hook;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest wait that a caller may ask for, in seconds.
@@ -30,6 +32,8 @@ const MAX_WAIT: u64 = 600;
 pub(crate) struct Wanted {
     /// Lane of the queue, for callers whose key has none.
     lane: Option<String>,
+    /// The webhook of a recording or text that has no fields.
+    webhook: Option<String>,
 }
 
 /// A job that the queue has.
@@ -53,7 +57,8 @@ pub(crate) async fn submit(
     let _seat = patience.map(|_| wait::seat(&gateway, &caller)).transpose()?;
     let mut wish = parse::wish(&gateway, &caller, request).await?;
     name(&mut wish, &caller, &headers)?;
-    let sent = send(&gateway, &lane, wish).await?;
+    let hook = Hook::of(&gateway, &caller, (&lane, &site(&headers)), wish.meta_mut(), wanted.webhook)?;
+    let sent = send(&gateway, &lane, wish, hook.as_ref()).await?;
     if let Some(patience) = patience
         && let Ok(Some(story)) = wait::end(&gateway, (&sent.id, sent.submitted.sequence), Some(patience), |_| ()).await
     {
@@ -99,13 +104,13 @@ pub(crate) fn lane(caller: &Caller, wanted: Option<String>) -> Result<String, Ap
 }
 
 /// Puts a job on its queue, a large recording into the bucket before.
-pub(crate) async fn send(gateway: &Gateway, lane: &str, wish: Wish) -> Result<Sent, ApiError> {
+pub(crate) async fn send(gateway: &Gateway, lane: &str, wish: Wish, hook: Option<&Hook>) -> Result<Sent, ApiError> {
     let (id, submitted, queue) = match wish {
         Wish::Audio(mut job) => {
             stow(gateway, &mut job).await?;
-            queued(gateway, lane, job).await?
+            queued(gateway, lane, job, hook).await?
         }
-        Wish::Text(job) => queued(gateway, lane, job).await?,
+        Wish::Text(job) => queued(gateway, lane, job, hook).await?,
     };
     let wait = if submitted.duplicate { None } else { announce(gateway, &id, queue, &submitted).await? };
     Ok(Sent { id, submitted, wait })
@@ -115,7 +120,14 @@ async fn queued<J: Job>(
     gateway: &Gateway,
     lane: &str,
     mut job: J,
+    hook: Option<&Hook>,
 ) -> Result<(JobId, Submitted, &'static str), ApiError> {
+    if let Some(hook) = hook {
+        let id = shanshui_client::name(&mut job);
+        // Before anything is kept for the job of somebody else.
+        shanshui_client::check_name(&gateway.queue, &id, &job).await?;
+        hook.keep(gateway, &id).await?;
+    }
     let submitted = shanshui_client::submit(&gateway.queue, lane, &mut job).await?;
     Ok((shanshui_client::name(&mut job), submitted, J::QUEUE))
 }
@@ -170,10 +182,7 @@ async fn announce(gateway: &Gateway, id: &JobId, queue: &str, submitted: &Submit
 /// A job gets its name from the key that makes a request the same one when it is sent again.
 pub(crate) fn name(wish: &mut Wish, caller: &Caller, headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(()) };
-    let meta = match wish {
-        Wish::Audio(job) => &mut job.meta,
-        Wish::Text(job) => &mut job.meta,
-    };
+    let meta = wish.meta_mut();
     if meta.id.is_some() {
         return Err(FieldError::new("id", "(given, and Idempotency-Key as well)", "one of the two").into());
     }

@@ -2,7 +2,6 @@
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use base64::Engine;
@@ -22,6 +21,7 @@ use crate::gateway::Gateway;
 use crate::jobs::objects;
 use crate::jobs::parse::Wish;
 use crate::keys::Caller;
+use crate::site::site;
 
 /// Largest picture that is sent inside JSON.
 const MOST: u64 = 64 << 20;
@@ -127,13 +127,10 @@ fn shape(wanted: &Map<String, Value>, headers: &HeaderMap) -> Result<Shape, ApiE
         Some("url") => true,
         Some(other) => return Err(FieldError::new("response_format", other, "url or b64_json").into()),
     };
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let scheme = headers.get("x-forwarded-proto").and_then(|scheme| scheme.to_str().ok());
-    let scheme = scheme.filter(|scheme| *scheme == "https").unwrap_or("http");
     let partial = wanted.get("partial_images").and_then(Value::as_u64).unwrap_or(0).min(3);
     let format = text("output_format").unwrap_or("png").to_owned();
     let size = text("size").unwrap_or("auto").to_owned();
-    Ok(Shape { as_url, site: format!("{scheme}://{host}"), format, size, partial })
+    Ok(Shape { as_url, site: site(headers), format, size, partial })
 }
 
 async fn finished(gateway: &Gateway, id: &JobId, story: &Story, shape: &Shape) -> Result<Value, ApiError> {
@@ -151,7 +148,7 @@ async fn finished(gateway: &Gateway, id: &JobId, story: &Story, shape: &Shape) -
 
 async fn one(gateway: &Gateway, id: &JobId, picture: &Picture, shape: &Shape) -> Result<Value, ApiError> {
     if shape.as_url {
-        return Ok(json!({ "url": format!("{}/v1/jobs/{id}/pictures/{}", shape.site, picture.index) }));
+        return Ok(json!({ "url": objects::address(gateway, &shape.site, id, picture.index) }));
     }
     Ok(json!({ "b64_json": encoded(gateway, picture).await? }))
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::Args;
 use shanshui_gateway::{GatewayOptions, Parts};
 use shanshui_pipeline::Step;
-use shanshui_pipeline::config::{StreamSettings, TelemetryOptions, WorkerOptions};
+use shanshui_pipeline::config::{Secret, StreamSettings, TelemetryOptions, WorkerOptions};
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::queue::Queue;
 use shanshui_pipeline::store::Store;
@@ -162,7 +162,10 @@ impl Up<'_> {
 
     fn gateway(&self, env: &Env) -> Parts {
         let Env { queue, store, metrics, .. } = env.clone();
-        Parts { queue, store, metrics, options: self.args.gateway.clone(), words: gateway::vocabulary() }
+        let mut options = self.args.gateway.clone();
+        // The key of the store is as secret, and stays the same.
+        options.gateway_secret.get_or_insert_with(|| Secret::from(self.keys.secret_key.clone()));
+        Parts { queue, store, metrics, options, words: gateway::vocabulary() }
     }
 
     fn reconciler(&self, env: &Env) -> Reconciler {

@@ -1,0 +1,155 @@
+//! Webhooks, to a receiver that is one.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use shanshui_tests::door::Door;
+use shanshui_tests::{Dead, Got, PATIENCE, Process, Receiver, python, until};
+
+use super::{gateway, small, text};
+use crate::clients::stack;
+
+/// A gateway that sends webhooks to this machine, if it is called by an address.
+fn hooked(more: &[&str]) -> (Door, Process) {
+    let own = ["--gateway-secret", "a secret of these tests alone", "--webhook-allow", "127.0.0.1"];
+    gateway(stack(), &[&own, more].concat())
+}
+
+/// Sends a small text with this webhook; returns the job's name.
+fn sends(door: &Door, url: &str) -> String {
+    text(
+        &door.post("/v1/jobs", &[], &json!({ "text": "a boat", "picture": small(), "webhook": url })).is(202).json()["id"],
+    )
+}
+
+/// What a receiver that knows nothing but the specification and Python makes of the signature.
+fn is_signed(secret: &str, got: &Got) -> bool {
+    let script = "import base64, hashlib, hmac, sys\n\
+        secret, id, time, signature = sys.argv[1:]\n\
+        key = base64.b64decode(secret.removeprefix('whsec_'))\n\
+        signed = hmac.new(key, f'{id}.{time}.'.encode() + sys.stdin.buffer.read(), hashlib.sha256).digest()\n\
+        sys.exit(signature != 'v1,' + base64.b64encode(signed).decode())";
+    let body = shanshui_tests::scratch();
+    let file = body.path().join("body");
+    std::fs::write(&file, &got.body).expect("a file");
+    let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| got.header(name));
+    let mut command = Command::new(python());
+    command.args(["-c", script, secret]).args(headers).stdin(std::fs::File::open(&file).expect("a file"));
+    command.status().expect("python starts").success()
+}
+
+async fn buried(job: &str) -> Dead {
+    let client = stack().client().await;
+    until("a dead letter", async || client.dead(job).await).await
+}
+
+#[tokio::test]
+async fn a_receiver_is_told_once_with_a_signature_that_holds() {
+    let (door, process) = hooked(&[]);
+    let receiver = Receiver::start(&["204 No Content"]);
+    let secret = text(&door.get("/v1/webhooks/secret").is(200).json()["secret"]);
+    let id = sends(&door, &receiver.url("127.0.0.1"));
+    let got = receiver.gets(1).await.remove(0);
+    assert!(is_signed(&secret, &got) && !is_signed("whsec_AAAA", &got), "{got:?}");
+    let told: Value = serde_json::from_slice(&got.body).expect("JSON");
+    assert_eq!(
+        (&told["type"], &told["data"]["id"], &told["data"]["state"]),
+        (&"job.done".into(), &id.clone().into(), &"done".into())
+    );
+    assert_eq!(got.line, "POST /hook?from=test HTTP/1.1");
+    let picture = text(&told["data"]["pictures"][0]["url"]);
+    assert!(picture.starts_with(&format!("http://{}/v1/jobs/{id}/pictures/0", door.address())), "{told}");
+    process.says("a webhook is delivered", PATIENCE);
+    // The address is no part of the job, which everybody sees who sees its events.
+    assert!(!door.get(&format!("/v1/jobs/{id}")).is(200).text().contains("from=test"));
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(receiver.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_receiver_that_failed_is_told_again_by_whoever_lives() {
+    let (door, process) = hooked(&[]);
+    let receiver = Receiver::start(&["500 Oh", "302 Found\r\nLocation: /elsewhere", "200 OK"]);
+    let id = sends(&door, &receiver.url("127.0.0.1"));
+    receiver.gets(1).await;
+    process.says("a webhook comes again", PATIENCE);
+    process.signal("KILL");
+    process.ends(PATIENCE);
+    let (door, _process) = hooked(&[]);
+    let got = receiver.gets(2).await;
+    let ids: Vec<_> = got.iter().map(|got| got.header("webhook-id").to_owned()).collect();
+    assert_eq!(ids, [format!("msg_{id}_0"), format!("msg_{id}_0")]);
+    let secret = text(&door.get("/v1/webhooks/secret").is(200).json()["secret"]);
+    assert!(got.iter().all(|got| is_signed(&secret, got)));
+    // A redirect is followed nowhere.
+    assert!(got.iter().all(|got| got.line.starts_with("POST /hook")), "{got:?}");
+}
+
+#[tokio::test]
+async fn s11_a_webhook_reaches_no_machine_of_ours() {
+    let (door, _process) = hooked(&[]);
+    let receiver = Receiver::start(&["200 OK"]);
+    let other = Receiver::start(&["200 OK"]).url("x").replace("http://x", "");
+    for url in [
+        "http://169.254.169.254/latest/meta-data".to_owned(),
+        "https://[::1]/".into(),
+        "https://10.0.0.1/".into(),
+        "https://[::ffff:127.0.0.1]/".into(),
+        "file:///etc/passwd".into(),
+        "https://a:b@example.com/".into(),
+        receiver.url("localhost"),
+        format!("https://127.1@localhost{other}"),
+        format!("http://127.0.0.1@localhost{other}"),
+        "https://example.com/\r\nX: y".into(),
+        String::new(),
+    ] {
+        let refused = door.post("/v1/jobs", &[], &json!({ "text": "a boat", "webhook": url })).is(400).json();
+        assert_eq!(refused["error"]["param"], "webhook", "{url}: {refused}");
+    }
+    door.post("/v1/jobs?webhook=https://example.com/", &[], &json!({ "text": "a", "webhook": "https://example.com/" }))
+        .is(400);
+    door.post("/v1/jobs", &[], &json!({ "text": "a boat", "webhook": { "url": "https://example.com/" } })).is(400);
+    // Names, and forms of addresses that only a resolver knows, are found out when they are resolved.
+    for host in ["localhost", "2130706433", "0x7f.1", "127.1"] {
+        let id = sends(&door, &receiver.url(host).replace("http://", "https://"));
+        let dead = buried(&id).await;
+        assert!(dead.reason.contains("its name leads to a private address"), "{host}: {dead:?}");
+        assert!(dead.worker.parse::<u32>().is_ok() && !dead.reason.contains("from=test"), "{dead:?}");
+    }
+    assert_eq!(receiver.connections(), 0);
+    // Without a secret there is nothing to sign with.
+    let refused =
+        super::door().post("/v1/jobs", &[], &json!({ "text": "a", "webhook": "https://example.com/" })).is(400);
+    assert!(refused.text().contains("gateway-secret"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn a_receiver_that_says_nothing_keeps_nobody_waiting_and_is_given_up_with_a_reason() {
+    let (door, _process) = hooked(&["--webhook-seconds", "1"]);
+    let (silent, quick) = (Receiver::start(&[""]), Receiver::start(&["200 OK"]));
+    let poor = Receiver::start(&["500 Oh"]);
+    for _ in 0..3 {
+        sends(&door, &silent.url("127.0.0.1"));
+    }
+    silent.gets(3).await;
+    let failing = sends(&door, &poor.url("127.0.0.1"));
+    sends(&door, &quick.url("127.0.0.1"));
+    quick.gets(1).await;
+    assert_eq!(silent.got().len(), 3, "the first three still wait for an answer");
+    let dead = buried(&failing).await;
+    assert!(dead.reason.ends_with("it answers 500") && dead.attempts == "3", "{dead:?}");
+    assert_eq!(dead.subject, format!("shanshui.webhook.default.{failing}"));
+    assert_eq!(poor.got().len(), 3);
+}
+
+#[test]
+fn the_same_request_has_one_webhook() {
+    let (door, _process) = hooked(&[]);
+    let key = [("Idempotency-Key", "one webhook")];
+    let job = |url: &str| json!({ "text": "a boat", "picture": small(), "webhook": url });
+    let sent =
+        [(); 2].map(|()| door.post("/v1/jobs", &key, &job("https://hooks.invalid/a")).is(202).json()["id"].clone());
+    assert_eq!(sent[0], sent[1]);
+    let refused = door.post("/v1/jobs", &key, &job("https://hooks.invalid/b")).is(409).json();
+    assert_eq!(refused["error"]["param"], "webhook", "{refused}");
+}
