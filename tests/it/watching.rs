@@ -132,7 +132,9 @@ async fn top_shows_a_running_job_line_by_line() {
     top.says("\"levels\"", PATIENCE);
     let client = stack.client().await;
     let job = Job::new("watched");
-    client.publish(&job, "text", json!({ "text": "a cat", "picture": { "steps": 60 } }).to_string()).await;
+    // However fast the model is: it is canceled as soon as it has been seen.
+    let long = json!({ "text": "a cat", "picture": { "steps": 150, "count": 16 } });
+    client.publish(&job, "text", long.to_string()).await;
     until("the running job", async || {
         let running = |line: &str| {
             let told: Value = serde_json::from_str(line).ok()?;
@@ -142,8 +144,9 @@ async fn top_shows_a_running_job_line_by_line() {
         top.log().lines().find_map(running)
     })
     .await;
+    client.cancel(&job.id).await;
     client.follow(&job.id).await;
-    until("its end", async || top.log().contains("\"done\":1").then_some(())).await;
+    until("its end", async || top.log().contains("\"canceled\":1").then_some(())).await;
     top.signal("INT");
     assert!(top.ends(PATIENCE).success(), "{}", top.log());
 }
