@@ -6,6 +6,7 @@
 
 mod buffer;
 mod dense;
+mod doubled;
 mod element;
 mod heads;
 mod measure;
@@ -15,6 +16,7 @@ mod product;
 
 pub use buffer::{Buffer, Pool, Pooled};
 pub use dense::{Dense, Shape};
+pub use doubled::Doubled;
 pub use element::Precision;
 pub use heads::Heads;
 pub use moments::Affine;

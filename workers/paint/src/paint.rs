@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use shanshui_kernels::floats::Pool;
 
 use crate::error::{JobError, PaintError, WorkerError};
 use crate::model::{Context, Encoded, Model};
@@ -100,6 +101,8 @@ pub fn paint_shown(
     let total = schedule.len() * request.count.div_ceil(max_batch) + request.count;
     let mut work = Work { report, progress: Progress { done: 0, total } };
     work.check()?;
+    // Every step needs the same memory.
+    let _pool = Pool::open();
     let text = Text::encode(model, request)?;
     let mut pictures = Vec::with_capacity(request.count);
     for first in (0..request.count).step_by(max_batch) {

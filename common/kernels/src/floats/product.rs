@@ -30,7 +30,7 @@ pub struct Product<'a> {
 }
 
 /// Pixels that a panel of weights meets before the next one comes: their operand stays in the cache.
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 
 /// Fewer pixels are not worth a thread: it would read all weights for them.
 const LEAST: usize = 48;
@@ -104,7 +104,9 @@ fn each_block<T: Send>(out: &mut [T], length: usize, work: impl Fn((usize, &mut 
 
 /// Where the windows of a product lie.
 #[derive(Clone, Copy)]
-struct Places {
+pub(super) struct Places {
+    /// Where the first window begins.
+    origin: usize,
     to: Grid,
     /// Pixels of the result whose windows are equally far apart.
     run: usize,
@@ -132,6 +134,7 @@ impl Places {
         let picture = (grid.height + border.before + border.after) * line;
         let plain = window == Window { kernel: 1, stride: 1 } && border == Border::NONE;
         Self {
+            origin: 0,
             to,
             run: if plain { to.pixels() } else { to.width },
             steps: [window.stride * pixel, window.stride * line, picture],
@@ -139,6 +142,15 @@ impl Places {
             pitch: line,
             words: shape.words(precision) / window.kernel,
         }
+    }
+
+    /// Those of one of the four pixels that come of each, when a map is doubled.
+    pub(super) fn doubled(operand: &Operand, weights: &Dense, [down, right]: [usize; 2]) -> Self {
+        let places = Self::of(operand, Window { kernel: 2, stride: 1 }, weights);
+        let origin = down * places.steps[1] + right * places.steps[0];
+        // One place less than there would be: the windows begin where the parity says.
+        let to = Grid { channels: places.to.channels, ..operand.grid };
+        Self { origin, to, run: to.width, ..places }
     }
 
     /// Pixels that a thread takes at once.
@@ -156,12 +168,12 @@ impl Places {
     fn at(&self, pixel: usize) -> (usize, usize) {
         let (line, x) = (pixel / self.run, pixel % self.run);
         let (picture, y) = (line / self.to.height, line % self.to.height);
-        (x * self.steps[0] + y * self.steps[1] + picture * self.steps[2], self.run - x)
+        (self.origin + x * self.steps[0] + y * self.steps[1] + picture * self.steps[2], self.run - x)
     }
 }
 
 /// What becomes of the sums of a tile.
-trait Finishes {
+pub(super) trait Finishes {
     /// Pixels of the block: the first, and how many.
     fn pixels(&self) -> (usize, usize);
 
@@ -170,11 +182,11 @@ trait Finishes {
 }
 
 /// Some pixels of a product.
-struct Block<'a, E, F> {
-    values: &'a [E],
-    places: Places,
-    weights: &'a Dense,
-    finish: F,
+pub(super) struct Block<'a, E, F> {
+    pub(super) values: &'a [E],
+    pub(super) places: Places,
+    pub(super) weights: &'a Dense,
+    pub(super) finish: F,
 }
 
 impl<E: Element, F: Finishes> Work for Block<'_, E, F> {

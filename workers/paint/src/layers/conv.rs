@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::Tensor;
 use shanshui_kernels::{
-    floats::{Border, Dense, Prepare, Product, Shape},
+    floats::{Border, Dense, Doubled, Prepare, Product, Shape},
     {Kernels, floats},
 };
 
@@ -34,6 +34,8 @@ pub struct Conv {
 
 enum Kind {
     Packed(Kernels, Dense),
+    /// The map is doubled on its way in.
+    Doubled(Kernels, Doubled),
     /// (outputs, inputs, kernel, kernel), and (outputs).
     Tensors([Tensor; 2]),
 }
@@ -86,6 +88,26 @@ impl Conv {
         Self::of(weights, tensors, window)
     }
 
+    /// Turns a convolution of a map that is doubled before it into one of the small map, where our kernels
+    /// compute: then [`Around::sides`] is the double, and there is no norm and no residual. Without `bias`,
+    /// files may leave it out.
+    ///
+    /// # Errors
+    /// When a tensor is missing or misshapen.
+    pub fn load_doubling(weights: &Weights<'_>, inputs: usize, outputs: usize, bias: bool) -> Result<Self> {
+        let Some((kernels, precision)) = weights.kernels() else {
+            let load = if bias { Self::load } else { Self::load_with_or_without_bias };
+            return load(weights, inputs, outputs);
+        };
+        let weight = weights.tensor("weight", &[outputs, inputs, 3, 3])?;
+        let bias = bias || weights.has("bias");
+        let bias = if bias { weights.tensor("bias", &[outputs])?.to_vec1()? } else { Vec::new() };
+        let shape = Shape { outputs, inputs, kernel: 3 };
+        let packed = with_floats(&weight, |weight| Doubled::pack(precision, shape, weight, &bias))?;
+        let window = Window { kernel: 3, stride: 1, before: 1, after: 1 };
+        Ok(Self { kind: Kind::Doubled(kernels, packed), window })
+    }
+
     fn of(weights: &Weights<'_>, tensors: [Tensor; 2], window: Window) -> Result<Self> {
         let Some((kernels, precision)) = weights.kernels() else {
             return Ok(Self { kind: Kind::Tensors(tensors), window });
@@ -101,7 +123,7 @@ impl Conv {
     /// # Errors
     /// When the device fails.
     pub fn take(&self, x: &Tensor) -> candle_core::Result<Map> {
-        Map::of(x, matches!(self.kind, Kind::Packed(..)))
+        Map::of(x, !matches!(self.kind, Kind::Tensors(..)))
     }
 
     /// Maps (batch, inputs, height, width) to (batch, outputs, …).
@@ -119,6 +141,13 @@ impl Conv {
     pub fn forward_with(&self, x: &Map, around: Around<'_>) -> candle_core::Result<Map> {
         match (&self.kind, x) {
             (Kind::Packed(kernels, dense), Map::Plain(x)) => Ok(self.packed(*kernels, dense, x, around)?.into()),
+            (Kind::Doubled(kernels, doubled), Map::Plain(x)) => {
+                let double = Some([2 * x.grid.height, 2 * x.grid.width]);
+                if around.sides != double || around.norm.is_some() || around.add.is_some() {
+                    candle_core::bail!("the layer doubles its map, without a norm and a residual");
+                }
+                Ok(double_plain(*kernels, doubled, x, around.relu).into())
+            }
             (Kind::Tensors(tensors), Map::Tensor(x)) => Ok(Map::Tensor(self.on_device(tensors, x, around)?)),
             _ => candle_core::bail!("a map of another kind than the layer's weights"),
         }
@@ -179,4 +208,14 @@ impl Conv {
         }
         if around.relu { y.relu() } else { Ok(y) }
     }
+}
+
+fn double_plain(kernels: Kernels, doubled: &Doubled, x: &Plain, relu: bool) -> Plain {
+    let (grid, border) = (x.grid, Border { before: 1, after: 1 });
+    let sides = ([grid.height, grid.width], border);
+    let operand = kernels.operand(x.parts(), Prepare::Keep, doubled.precision(), sides);
+    let (height, width, channels) = (2 * grid.height, 2 * grid.width, doubled.shape().outputs);
+    let mut out = Plain::new(floats::Grid { height, width, channels, ..grid });
+    kernels.doubled_product(&operand, doubled, relu, &mut out.values);
+    out
 }
