@@ -12,6 +12,7 @@ mod heads;
 mod measure;
 mod moments;
 mod operand;
+mod paired;
 mod product;
 
 pub use buffer::{Buffer, Pool, Pooled};
@@ -21,6 +22,7 @@ pub use element::Precision;
 pub use heads::Heads;
 pub use moments::Affine;
 pub use operand::{Border, Grid, Operand, Prepare};
+pub use paired::{Paired, Pairs};
 pub use product::{Product, Window};
 
 pub(crate) use element::{Bf16, Element, LINE, Line, PANEL};

@@ -2,7 +2,7 @@
 
 use shanshui_kernels::{
     Kernels, Norm,
-    floats::{Border, Dense, Doubled, Grid, Precision, Prepare, Product, Shape, Window},
+    floats::{Border, Dense, Doubled, Grid, Paired, Precision, Prepare, Product, Shape, Window},
 };
 
 const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
@@ -107,6 +107,38 @@ fn convolutions_of_every_shape_are_those_of_f64() {
                 kernels.product(&operand, window, &packed, then, &mut out);
                 let error = error(&out, &expected);
                 assert!(error < allowed(precision), "{} {precision:?} {sizes:?}: {error}", kernels.path());
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_by_pairs_are_those_of_f64() {
+    let cases = [([1, 1, 1, 3], 5), ([2, 5, 13, 6], 33), ([1, 3, 50, 20], 16), ([3, 4, 32, 4], 64)];
+    for (at, (sizes, outputs)) in cases.into_iter().enumerate() {
+        let mut values = Values(at as u64);
+        let [batch, height, width, channels] = sizes;
+        let grid = Grid { batch, height, width, channels };
+        let source = values.many(grid.len());
+        let shape = Shape { outputs, inputs: channels, kernel: 3 };
+        let (weights, bias) = (values.many(outputs * channels * 9), values.many(outputs));
+        let (extra, add) = (values.many(batch * outputs), values.many(grid.pixels() * outputs));
+        let (border, window) = (Border { before: 1, after: 1 }, Window { kernel: 3, stride: 1 });
+        let mut expected = convolve(&doubles(&source), grid, border, window, &weights, outputs);
+        for (place, value) in expected.iter_mut().enumerate() {
+            let (output, picture) = (place % outputs, place / (height * width * outputs));
+            *value += f64::from(bias[output]) + f64::from(extra[picture * outputs + output]) + f64::from(add[place]);
+        }
+        for precision in PRECISIONS {
+            let packed = Paired::pack(precision, shape, &weights, &bias);
+            assert_eq!((packed.shape(), packed.precision()), (shape, precision));
+            for kernels in Kernels::available() {
+                let operand = kernels.pairs((&source, grid), Prepare::Keep, precision);
+                let then = Product { extra: Some(&extra), add: Some(&add), relu: false };
+                let mut out = vec![f32::NAN; expected.len()];
+                kernels.paired_product(&operand, &packed, then, &mut out);
+                let error = error(&out, &expected);
+                assert!(error < 1.5 * allowed(precision), "{} {precision:?} {sizes:?}: {error}", kernels.path());
             }
         }
     }

@@ -70,7 +70,8 @@ pub(crate) trait Element: Copy + Default + Send + Sync + 'static {
         isa: I,
         rows: Windows<'_, Self>,
         panel: &[[Line; V]],
-    ) -> FloatSums<R>;
+        out: &mut FloatSums<R>,
+    );
 }
 
 impl Element for f32 {
@@ -96,8 +97,9 @@ impl Element for f32 {
         isa: I,
         rows: Windows<'_, Self>,
         panel: &[[Line; V]],
-    ) -> FloatSums<R> {
-        isa.floats(rows, panel)
+        out: &mut FloatSums<R>,
+    ) {
+        isa.floats(rows, panel, out);
     }
 }
 
@@ -124,7 +126,8 @@ impl Element for Bf16 {
         isa: I,
         rows: Windows<'_, Self>,
         panel: &[[Line; V]],
-    ) -> FloatSums<R> {
-        isa.halves(rows, panel)
+        out: &mut FloatSums<R>,
+    ) {
+        isa.halves(rows, panel, out);
     }
 }

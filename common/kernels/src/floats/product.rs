@@ -46,13 +46,12 @@ impl Kernels {
     pub fn product(self, operand: &Operand, window: Window, weights: &Dense, then: Product<'_>, out: &mut [f32]) {
         assert!(!weights.gated, "these weights are for a gated product");
         let places = Places::of(operand, window, weights);
-        let (pixels, outputs) = (places.to.pixels(), weights.shape.outputs);
-        assert_eq!(out.len(), pixels * outputs, "values of a result");
-        assert!(then.extra.is_none_or(|extra| extra.len() == places.to.batch * outputs), "values for each picture");
-        assert!(then.add.is_none_or(|add| add.len() == out.len()), "values of a residual");
+        let outputs = weights.shape.outputs;
+        then.assert_fits(places.to, out.len());
         let block = places.block(weights);
         let work = |(part, out): (usize, &mut [f32])| {
-            let finish = Finish { then, bias: &weights.bias, places, out, outputs, first: part * block };
+            let area = places.to.height * places.to.width;
+            let finish = Finish { then, bias: &weights.bias, area, out, outputs, first: part * block };
             self.run(operand, (places, weights), finish);
         };
         each_block(out, block * outputs, work);
@@ -234,20 +233,23 @@ impl<E: Element, F: Finishes> Block<'_, E, F> {
     ) -> usize {
         let Places { steps, segments, pitch, words, .. } = self.places;
         let windows = Windows { values: self.values, start, stride: steps[0], segments, pitch, words };
-        let sums = E::tile::<I, R, V>(isa, windows, lines);
+        let mut sums = [[0.0; PANEL]; R];
+        E::tile::<I, R, V>(isa, windows, lines, &mut sums);
         self.finish.finish::<I, R>(&sums, pixel, (panel, V * LINE));
         R
     }
 }
 
 /// Bias, what is added, and activation.
-struct Finish<'a> {
-    then: Product<'a>,
-    bias: &'a [f32],
-    places: Places,
-    out: &'a mut [f32],
-    outputs: usize,
-    first: usize,
+pub(super) struct Finish<'a> {
+    pub(super) then: Product<'a>,
+    pub(super) bias: &'a [f32],
+    /// Pixels of a picture.
+    pub(super) area: usize,
+    pub(super) out: &'a mut [f32],
+    pub(super) outputs: usize,
+    /// The first pixel of `out`.
+    pub(super) first: usize,
 }
 
 impl Finishes for Finish<'_> {
@@ -256,27 +258,63 @@ impl Finishes for Finish<'_> {
     }
 
     #[inline(always)]
-    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, (panel, columns): (usize, usize)) {
-        let column = panel * PANEL;
-        let width = columns.min(self.outputs - column);
-        let area = self.places.to.height * self.places.to.width;
+    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, panel: (usize, usize)) {
         for (row, sums) in sums.iter().enumerate() {
-            let mut line = *sums;
-            let mut add = |values: &[f32]| line.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            add(&self.bias[column..column + PANEL]);
-            if let Some(extra) = self.then.extra {
-                add(&extra[(pixel + row) / area * self.outputs + column..][..width]);
-            }
-            let whole = (pixel + row) * self.outputs + column;
-            if let Some(residual) = self.then.add {
-                add(&residual[whole..whole + width]);
-            }
-            if self.then.relu {
-                line.iter_mut().for_each(|value| *value = larger(*value, 0.0));
-            }
-            let place = whole - self.first * self.outputs;
-            self.out[place..place + width].copy_from_slice(&line[..width]);
+            self.row(sums, pixel + row, panel);
         }
+    }
+}
+
+impl Finish<'_> {
+    /// The sums of a pixel with a panel of so many columns.
+    #[inline(always)]
+    pub(super) fn row(&mut self, sums: &[f32; PANEL], pixel: usize, (panel, columns): (usize, usize)) {
+        let column = panel * PANEL;
+        let whole = pixel * self.outputs + column;
+        let extra = self.then.extra.map(|extra| &extra[pixel / self.area * self.outputs + column..]);
+        let residual = self.then.add.map(|residual| &residual[whole..]);
+        let out = &mut self.out[whole - self.first * self.outputs..];
+        let mut line = *sums;
+        add(&mut line, Some(&self.bias[column..]));
+        let width = columns.min(self.outputs - column);
+        if width == PANEL {
+            add(&mut line, extra);
+            add(&mut line, residual);
+        } else {
+            add_some(&mut line[..width], extra);
+            add_some(&mut line[..width], residual);
+        }
+        if self.then.relu {
+            line.iter_mut().for_each(|value| *value = larger(*value, 0.0));
+        }
+        match out.first_chunk_mut::<PANEL>().filter(|_| width == PANEL) {
+            Some(out) => *out = line,
+            None => out[..width].copy_from_slice(&line[..width]),
+        }
+    }
+}
+
+/// Whole registers.
+#[inline(always)]
+fn add(line: &mut [f32; PANEL], values: Option<&[f32]>) {
+    if let Some(values) = values.and_then(|values| values.first_chunk::<PANEL>()) {
+        for at in 0..PANEL {
+            line[at] += values[at];
+        }
+    }
+}
+
+#[inline(always)]
+fn add_some(line: &mut [f32], values: Option<&[f32]>) {
+    line.iter_mut().zip(values.unwrap_or_default()).for_each(|(sum, value)| *sum += value);
+}
+
+impl Product<'_> {
+    /// Refuses what has other sizes than the result.
+    pub(super) fn assert_fits(&self, to: Grid, values: usize) {
+        assert_eq!(values, to.len(), "values of a result");
+        assert!(self.extra.is_none_or(|extra| extra.len() == to.batch * to.channels), "values for each picture");
+        assert!(self.add.is_none_or(|add| add.len() == values), "values of a residual");
     }
 }
 
