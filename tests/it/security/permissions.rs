@@ -70,6 +70,7 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.STREAM.PURGE.EVENTS", &["erase"]),
     ("$JS.API.STREAM.PURGE.ENDS", &["erase"]),
     ("$JS.API.STREAM.PURGE.CANCELS", &["erase"]),
+    ("$JS.API.STREAM.PURGE.WEBHOOKS", &["erase"]),
     ("$JS.API.STREAM.MSG.DELETE.EVENTS", &[]),
     ("$JS.API.STREAM.DELETE.AUDIO", &[]),
     ("$JS.API.STREAM.DELETE.EVENTS", &[]),

@@ -1,6 +1,7 @@
 //! Removing messages for good: for people who want their data gone, and for what need not be kept.
 
 use anyhow::Context as _;
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,13 +14,15 @@ struct Purged {
 }
 
 impl Queue {
-    /// Removes every message of a stream whose subject fits; says how many.
+    /// Removes every message of a stream whose subject fits; says how many. A stream that an older version
+    /// did not make has none.
     pub(crate) async fn purge(&self, stream: &str, subject: &str) -> anyhow::Result<u64> {
         let full = self.names.stream(stream);
         let cannot = || format!("cannot remove messages from stream {full}");
         let answer = self.ask(&format!("STREAM.PURGE.{full}"), &json!({ "filter": subject })).await;
         match answer.with_context(cannot)? {
             Response::Ok(Purged { purged }) => Ok(purged),
+            Response::Err { error } if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(0),
             Response::Err { error } => Err(error).with_context(cannot),
         }
     }

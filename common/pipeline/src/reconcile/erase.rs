@@ -25,7 +25,7 @@ pub struct Erased {
     pub job: String,
     /// Objects of the bucket.
     pub objects: usize,
-    /// Messages of `EVENTS`, `ENDS` and `CANCELS`.
+    /// Messages of `EVENTS`, `ENDS`, `CANCELS` and `WEBHOOKS`.
     pub events: u64,
     /// Messages of `DEAD`.
     pub letters: usize,
@@ -126,6 +126,9 @@ impl<'a> Eraser<'a> {
             erased.queued += usize::from(self.queue.remove(stream, *sequence).await?);
         }
         erased.events += self.queue.purge("CANCELS", &names.cancel_in(job.as_str(), "*")).await?;
+        for webhooks in [names.webhook(job.as_str()), names.webhook_in("*", job.as_str())] {
+            erased.events += self.queue.purge("WEBHOOKS", &webhooks).await?;
+        }
         erased.events += self.queue.purge("EVENTS", &names.event(job, ">")).await?;
         erased.events += self.queue.purge("ENDS", &names.ended(job.as_str(), "*")).await?;
         Ok(erased)
