@@ -121,6 +121,7 @@ class Trial:
         for worker in sorted(staying, key=lambda worker: -worker.starts)[: max(0, len(staying) - wanted)]:
             self.dismiss(now, worker)
         working = sum(worker.process is not None for worker in self.workers)
+        self.nodes.sweep(now)
         nodes = sum(node.gone is None for node in self.nodes.all)
         for name, value in zip(self.curves, (self.lag, wanted, working, nodes)):
             self.curves[name].append((now / 3600, value))

@@ -56,7 +56,9 @@ def over_time(jobs: list, field: str, share: float) -> list:
     windows = collections.defaultdict(list)
     for at, job in jobs:
         windows[int(at // WINDOW)].append(float(job[field]))
-    return [((window + 0.5) * WINDOW, percentile(values, share)) for window, values in sorted(windows.items())]
+    # The last window is not whole.
+    whole = [(window, values) for window, values in sorted(windows.items()) if (window + 1) * WINDOW <= jobs[-1][0] + 1]
+    return [((window + 0.5) * WINDOW, percentile(values, share)) for window, values in whole]
 
 
 class Soak:
