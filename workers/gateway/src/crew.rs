@@ -85,7 +85,8 @@ mod tests {
             let all = crew.of_at("paint", start + Duration::from_secs(after));
             all.iter().map(|worker| worker["worker"].as_str().unwrap().to_owned()).collect()
         };
-        (says("b", 0), says("a", 10));
+        says("b", 0);
+        says("a", 10);
         crew.hear(json!([1]), start);
         crew.hear(json!({ "stage": 7, "worker": "x" }), start);
         assert_eq!((there(11), there(25), there(40)), (vec!["a".into(), "b".into()], vec!["a".to_owned()], vec![]));
