@@ -50,7 +50,7 @@ impl Up {
 fn up(data: &Path) -> Command {
     let mut command = clean(shanshui());
     command
-        .args(["up", "--data"])
+        .args(["up", "--inbox", "inbox/", "--data"])
         .arg(data)
         .current_dir(data)
         .env("SHANSHUI_NATS_SERVER", nats_server())
@@ -89,6 +89,19 @@ fn up_runs_everything_and_a_sentence_is_spoken_and_a_text_drawn() {
     assert_eq!(door.get(&place).is(200).json()["pictures"].as_array().map(Vec::len), Some(2));
     let addresses = std::fs::read_to_string(up.folder.path().join("up.toml")).expect("the addresses");
     assert!(addresses.contains(door.address()), "{addresses}");
+    // What somebody puts into the folder of the bucket comes back there.
+    let inbox = up.folder.path().join("s3/shanshui/inbox");
+    std::fs::create_dir_all(&inbox).expect("a folder");
+    std::fs::copy(clip("cat.wav"), inbox.join(".cat")).expect("a recording");
+    std::fs::rename(inbox.join(".cat"), inbox.join("cat.wav")).expect("a name");
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !inbox.join("cat.json").exists() {
+        assert!(std::time::Instant::now() < deadline, "no receipt; up said:\n{}", up.process.log());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(std::fs::read_to_string(inbox.join("cat.txt")).expect("words").to_lowercase().contains("cat"));
+    png::size(&std::fs::read(inbox.join("cat-0.png")).expect("a picture"));
+    assert_eq!(up.run(&["up", "--inbox", "jobs/mine/"]).status.code(), Some(2));
     assert_eq!(up.run(&["say", clip("silence.wav").to_str().expect("a path in Unicode")]).status.code(), Some(3));
 }
 

@@ -5,6 +5,7 @@ mod guard;
 mod jobs;
 mod lanes;
 mod shapes;
+mod speak;
 mod told;
 mod webhooks;
 

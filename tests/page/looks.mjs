@@ -37,6 +37,34 @@ export async function accessible(browser, address, stored, complaints) {
   }
 }
 
+// The interfaces: shown, tried, and looked at by axe in both themes. What is answered is no markup.
+export async function interfaces(browser, address, complaints) {
+  await check("the interfaces are shown, and tried", async () => {
+    let many;
+    for (const colorScheme of ["light", "dark"]) {
+      const page = await opened(browser, `${address}/docs`, { ...DESK, colorScheme }, complaints);
+      const send = page.locator("details", { hasText: "Send a recording or a text" });
+      await send.locator("summary").click();
+      await send.locator("textarea").fill('{"text": "a boat", "picture": {"shape": "<img src=x>"}}');
+      await send.getByRole("button").click();
+      await send.locator("pre").waitFor();
+      const said = await send.locator("pre").textContent();
+      hold(said.includes("<img src=x>") && (await page.locator("img").count()) === 0, said);
+      await send.locator("textarea").fill('{"text": "a boat"}');
+      await send.getByRole("button").click();
+      await send.getByText("202 Accepted").waitFor();
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => window.axe.run());
+      const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+      hold(serious.length === 0, JSON.stringify(serious.map(({ id, nodes }) => [id, nodes[0].html])));
+      many = await page.locator("details").count();
+      hold(many > 20, `only ${many} routes`);
+      await page.context().close();
+    }
+    return `${many} routes`;
+  });
+}
+
 // In both themes and two widths; a person has to look at them.
 export async function photographed(browser, address, stored, folder, complaints) {
   mkdirSync(folder, { recursive: true });

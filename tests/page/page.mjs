@@ -5,7 +5,7 @@
 // NODE_MODULES is the folder that npm has filled; CHROMIUM names the program, where it is not installed.
 import { dirname, join } from "node:path";
 import { DESK, PATIENCE, browserThatHears, check, door, hold, opened } from "./harness.mjs";
-import { accessible, photographed } from "./looks.mjs";
+import { accessible, interfaces, photographed } from "./looks.mjs";
 
 const [address, recording, pictures, poor, key] = process.argv.slice(2);
 const complaints = [];
@@ -284,6 +284,7 @@ try {
   await refusals();
   const stored = await page.context().storageState();
   await accessible(browser, gate.address, stored, complaints);
+  await interfaces(browser, gate.address, complaints);
   await photographed(browser, gate.address, stored, pictures, complaints);
   await check("no error of a script, nothing that the policy forbids", async () => hold(complaints.length === 0, complaints.join("\n")));
 } catch {

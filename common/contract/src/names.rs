@@ -126,6 +126,11 @@ impl Names {
         format!("{}.webhook.{lane}.{job}", self.prefix)
     }
 
+    /// Where a worker says what it is.
+    pub fn worker(&self, stage: &str, name: &str) -> String {
+        format!("{}.worker.{stage}.{name}", self.prefix)
+    }
+
     /// Where the reconciler keeps what it knows.
     pub fn state(&self, of: &str) -> String {
         format!("{}.state.{of}", self.prefix)
@@ -146,6 +151,12 @@ pub fn consumers(stage: &str, pool: &str) -> Vec<(String, Option<u32>)> {
 /// The consumer of an intake, on the stream of bucket events and on that of the ends of jobs.
 pub fn intake_consumer(name: &str) -> String {
     if name == DEFAULT_POOL { "intake".to_owned() } else { format!("intake-{name}") }
+}
+
+/// A name as one token of a subject.
+pub fn token(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' };
+    name.chars().take(64).map(plain).collect()
 }
 
 /// The partition of a lane, as nats-server computes it: FNV-1a of 32 bits.

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use serde_json::Value;
+
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::job::Job;
@@ -28,6 +30,11 @@ pub trait Stage: Send + Sync + 'static {
         job: Self::Input,
         context: &Context,
     ) -> impl Future<Output = Result<Outcome<Self::Output>, Failure>> + Send;
+
+    /// What it says of itself to whoever asks what runs: its model, its limits. An object.
+    fn about(&self) -> Value {
+        Value::Null
+    }
 
     /// Name of the model that is loaded here. A job that names another one goes to that pool.
     fn model(&self) -> &str {

@@ -1,6 +1,7 @@
 //! Drives one stage: a permit, one pull of one message, its life, and the drain.
 
 mod admit;
+mod announce;
 mod attempt;
 mod bounds;
 mod breaker;

@@ -155,8 +155,30 @@ fn capabilities_tell_what_runs_and_every_route_is_in_the_document() {
     let told = door.get("/v1/capabilities").is(200).json();
     let stages: Vec<_> = told["steps"].as_array().expect("a list").iter().map(|step| &step["stage"]).collect();
     assert_eq!(stages, ["transcribe", "paint"]);
-    assert!(told["steps"][1]["pools"][0]["workers"].as_u64() >= Some(1), "{told}");
     assert!(told["samplers"].as_array().is_some_and(|all| all.iter().any(|one| one["id"] == "euler-a")), "{told}");
+    // Workers say what they are every five seconds.
+    let said = |told: &serde_json::Value| {
+        told["steps"]
+            .as_array()
+            .is_some_and(|steps| steps.iter().all(|step| step["workers"].as_array().is_some_and(|all| !all.is_empty())))
+    };
+    let mut told = told;
+    for _ in 0..600 {
+        if said(&told) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        told = door.get("/v1/capabilities").is(200).json();
+    }
+    assert!(told["steps"][1]["pools"][0]["workers"].as_u64() >= Some(1), "{told}");
+    let [ear, hand] = [0, 1].map(|step| told["steps"][step]["workers"][0].clone());
+    assert_eq!((&ear["worker"], &ear["pools"]), (&"ear".into(), &json!(["default"])), "{ear}");
+    assert!(ear["about"]["limits"]["seconds"].as_f64() == Some(1800.0), "{ear}");
+    assert_eq!(
+        (&hand["about"]["recommended"]["steps"], &hand["about"]["limits"]["count"]),
+        (&2.into(), &16.into()),
+        "{hand}"
+    );
     let document = door.get("/openapi.json").is(200).json();
     for path in ["/v1/jobs", "/v1/jobs/{id}/events", "/v1/images/generations", "/sdapi/v1/txt2img"] {
         assert!(document["paths"][path].is_object(), "{path}");
@@ -164,5 +186,9 @@ fn capabilities_tell_what_runs_and_every_route_is_in_the_document() {
     let page = door.get("/").is(200);
     assert!(page.header("content-security-policy").contains("default-src 'none'"));
     assert!(page.text().contains("<script") && page.header("content-type").starts_with("text/html"));
+    let docs = door.get("/docs").is(200);
+    assert!(
+        docs.text().contains("/page/docs.js") && docs.header("content-security-policy").contains("script-src 'self'")
+    );
     door.get("/page/..%2FCargo.toml").is(404);
 }

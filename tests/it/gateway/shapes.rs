@@ -57,6 +57,12 @@ fn clients_of_a1111_paint_look_on_and_interrupt() {
     let samplers = door.get("/sdapi/v1/samplers").is(200).json();
     assert!(samplers.as_array().is_some_and(|all| all.iter().any(|one| one["name"] == "Euler a")), "{samplers}");
     door.get("/sdapi/v1/options").is(200);
+    for (list, first) in [("upscalers", "None"), ("latent-upscale-modes", "None"), ("schedulers", "automatic")] {
+        assert_eq!(door.get(&format!("/sdapi/v1/{list}")).is(200).json()[0]["name"], first);
+    }
+    for list in ["sd-vae", "loras"] {
+        assert_eq!(door.get(&format!("/sdapi/v1/{list}")).is(200).json(), json!([]));
+    }
     door.post("/sdapi/v1/options", &[], &json!({ "sd_model_checkpoint": "default" })).is(200);
     let wanted = json!({
         "prompt": "a (red:1.2) boat", "negative_prompt": "people", "steps": 2, "cfg_scale": 4.5, "width": 64, "height": 64,
@@ -80,6 +86,8 @@ fn clients_of_a1111_paint_look_on_and_interrupt() {
         told = door.get("/sdapi/v1/progress").is(200).json();
     }
     assert!(began(&told) && told["progress"].as_f64() < Some(1.0), "{told}");
+    let step = |name: &str| told["state"][name].as_u64().expect("a number of steps");
+    assert!(step("sampling_step") >= 1 && step("sampling_step") < step("sampling_steps"), "{told}");
     door.post("/sdapi/v1/interrupt", &[], &json!({})).is(200);
     let stopped = painting.join().expect("an answer").is(422).json();
     assert_eq!(stopped["error"]["code"], "canceled");

@@ -32,6 +32,8 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.CONSUMER.CREATE.ENDS.intake.shanshui.ended.*.*", &["admin"]),
     ("$JS.API.STREAM.MSG.GET.INTAKE", &["reconcile"]),
     ("shanshui.webhook.job", &["gateway"]),
+    ("shanshui.worker.transcribe.ear", &["transcribe"]),
+    ("shanshui.worker.paint.hand", &["paint"]),
     ("shanshui.webhook.default.job", &["admin", "gateway"]),
     ("shanshui.dead.webhook.default", &["reconcile", "gateway"]),
     ("$JS.API.CONSUMER.MSG.NEXT.ENDS.webhooks", &["gateway", "intake"]),
@@ -143,7 +145,7 @@ async fn s15_each_role_is_let_do_its_own_work() {
             ears.extend(own.map(str::to_owned));
         }
         if role == "gateway" {
-            ears.push("shanshui.events.*.*".into());
+            ears.extend(["shanshui.events.*.*".into(), "shanshui.worker.*.*".into()]);
         }
         assert_eq!(voice.subscribes(&ears).await, Vec::<String>::new(), "{role} hears these");
     }

@@ -1,5 +1,7 @@
 //! The shape of the AUTOMATIC1111 web UI, as far as its usual clients need it.
 
+pub(crate) mod lists;
+
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -9,7 +11,6 @@ use serde_json::{Map, Value, json};
 use shanshui_client::Story;
 use shanshui_pipeline::fields::{FieldError, Fields};
 use shanshui_pipeline::job::{JobId, TextJob};
-use shanshui_pipeline::names::DEFAULT_POOL;
 use shanshui_pipeline::{Event, Job};
 
 use crate::body::{bad, json as json_body};
@@ -104,39 +105,16 @@ fn info(wanted: &Map<String, Value>, story: &Story) -> Value {
     })
 }
 
-/// `GET /sdapi/v1/options`
-pub(crate) async fn options() -> Response {
-    answer(StatusCode::OK, &json!({ "sd_model_checkpoint": DEFAULT_POOL, "samples_format": "png" }))
-}
-
-/// `POST /sdapi/v1/options`: a model is chosen by each request (`override_settings`), not for all.
-pub(crate) async fn set_options(State(gateway): State<Gateway>, request: Request) -> Result<Response, ApiError> {
-    let wanted = object(request).await?;
-    models::pool(&gateway, "paint", wanted.get("sd_model_checkpoint").and_then(Value::as_str)).await?;
-    Ok(answer(StatusCode::OK, &Value::Null))
-}
-
-/// `GET /sdapi/v1/sd-models`
-pub(crate) async fn checkpoints(State(gateway): State<Gateway>) -> Result<Response, ApiError> {
-    let pools = gateway.queue.all_pools().await.map_err(|error| ApiError::away(&error))?;
-    let model = |name: &str| json!({ "title": name, "model_name": name, "hash": null, "sha256": null, "filename": name, "config": null });
-    let all: Vec<Value> = pools.iter().filter(|pool| pool.stage == "paint").map(|pool| model(&pool.pool)).collect();
-    Ok(answer(StatusCode::OK, &all.into()))
-}
-
-/// `GET /sdapi/v1/samplers`
-pub(crate) async fn samplers(State(gateway): State<Gateway>) -> Response {
-    let sampler = |(id, name): &(&str, &str)| json!({ "name": name, "aliases": [id], "options": {} });
-    let all: Vec<Value> = gateway.words.samplers.iter().map(sampler).collect();
-    answer(StatusCode::OK, &all.into())
-}
-
 /// `GET /sdapi/v1/progress`: of the caller's request that this process works for.
 pub(crate) async fn progress(State(gateway): State<Gateway>, Extension(caller): Extension<Caller>) -> Response {
     let painting = gateway.painting().get(&caller.name).cloned();
     let (id, count) = painting.as_ref().map_or(("", 0), |painting| (painting.id.as_str(), 1));
-    let state = json!({ "skipped": false, "interrupted": false, "job": id, "job_count": count });
-    let Painting { part, eta, preview, .. } = painting.clone().unwrap_or_else(|| Painting::of(None));
+    let Painting { steps, eta, preview, .. } = painting.clone().unwrap_or_else(|| Painting::of(None));
+    let part = if steps.1 > 0.0 { (steps.0 / steps.1).clamp(0.0, 1.0) } else { 0.0 };
+    let state = json!({
+        "skipped": false, "interrupted": false, "stopping_generation": false, "job": id, "job_count": count, "job_no": 0,
+        "job_timestamp": "0", "sampling_step": steps.0 as u64, "sampling_steps": steps.1 as u64,
+    });
     let told =
         json!({ "progress": part, "eta_relative": eta, "current_image": preview, "textinfo": null, "state": state });
     answer(StatusCode::OK, &told)
@@ -158,8 +136,8 @@ pub(crate) async fn interrupt(
 #[derive(Clone)]
 pub(crate) struct Painting {
     id: String,
-    /// Share that is done, from 0 to 1.
-    part: f64,
+    /// Denoising steps: done, and all.
+    steps: (f64, f64),
     eta: f64,
     /// The last coarse picture, PNG as base64.
     preview: Option<String>,
@@ -168,7 +146,7 @@ pub(crate) struct Painting {
 impl Painting {
     fn of(id: Option<&JobId>) -> Self {
         let id = id.map(ToString::to_string).unwrap_or_default();
-        Self { id, part: 0.0, eta: 0.0, preview: None }
+        Self { id, steps: (0.0, 0.0), eta: 0.0, preview: None }
     }
 }
 
@@ -190,7 +168,7 @@ impl<'a> Seat<'a> {
         let Some(painting) = all.get_mut(self.caller).filter(|painting| painting.id == self.id) else { return };
         match event {
             Event::Progress { done, total, eta, .. } if *total > 0.0 => {
-                painting.part = (done / total).clamp(0.0, 1.0);
+                painting.steps = (*done, *total);
                 painting.eta = eta.unwrap_or(0.0);
             }
             Event::Preview { png, .. } => painting.preview = Some(png.clone()),

@@ -25,10 +25,11 @@ pub(crate) async fn read(
     let samplers = gateway.words.samplers.iter().map(|(id, name)| json!({ "id": id, "name": name }));
     let told = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "steps": steps.iter().map(|step| described(step, &pools)).collect::<Vec<_>>(),
+        "steps": steps.iter().map(|step| described(step, &pools, &gateway.crew.of(step.stage))).collect::<Vec<_>>(),
         "samplers": samplers.collect::<Vec<_>>(),
         "formats": ["png", "jpeg", "webp"],
         "tasks": ["auto", "transcribe", "translate"],
+        "webhooks": gateway.options.gateway_secret.is_some(),
         "cancel": { "queued": true, "running": true },
         "limits": limits(&gateway),
         "caller": { "name": caller.name, "lane": caller.lane },
@@ -51,7 +52,7 @@ fn limits(gateway: &Gateway) -> Value {
     })
 }
 
-fn described(step: &Step, pools: &[PoolState]) -> Value {
+fn described(step: &Step, pools: &[PoolState], workers: &[Value]) -> Value {
     let own = pools.iter().filter(|pool| pool.stage == step.stage);
     let pool = |pool: &PoolState| {
         let (waiting, running, idle) = (pool.waiting, pool.in_work, pool.asking);
@@ -64,6 +65,8 @@ fn described(step: &Step, pools: &[PoolState]) -> Value {
         "stage": step.stage, "queue": step.queue, "makes": step.makes,
         "models": own.clone().map(|pool| model(&pool.pool)).collect::<Vec<_>>(),
         "pools": own.map(pool).collect::<Vec<_>>(),
+        // What each of them says of itself: its model, its limits, what it recommends.
+        "workers": workers,
     })
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::a1111::Painting;
+use crate::crew::Crew;
 use crate::hub::Hub;
 use crate::keys::Keys;
 use crate::options::GatewayOptions;
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) words: Vocabulary,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) hub: Hub,
+    pub(crate) crew: Crew,
     pub(crate) keys: Keys,
     pub(crate) rate: Rate,
     /// Speaks for the gateway on the stream of events.
@@ -104,6 +106,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
         words,
         metrics,
         hub: Hub::default(),
+        crew: Crew::default(),
         keys,
         rate,
         events,
@@ -121,6 +124,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
         () = server::run(listener, router, stop) => Ok(()),
         never = gateway.hub.listen(&gateway.queue) => match never {},
         () = cancel(&gateway.queue, given_up) => Ok(()),
+        never = gateway.crew.listen(&gateway.queue) => match never {},
         never = webhooks::work(&gateway) => match never {},
     }
 }

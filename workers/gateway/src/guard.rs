@@ -8,13 +8,13 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, ORIGIN,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    REFERRER_POLICY, SEC_WEBSOCKET_PROTOCOL, UPGRADE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use shanshui_pipeline::Code;
 use shanshui_pipeline::fields::FieldError;
 use shanshui_pipeline::telemetry::within;
@@ -165,7 +165,8 @@ fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) -> Result<(),
 
 /// The key of a request: a bearer token, or the password of a user, as A1111's clients send it.
 fn key(headers: &HeaderMap) -> Option<String> {
-    let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let Some(given) = headers.get(AUTHORIZATION) else { return key_of_socket(headers) };
+    let given = given.to_str().ok()?;
     let (scheme, value) = given.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {
         "bearer" => Some(value.trim().to_owned()),
@@ -175,6 +176,15 @@ fn key(headers: &HeaderMap) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A browser sends no header of its own with a WebSocket, but words of a protocol: `key.` and the key in
+/// base64url.
+fn key_of_socket(headers: &HeaderMap) -> Option<String> {
+    headers.get(UPGRADE)?;
+    let words = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|words| words.to_str().ok());
+    let mut keys = words.flat_map(|words| words.split(',')).filter_map(|word| word.trim().strip_prefix("key."));
+    String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(keys.next()?).ok()?).ok()
 }
 
 /// A page of another site makes a browser send requests here. Where no key is needed, a name that
@@ -189,7 +199,8 @@ fn check_origin(gateway: &Gateway, method: &Method, headers: &HeaderMap) -> Resu
     if !gateway.keys.are_needed() && !is_local(host) {
         return refused("this host is not allowed; allowed without API keys: localhost and loopback addresses");
     }
-    let reads = matches!(*method, Method::GET | Method::HEAD);
+    // A page of any site may open a WebSocket, and read what comes over it.
+    let reads = matches!(*method, Method::GET | Method::HEAD) && !headers.contains_key(UPGRADE);
     match text(ORIGIN) {
         Some(origin) if !reads && origin.split_once("://").is_none_or(|(_, own)| own != host) => {
             refused("a page of another site may not send this request")

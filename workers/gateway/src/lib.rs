@@ -7,6 +7,7 @@
 mod a1111;
 mod body;
 mod capabilities;
+mod crew;
 mod error;
 mod gateway;
 mod guard;
@@ -24,6 +25,7 @@ mod routes;
 mod seats;
 mod server;
 mod site;
+mod speak;
 mod wait;
 mod webhooks;
 

@@ -21,6 +21,11 @@ pub(crate) async fn index(State(gateway): State<Gateway>, headers: HeaderMap) ->
     served(&gateway, "index.html", &headers)
 }
 
+/// `GET /docs`: the interfaces, to read and to try.
+pub(crate) async fn docs(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
+    served(&gateway, "docs.html", &headers)
+}
+
 /// `GET /page/{name}`
 pub(crate) async fn file(
     State(gateway): State<Gateway>,

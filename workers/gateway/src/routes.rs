@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::openai::{audio, images, models};
-use crate::{a1111, capabilities, guard, jobs, openapi, page, webhooks};
+use crate::{a1111, capabilities, guard, jobs, openapi, page, speak, webhooks};
 
 /// A route and what is said of it.
 pub(crate) struct Route {
@@ -29,6 +29,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("get", "/v1/jobs/{id}/{transcript}", "The transcript: transcript.json, .txt, .srt or .vtt", || {
         get(jobs::objects::transcript)
     }),
+    route("get", "/v1/speak", "WebSocket: sound in, words and pictures out", || get(speak::speak)),
     route("get", "/v1/webhooks/secret", "What signatures of webhooks are verified with", || get(webhooks::secret)),
     route("get", "/v1/capabilities", "Stages, pools, models and limits", || get(capabilities::read)),
     route("post", "/v1/audio/transcriptions", "OpenAI: words of a recording", || post(audio::transcribe)),
@@ -37,10 +38,15 @@ pub(crate) const ROUTES: &[Route] = &[
     route("get", "/v1/models", "OpenAI: models", || get(models::list)),
     route("get", "/v1/models/{id}", "OpenAI: one model", || get(models::read)),
     route("post", "/sdapi/v1/txt2img", "A1111: paint", || post(a1111::paint)),
-    route("get", "/sdapi/v1/options", "A1111: settings", || get(a1111::options)),
-    route("post", "/sdapi/v1/options", "A1111: check a model's name", || post(a1111::set_options)),
-    route("get", "/sdapi/v1/sd-models", "A1111: models", || get(a1111::checkpoints)),
-    route("get", "/sdapi/v1/samplers", "A1111: samplers", || get(a1111::samplers)),
+    route("get", "/sdapi/v1/options", "A1111: settings", || get(a1111::lists::options)),
+    route("post", "/sdapi/v1/options", "A1111: check a model's name", || post(a1111::lists::set_options)),
+    route("get", "/sdapi/v1/sd-models", "A1111: models", || get(a1111::lists::checkpoints)),
+    route("get", "/sdapi/v1/samplers", "A1111: samplers", || get(a1111::lists::samplers)),
+    route("get", "/sdapi/v1/schedulers", "A1111: spacings of the noise levels", || get(a1111::lists::schedulers)),
+    route("get", "/sdapi/v1/upscalers", "A1111: upscalers: none", || get(a1111::lists::upscalers)),
+    route("get", "/sdapi/v1/latent-upscale-modes", "A1111: upscalers: none", || get(a1111::lists::upscalers)),
+    route("get", "/sdapi/v1/sd-vae", "A1111: VAEs beside the models: none", || get(a1111::lists::nothing)),
+    route("get", "/sdapi/v1/loras", "A1111: LoRA files: those of the workers", || get(a1111::lists::nothing)),
     route("get", "/sdapi/v1/progress", "A1111: progress", || get(a1111::progress)),
     route("post", "/sdapi/v1/interrupt", "A1111: cancel", || post(a1111::interrupt)),
 ];
@@ -64,6 +70,7 @@ pub(crate) fn router(gateway: &Gateway) -> Router {
         .merge(interfaces)
         .route("/", get(page::index))
         .route("/page/{name}", get(page::file))
+        .route("/docs", get(page::docs))
         .route("/openapi.json", get(openapi::read))
         .route("/schema.json", get(openapi::schemas))
         .route("/asyncapi.json", get(openapi::subjects))

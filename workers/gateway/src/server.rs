@@ -12,7 +12,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use hyper::body::{Body as Frames, Frame, SizeHint};
+use hyper::Request;
+use hyper::body::{Body as Frames, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -75,13 +76,14 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, 
     let _ = stream.set_nodelay(true);
     let (router, link) = (TowerToHyperService::new(router), Arc::new(link));
     let own = Arc::clone(&link);
-    let counted = service_fn(move |request| {
+    let counted = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Held(Arc::clone(&own)));
         let (busy, answering) = (own.begin(), router.call(request));
         async move { answering.await.map(|response| response.map(|body| Answering { body, _busy: busy })) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let served = builder.serve_connection(TokioIo::new(Timed::new(stream, TAKE)), counted);
+    let served = builder.serve_connection(TokioIo::new(Timed::new(stream, TAKE)), counted).with_upgrades();
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -94,6 +96,10 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, 
     // Clients that hang up are no news.
     ended.unwrap_or_else(|error| tracing::debug!(%error, "a connection broke"));
 }
+
+/// A connection that counts as long as this is there: that of a WebSocket goes on behind its answer.
+#[derive(Clone)]
+pub(crate) struct Held(#[expect(dead_code, reason = "held, not read")] Arc<Link>);
 
 /// An answer that keeps its connection busy until it is over.
 struct Answering {

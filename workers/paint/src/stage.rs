@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shanshui_pipeline::context::Context;
 use shanshui_pipeline::event::Event;
@@ -238,6 +239,26 @@ impl Stage for Paint {
             recipe: self.about.recipe(&wish.request, None),
         };
         receipt.record(objects, context).await.map(Outcome::Done)
+    }
+
+    fn about(&self) -> Value {
+        let (about, best, limits) = (&self.about, &self.recommended, &self.limits);
+        let mut model = about.origin.to_json();
+        model["hash"] = about.short_hash().into();
+        json!({
+            "model": model,
+            "device": about.device,
+            "recommended": {
+                "width": best.width, "height": best.height, "steps": best.steps, "guidance": best.guidance,
+                "sampler": best.sampler, "languages": best.languages,
+            },
+            "limits": {
+                "side": limits.max_side, "side_unit": self.bounds.side_unit, "pixels": limits.max_pixels,
+                "steps": limits.max_steps.min(self.bounds.steps), "count": limits.max_count,
+                "guidance": limits.max_guidance, "text_characters": limits.max_prompt_chars,
+            },
+            "samplers": SamplerKind::all().map(SamplerKind::id).collect::<Vec<_>>(),
+        })
     }
 
     fn model(&self) -> &str {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shanshui_pipeline::context::Context;
 use shanshui_pipeline::failure::{Failure, OrFailure as _};
 use shanshui_pipeline::fields::FieldError;
@@ -225,6 +225,15 @@ impl Stage for Transcribe {
         let Some(read) = voice else { return Ok(Outcome::Next(TextJob { text: said.text, meta }, made)) };
         read.pass_on(&mut meta);
         Ok(Outcome::Next(TextJob { text: read.text, meta }, made))
+    }
+
+    fn about(&self) -> Value {
+        json!({
+            "model": self.about,
+            "limits": { "seconds": self.budget.max_seconds, "bytes": self.max_bytes },
+            "keeps_language": self.readable,
+            "ffmpeg": self.ffmpeg.is_some(),
+        })
     }
 
     fn model(&self) -> &str {

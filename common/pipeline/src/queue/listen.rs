@@ -2,11 +2,15 @@
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use serde_json::Value;
 
 use super::Queue;
 use super::raw::Ask;
 use crate::event::{Envelope, KEPT_KINDS};
 use crate::job::JobId;
+
+/// Largest announcement of a worker, in bytes.
+const ANNOUNCEMENT: usize = 16 << 10;
 
 /// An event that the stream keeps.
 #[derive(Debug, Clone)]
@@ -41,6 +45,19 @@ impl Queue {
         let news = self.client.subscribe(self.names.any_event("*")).await?;
         let read = |message: async_nats::Message| serde_json::from_slice::<Envelope>(&message.payload).ok();
         Ok(news.filter_map(move |message| std::future::ready(read(message))))
+    }
+
+    /// What workers say of themselves from now on: stage, worker, and the rest.
+    ///
+    /// # Errors
+    /// NATS is away.
+    pub async fn announcements(&self) -> anyhow::Result<impl Stream<Item = Value> + Send + Unpin + use<>> {
+        let announced = self.client.subscribe(self.names.worker("*", "*")).await?;
+        let read = |message: async_nats::Message| {
+            let small = message.payload.len() <= ANNOUNCEMENT;
+            std::future::ready(small.then(|| serde_json::from_slice(&message.payload).ok()).flatten())
+        };
+        Ok(announced.filter_map(read))
     }
 
     /// The first event of a job behind `sequence`, if there is one that this version knows.

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
+use super::announce::{Announced, announce};
 use super::attempt::Attempt;
 use super::breaker::Breaker;
 use super::cancel::Cancels;
@@ -53,6 +54,9 @@ impl<S: Stage> Worker<S> {
         watching.spawn(watch::streams(env.queue.clone(), (S::NAME, pools), env.health.clone()));
         tracing::info!(worker = name, stage = S::NAME, stream, pools = ?env.options.pools, "taking jobs");
         let model = stage.model().to_owned();
+        let pools = env.options.pool_names();
+        let own = Announced { stage: S::NAME, worker: name.clone(), pools, model: model.clone(), about: stage.about() };
+        watching.spawn(announce(env.queue.clone(), own));
         let shared = Shared { env, step, name, model, shutdown, stream, created, ack_wait, cancels };
         let (breaker, outage) = (Breaker::default(), AtomicBool::new(false));
         Ok(Arc::new(Self { stage, shared: Arc::new(shared), breaker, outage, _watching: watching }))

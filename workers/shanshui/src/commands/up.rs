@@ -5,6 +5,7 @@
 //! stays, points at closed ports, and is written anew by the next `up`.
 
 mod addresses;
+mod inbox;
 mod seat;
 mod services;
 
@@ -49,6 +50,10 @@ pub(crate) struct UpArgs {
     /// The nats-server to start, 2.12.7 or newer: a path, or a name on PATH
     #[arg(long, env = "SHANSHUI_NATS_SERVER", value_name = "PROGRAM", default_value = "nats-server")]
     nats_server: PathBuf,
+    /// Take recordings that are dropped below this prefix of the bucket, as inbox/, and bring words and
+    /// pictures back beside them; the folder of the bucket will do
+    #[arg(long, env = "SHANSHUI_INBOX", value_name = "PREFIX")]
+    inbox: Option<String>,
     #[command(flatten)]
     folders: ModelFolders,
     #[command(flatten)]
@@ -107,6 +112,7 @@ impl UpArgs {
     fn check(&self) -> Result<(), Refusal> {
         self.worker.check().or_exit(Exit::Usage)?;
         self.gateway.check().or_exit(Exit::Usage)?;
+        inbox::settings(self.inbox.as_deref()).or_exit(Exit::Usage)?;
         let page = self.gateway.gateway.map_or(0, |address| address.port());
         let http = self.telemetry.http.map_or(0, |address| address.port());
         let ports = [("nats-port", self.nats_port), ("s3-port", self.s3_port), ("http", http), ("gateway", page)];
@@ -141,12 +147,13 @@ impl Up<'_> {
             () = shutdown.drain.cancelled() => return Ok(()),
         };
         self.addresses.write(self.data, &self.keys)?;
-        self.addresses.announce(self.data, service.address);
+        self.addresses.announce(self.data, (service.address, self.args.inbox.as_deref()));
         let reconciler = self.reconciler(&env);
         let (mut workers, drained) = (JoinSet::new(), CancellationToken::new());
         let until = drained.clone();
         let reconciling = async move { reconciler.serve(until).await };
         let serving = shanshui_gateway::serve(door, self.gateway(&env), drained.clone());
+        let taking = inbox::serve(self.args.inbox.as_deref(), env.clone(), drained.clone());
         for seat in seats {
             workers.spawn(seat.keep(env.clone(), shutdown.clone()));
         }
@@ -157,7 +164,7 @@ impl Up<'_> {
             drained.cancel();
             anyhow::Ok(())
         };
-        tokio::try_join!(working, reconciling, serving).map(drop)
+        tokio::try_join!(working, reconciling, serving, taking).map(drop)
     }
 
     fn gateway(&self, env: &Env) -> Parts {

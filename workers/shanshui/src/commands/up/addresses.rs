@@ -57,7 +57,7 @@ impl Addresses {
     }
 
     /// Says that everything is ready, where it is, and what to do with it.
-    pub(super) fn announce(&self, data: &DataDir, http: Option<SocketAddr>) {
+    pub(super) fn announce(&self, data: &DataDir, (http, inbox): (Option<SocketAddr>, Option<&str>)) {
         let ours = DataDir::at(None).is_ok_and(|default| default.root() == data.root());
         let flag = if ours { String::new() } else { format!(" --data {}", data.root().display()) };
         let (nats, s3, file) = (&self.nats, &self.s3, data.addresses());
@@ -67,6 +67,10 @@ impl Addresses {
         print::line(format_args!("  S3       {s3} (bucket shanshui; keys in {})", file.display()));
         if let Some(address) = http {
             print::line(format_args!("  metrics  http://{address}/metrics"));
+        }
+        if let Some(prefix) = inbox {
+            let folder = data.root().join("s3/shanshui").join(prefix);
+            print::line(format_args!("  inbox    {}: drop recordings there", folder.display()));
         }
         print::line(format_args!("  data     {}", data.root().display()));
         print::line("try, from another terminal");
