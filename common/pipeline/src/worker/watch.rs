@@ -37,6 +37,8 @@ pub(super) async fn link(mut state: watch::Receiver<LinkState>, health: Scope) {
 /// looked into.
 pub(super) async fn streams(queue: Queue, (stage, pools): (&'static str, Vec<String>), health: Scope) {
     let (mut known, mut link) = (None, queue.link_state());
+    // All was well a moment ago, before the first job.
+    link.mark_unchanged();
     let mut news = queue.changes().await.ok();
     let mut looked = Instant::now();
     loop {

@@ -10,10 +10,10 @@ use shanshui_client::Story;
 use shanshui_pipeline::Step;
 use shanshui_pipeline::job::{AudioJob, AudioSource, JobId, TextJob};
 use shanshui_pipeline::queue::Queue;
-use shanshui_pipeline::telemetry;
 use time::OffsetDateTime;
 
 use crate::exit::{Exit, OrExit, Refusal};
+use crate::job::send;
 use crate::print;
 use crate::reach::Reach;
 
@@ -46,7 +46,7 @@ pub(crate) struct ProbeArgs {
 
 /// Does the job.
 pub(crate) async fn run(args: ProbeArgs, steps: &'static [Step]) -> Result<Exit, Refusal> {
-    telemetry::start_traces().or_exit(Exit::Usage)?;
+    send::start_traces();
     let submitted = OffsetDateTime::now_utc();
     let mut story = Story { submitted: Some(submitted), ..Story::default() };
     let time = Duration::from_secs(args.deadline);

@@ -45,7 +45,7 @@ pub(crate) async fn send<J: Job>(
     mut job: J,
     wait: &WaitArgs,
 ) -> Result<Exit, Refusal> {
-    telemetry::start_traces().or_exit(Exit::Usage)?;
+    start_traces();
     let submitted = Some(OffsetDateTime::now_utc());
     let receipt = shanshui_client::submit(queue, lane, &mut job).await.map_err(refusal)?;
     let id = shanshui_client::name(&mut job);
@@ -72,6 +72,13 @@ pub(crate) async fn send<J: Job>(
     Report { job: &id, story: &story, state, saved: &saved }.print(wait.json);
     explain(exit, &id, &story);
     Ok(exit)
+}
+
+/// Variables that are meant for other programs are no reason to send nothing.
+pub(crate) fn start_traces() {
+    if let Err(error) = telemetry::start_traces() {
+        print::note(format_args!("shanshui: traces are off: {error:#}"));
+    }
 }
 
 fn refusal(error: SubmitError) -> Refusal {
