@@ -26,7 +26,7 @@ pub struct TinyDecoder {
 }
 
 enum Layer {
-    Conv(Conv),
+    Conv(Box<Conv>),
     Relu,
     Block(Box<[Conv; 3]>),
     Grow,
@@ -78,7 +78,7 @@ impl TinyDecoder {
         for index in first..first + MAX_LAYERS {
             let grown = matches!(layers.last(), Some(Layer::Grow));
             let layer = if let Some(plain) = load(index.to_string(), grown)? {
-                Layer::Conv(plain)
+                Layer::Conv(Box::new(plain))
             } else if let Some(inner) = conv(format!("{index}.conv.0"))? {
                 let [Some(second), Some(third)] = [conv(format!("{index}.conv.2"))?, conv(format!("{index}.conv.4"))?]
                 else {
