@@ -34,7 +34,13 @@ fn allowed(precision: Precision) -> f64 {
 }
 
 /// A convolution, pixel by pixel.
-fn convolve(source: &[f64], grid: Grid, border: Border, window: Window, weights: &[f32], outputs: usize) -> Vec<f64> {
+fn convolve(
+    (source, grid): (&[f64], Grid),
+    border: Border,
+    window: Window,
+    weights: &[f32],
+    outputs: usize,
+) -> Vec<f64> {
     let Grid { batch, height, width, channels } = grid;
     let places = |side: usize| (side + border.before + border.after - window.kernel) / window.stride + 1;
     let (high, wide) = (places(height), places(width));
@@ -89,22 +95,24 @@ fn convolutions_of_every_shape_are_those_of_f64() {
         let source = values.many(grid.len());
         let shape = Shape { outputs, inputs: channels, kernel: window.kernel };
         let (weights, bias) = (values.many(outputs * channels * window.kernel.pow(2)), values.many(outputs));
-        let mut expected = convolve(&doubles(&source), grid, border, window, &weights, outputs);
+        let mut expected = convolve((&doubles(&source), grid), border, window, &weights, outputs);
         let pixels = expected.len() / outputs;
         let (extra, add) = (values.many(batch * outputs), values.many(expected.len()));
-        for (at, value) in expected.iter_mut().enumerate() {
-            let picture = at / (pixels / batch * outputs);
-            let output = at % outputs;
-            *value += f64::from(bias[output]) + f64::from(extra[picture * outputs + output]) + f64::from(add[at]);
+        for (place, value) in expected.iter_mut().enumerate() {
+            let picture = place / (pixels / batch * outputs);
+            let output = place % outputs;
+            *value += f64::from(bias[output]) + f64::from(extra[picture * outputs + output]) + f64::from(add[place]);
             *value = value.max(0.0);
         }
         for precision in PRECISIONS {
             let packed = Dense::pack(precision, shape, &weights, &bias);
             for kernels in Kernels::available() {
                 let operand = kernels.operand((&source, grid), Prepare::Keep, precision, ([height, width], border));
-                let then = Product { extra: Some(&extra), add: Some(&add), relu: true };
-                let mut out = vec![f32::NAN; expected.len()];
-                kernels.product(&operand, window, &packed, then, &mut out);
+                // Half of them as a residual, half onto what is there.
+                let onto = at % 2 == 1;
+                let then = Product { extra: Some(&extra), add: (!onto).then_some(&add), onto, relu: true };
+                let mut out = if onto { add.clone() } else { vec![f32::NAN; expected.len()] };
+                kernels.product((&operand, window), &packed, then, &mut out);
                 let error = error(&out, &expected);
                 assert!(error < allowed(precision), "{} {precision:?} {sizes:?}: {error}", kernels.path());
             }
@@ -124,7 +132,7 @@ fn convolutions_by_pairs_are_those_of_f64() {
         let (weights, bias) = (values.many(outputs * channels * 9), values.many(outputs));
         let (extra, add) = (values.many(batch * outputs), values.many(grid.pixels() * outputs));
         let (border, window) = (Border { before: 1, after: 1 }, Window { kernel: 3, stride: 1 });
-        let mut expected = convolve(&doubles(&source), grid, border, window, &weights, outputs);
+        let mut expected = convolve((&doubles(&source), grid), border, window, &weights, outputs);
         for (place, value) in expected.iter_mut().enumerate() {
             let (output, picture) = (place % outputs, place / (height * width * outputs));
             *value += f64::from(bias[output]) + f64::from(extra[picture * outputs + output]) + f64::from(add[place]);
@@ -134,7 +142,7 @@ fn convolutions_by_pairs_are_those_of_f64() {
             assert_eq!((packed.shape(), packed.precision()), (shape, precision));
             for kernels in Kernels::available() {
                 let operand = kernels.pairs((&source, grid), Prepare::Keep, precision);
-                let then = Product { extra: Some(&extra), add: Some(&add), relu: false };
+                let then = Product { extra: Some(&extra), add: Some(&add), ..Product::default() };
                 let mut out = vec![f32::NAN; expected.len()];
                 kernels.paired_product(&operand, &packed, then, &mut out);
                 let error = error(&out, &expected);
@@ -162,7 +170,7 @@ fn a_doubled_map_is_convolved_as_if_it_were_large() {
         let doubled: Vec<f64> =
             (0..large.pixels()).flat_map(|at| doubles(&source[pixel(at)..pixel(at) + channels])).collect();
         let (border, window) = (Border { before: 1, after: 1 }, Window { kernel: 3, stride: 1 });
-        let mut expected = convolve(&doubled, large, border, window, &weights, outputs);
+        let mut expected = convolve((&doubled, large), border, window, &weights, outputs);
         for (place, value) in expected.iter_mut().enumerate() {
             *value += f64::from(bias[place % outputs]);
             *value = if at == 1 { value.max(0.0) } else { *value };
@@ -199,7 +207,7 @@ fn a_picture_is_the_same_alone_and_with_any_number_of_threads() {
                     let to = ([grid.height, grid.width], border);
                     let operand = kernels.operand((source, grid), Prepare::AffineSilu(&affine), precision, to);
                     let mut out = vec![f32::NAN; grid.pixels() * 40];
-                    kernels.product(&operand, window, &packed, Product::default(), &mut out);
+                    kernels.product((&operand, window), &packed, Product::default(), &mut out);
                     out
                 })
             };
@@ -225,7 +233,7 @@ fn look(kernels: Kernels, source: &[f32], grid: Grid, prepare: Prepare<'_>, to: 
     let packed = Dense::pack(Precision::F32, shape, &unit, &[]);
     let operand = kernels.operand((source, grid), prepare, Precision::F32, (to, Border::NONE));
     let mut out = vec![f32::NAN; grid.batch * to[0] * to[1] * channels];
-    kernels.product(&operand, Window { kernel: 1, stride: 1 }, &packed, Product::default(), &mut out);
+    kernels.product((&operand, Window { kernel: 1, stride: 1 }), &packed, Product::default(), &mut out);
     out
 }
 
@@ -296,7 +304,7 @@ fn gated_products_are_those_of_f64() {
         let shape = Shape { outputs, inputs, kernel: 1 };
         let (source, weights, bias) = (values.many(grid.len()), values.many(outputs * inputs), values.many(outputs));
         let window = Window { kernel: 1, stride: 1 };
-        let plain = convolve(&doubles(&source), grid, Border::NONE, window, &weights, outputs);
+        let plain = convolve((&doubles(&source), grid), Border::NONE, window, &weights, outputs);
         let half = outputs / 2;
         let expected: Vec<f64> = (0..pixels * half)
             .map(|at| {
@@ -313,7 +321,7 @@ fn gated_products_are_those_of_f64() {
                 let operand = kernels.operand((&source, grid), Prepare::Keep, precision, to);
                 let gated = kernels.gated_product(&operand, &packed);
                 let mut out = vec![f32::NAN; pixels * half];
-                kernels.product(&gated, window, &unit, Product::default(), &mut out);
+                kernels.product((&gated, window), &unit, Product::default(), &mut out);
                 let error = error(&out, &expected);
                 assert!(error < 2.0 * allowed(precision), "{} {precision:?} {pixels}: {error}", kernels.path());
             }
@@ -380,7 +388,7 @@ fn attention_of_every_shape_is_that_of_f64() {
                 let grid = Grid { batch, height: 1, width: asked, channels };
                 let found = kernels.attend_heads((&queries, grid), &heads);
                 let mut out = vec![f32::NAN; queries.len()];
-                kernels.product(&found, Window { kernel: 1, stride: 1 }, &unit, Product::default(), &mut out);
+                kernels.product((&found, Window { kernel: 1, stride: 1 }), &unit, Product::default(), &mut out);
                 let error = error(&out, &expected);
                 let allowed = if precision == Precision::F32 { 2e-6 } else { 0.015 };
                 assert!(error < allowed, "{} {precision:?} {asked}x{seen}x{width}: {error}", kernels.path());

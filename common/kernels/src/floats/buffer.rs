@@ -9,43 +9,67 @@ use std::{
 
 use super::{Bf16, Line};
 
-/// A part of a vector that goes back to the pool of its thread, if one is open there.
+/// A part of some memory that goes back to the pool of its thread, if one is open there.
 #[derive(Debug)]
 pub struct Buffer<T: Pooled> {
-    values: Vec<T>,
+    units: Vec<T::Unit>,
     length: usize,
 }
 
-/// What there are pools of.
-pub trait Pooled: Copy + Default + 'static {
+/// What buffers are made of.
+pub trait Pooled: Copy + 'static {
+    /// What its memory consists of: numbers of all kinds share theirs.
     #[doc(hidden)]
-    fn free() -> &'static LocalKey<Free<Self>>;
+    type Unit: Copy + Default + std::fmt::Debug + 'static;
 
-    /// Fresh zeros, which the system makes when they are first touched.
     #[doc(hidden)]
-    fn zeros(length: usize) -> Vec<Self>;
+    fn free() -> &'static LocalKey<Free<Self::Unit>>;
+
+    #[doc(hidden)]
+    fn view(units: &[Self::Unit]) -> &[Self];
+
+    #[doc(hidden)]
+    fn view_mut(units: &mut [Self::Unit]) -> &mut [Self];
 }
 
 type Free<T> = RefCell<Option<Vec<Vec<T>>>>;
 
+thread_local! {
+    static NUMBERS: Free<u32> = const { RefCell::new(None) };
+    static LINES: Free<Line> = const { RefCell::new(None) };
+}
+
+fn set_all(open: bool) {
+    NUMBERS.with(|free| *free.borrow_mut() = open.then(Vec::new));
+    LINES.with(|free| *free.borrow_mut() = open.then(Vec::new));
+}
+
 macro_rules! pooled {
-    ($($kind:ty = $zeros:expr),+) => {
-        $(impl Pooled for $kind {
-            fn free() -> &'static LocalKey<Free<Self>> {
-                thread_local!(static FREE: Free<$kind> = const { RefCell::new(None) });
-                &FREE
+    ($($kind:ty: $unit:ty, $free:ident),+) => {$(
+        #[expect(unsafe_code, reason = "numbers of several kinds share their memory")]
+        impl Pooled for $kind {
+            type Unit = $unit;
+
+            fn free() -> &'static LocalKey<Free<$unit>> {
+                &$free
             }
 
-            fn zeros(length: usize) -> Vec<Self> {
-                $zeros(length)
+            fn view(units: &[$unit]) -> &[Self] {
+                let length = size_of_val(units) / size_of::<Self>();
+                // SAFETY: the same bytes. All that the unit can be the kind can be, and it is aligned no more.
+                unsafe { std::slice::from_raw_parts(units.as_ptr().cast(), length) }
             }
-        })+
-        fn set_all(open: bool) {
-            $(<$kind>::free().with(|free| *free.borrow_mut() = open.then(Vec::new));)+
+
+            fn view_mut(units: &mut [$unit]) -> &mut [Self] {
+                let length = size_of_val(units) / size_of::<Self>();
+                // SAFETY: as above, and the other way round.
+                unsafe { std::slice::from_raw_parts_mut(units.as_mut_ptr().cast(), length) }
+            }
         }
-    };
+        const _: () = assert!(align_of::<$kind>() <= align_of::<$unit>());
+    )+};
 }
-pooled!(f32 = |length| vec![0.0; length], Bf16 = Bf16::zeros, Line = |length| vec![Line::default(); length]);
+pooled!(f32: u32, NUMBERS, Bf16: u32, NUMBERS, Line: Line, LINES);
 
 thread_local!(static DEPTH: Cell<usize> = const { Cell::new(0) });
 
@@ -81,25 +105,29 @@ impl<T: Pooled> Buffer<T> {
     /// Room for so many values, of which nothing is known.
     #[must_use]
     pub fn new(length: usize) -> Self {
-        let kept = T::free().with(|free| take(free.borrow_mut().as_mut()?, length));
-        Self { values: kept.unwrap_or_else(|| T::zeros(length)), length }
+        let units = (length * size_of::<T>()).div_ceil(size_of::<T::Unit>());
+        let kept = T::free().with(|free| take(free.borrow_mut().as_mut()?, units));
+        Self { units: kept.unwrap_or_else(|| vec![T::Unit::default(); units]), length }
     }
 }
 
-/// The smallest that is large enough, unless that would waste most of it.
+/// The smallest that is large enough, unless it is far too large.
 fn take<T>(free: &mut Vec<Vec<T>>, length: usize) -> Option<Vec<T>> {
-    let fits = |values: &Vec<T>| (length..=length.saturating_mul(2)).contains(&values.len());
+    let fits = |units: &Vec<T>| (length..=length.saturating_mul(WASTE)).contains(&units.len());
     let place = (0..free.len()).filter(|at| fits(&free[*at])).min_by_key(|at| free[*at].len())?;
     Some(free.swap_remove(place))
 }
 
+/// A large map's memory is better used for a small one than kept beside it, but not for a handful.
+const WASTE: usize = 8;
+
 impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.values);
+        let units = std::mem::take(&mut self.units);
         // At the end of a thread its pool may be gone before its buffers are.
         let _ = T::free().try_with(|free| {
             if let Some(free) = free.borrow_mut().as_mut() {
-                free.push(values);
+                free.push(units);
             }
         });
     }
@@ -109,13 +137,13 @@ impl<T: Pooled> Deref for Buffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.values[..self.length]
+        &T::view(&self.units)[..self.length]
     }
 }
 
 impl<T: Pooled> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.values[..self.length]
+        &mut T::view_mut(&mut self.units)[..self.length]
     }
 }
 
@@ -125,17 +153,21 @@ mod tests {
 
     #[test]
     fn a_pool_hands_a_buffer_out_again_until_it_closes() {
-        let address = |buffer: &Buffer<f32>| buffer.as_ptr();
+        fn address<T: Pooled>(buffer: &Buffer<T>) -> *const u8 {
+            buffer.as_ptr().cast()
+        }
         let pool = Pool::open();
         let first = Buffer::<f32>::new(1000);
         let place = address(&first);
         drop(first);
-        assert_ne!(address(&Buffer::new(100)), place, "most of it would be wasted");
-        let again = Buffer::<f32>::new(800);
+        assert_ne!(address(&Buffer::<f32>::new(100)), place, "nearly all of it would be wasted");
+        assert_eq!(address(&Buffer::<Bf16>::new(2000)), place, "it is not for f32 alone");
+        let mut again = Buffer::<f32>::new(800);
+        again.fill(1.0);
         assert_eq!((address(&again), again.len()), (place, 800));
         drop(again);
         drop(Pool::open());
-        assert_eq!(address(&Buffer::new(1000)), place, "the outer pool is still open");
+        assert_eq!(address(&Buffer::<f32>::new(1000)), place, "the outer pool is still open");
         drop(pool);
         f32::free().with(|free| assert!(free.borrow().is_none()));
         assert!(Buffer::<f32>::new(900).iter().all(|value| *value == 0.0), "fresh memory");

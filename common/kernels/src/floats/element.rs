@@ -23,14 +23,6 @@ pub(crate) struct Line(pub(crate) [u32; LINE]);
 pub(crate) struct Bf16(pub(crate) u16);
 
 impl Bf16 {
-    /// Zeros as the system gives them. The library does so for its own types alone.
-    #[expect(unsafe_code, reason = "a vector of u16 becomes one of a type that is a u16")]
-    pub(crate) fn zeros(length: usize) -> Vec<Self> {
-        let (pointer, length, capacity) = vec![0_u16; length].into_raw_parts();
-        // SAFETY: the type is transparent: size and alignment are those of a u16.
-        unsafe { Vec::from_raw_parts(pointer.cast(), length, capacity) }
-    }
-
     /// The nearest one, the even one of two.
     #[inline(always)]
     pub(crate) fn nearest(value: f32) -> Self {

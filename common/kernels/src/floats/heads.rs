@@ -202,7 +202,7 @@ impl<E: Element> Work for Attend<'_, E> {
             }
             for block in (0..to.padded()).step_by(KEYS) {
                 for tile in (0..padded).step_by(TILE) {
-                    state.meet::<I>(isa, to, (picture, head), block, tile);
+                    state.meet::<I>(isa, to, (picture, head), (block, tile));
                 }
             }
             for (query, out) in out.chunks_exact_mut(pixel).enumerate() {
@@ -218,7 +218,7 @@ impl<E: Element> Work for Attend<'_, E> {
 impl<E: Element> State<E> {
     /// A tile of queries meets a block of keys.
     #[inline(always)]
-    fn meet<I: Isa>(&mut self, isa: I, to: &Heads, (picture, head): (usize, usize), block: usize, tile: usize) {
+    fn meet<I: Isa>(&mut self, isa: I, to: &Heads, (picture, head): (usize, usize), (block, tile): (usize, usize)) {
         let (keys, values) = to.head(picture, head);
         let length = KEYS.min(to.padded() - block);
         let seen = length.min(to.tokens - block);

@@ -31,7 +31,7 @@ impl Kernels {
         let mut out = vec![0.0; grid.width * shape.outputs];
         let mut once = || {
             let start = Instant::now();
-            self.product(&operand, Window { kernel: 1, stride: 1 }, &weights, Product::default(), &mut out);
+            self.product((&operand, Window { kernel: 1, stride: 1 }), &weights, Product::default(), &mut out);
             start.elapsed()
         };
         (0..TRIES).map(|_| once()).min().unwrap_or_default()

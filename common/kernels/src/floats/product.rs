@@ -25,6 +25,8 @@ pub struct Product<'a> {
     pub extra: Option<&'a [f32]>,
     /// A map of the result's sizes: a residual.
     pub add: Option<&'a [f32]>,
+    /// Whether the result is added to what is there.
+    pub onto: bool,
     /// Whether what is below zero becomes zero.
     pub relu: bool,
 }
@@ -43,7 +45,7 @@ impl Kernels {
     ///
     /// # Panics
     /// If the sizes do not fit, or operand and weights differ in precision.
-    pub fn product(self, operand: &Operand, window: Window, weights: &Dense, then: Product<'_>, out: &mut [f32]) {
+    pub fn product(self, (operand, window): (&Operand, Window), weights: &Dense, then: Product<'_>, out: &mut [f32]) {
         assert!(!weights.gated, "these weights are for a gated product");
         let places = Places::of(operand, window, weights);
         let outputs = weights.shape.outputs;
@@ -277,10 +279,13 @@ impl Finish<'_> {
         let mut line = *sums;
         add(&mut line, Some(&self.bias[column..]));
         let width = columns.min(self.outputs - column);
+        let there = self.then.onto.then_some(&*out);
         if width == PANEL {
+            add(&mut line, there);
             add(&mut line, extra);
             add(&mut line, residual);
         } else {
+            add_some(&mut line[..width], there);
             add_some(&mut line[..width], extra);
             add_some(&mut line[..width], residual);
         }

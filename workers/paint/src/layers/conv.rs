@@ -1,5 +1,7 @@
 //! Two-dimensional convolution, with what comes before and behind it.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use candle_core::Tensor;
 use shanshui_kernels::{
@@ -49,7 +51,7 @@ enum Kind {
 }
 
 /// What is done around a convolution, in this order.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct Around<'a> {
     /// Comes first.
     pub norm: Option<&'a GroupNorm>,
@@ -57,8 +59,8 @@ pub struct Around<'a> {
     pub sides: Option<[usize; 2]>,
     /// (batch, outputs), added to every pixel.
     pub extra: Option<&'a Tensor>,
-    /// A residual.
-    pub add: Option<&'a Map>,
+    /// A residual. One that nobody else holds becomes the result.
+    pub add: Option<Map>,
     /// Cuts what is below zero.
     pub relu: bool,
 }
@@ -171,7 +173,7 @@ impl Conv {
                 }
                 Ok(double_plain(*kernels, doubled, x, around.relu).into())
             }
-            (Kind::Tensors(tensors), Map::Tensor(x)) => Ok(Map::Tensor(self.on_device(tensors, x, around)?)),
+            (Kind::Tensors(tensors), Map::Tensor(x)) => Ok(Map::Tensor(self.on_device(tensors, x, &around)?)),
             _ => candle_core::bail!("a map of another kind than the layer's weights"),
         }
     }
@@ -184,11 +186,9 @@ impl Conv {
         let operand = kernels.operand(x.parts(), around.prepare(affine.as_ref()), dense.precision(), sides);
         let places = |side: usize| (side + before + after).saturating_sub(kernel) / stride + 1;
         let [height, width] = to.map(places);
-        let mut out = Plain::new(floats::Grid { height, width, channels: dense.shape().outputs, ..x.grid });
-        around.product(|then| {
-            kernels.product(&operand, floats::Window { kernel, stride }, dense, then, &mut out.values);
-        })?;
-        Ok(out)
+        let grid = floats::Grid { height, width, channels: dense.shape().outputs, ..x.grid };
+        let window = floats::Window { kernel, stride };
+        around.product(grid, |then, out| kernels.product((&operand, window), dense, then, out))
     }
 
     fn paired(&self, kernels: Kernels, paired: &Paired, x: &Plain, around: Around<'_>) -> candle_core::Result<Plain> {
@@ -197,12 +197,11 @@ impl Conv {
         }
         let affine = around.norm.map(|norm| norm.affine(kernels, x));
         let operand = kernels.pairs(x.parts(), around.prepare(affine.as_ref()), paired.precision());
-        let mut out = Plain::new(floats::Grid { channels: paired.shape().outputs, ..x.grid });
-        around.product(|then| kernels.paired_product(&operand, paired, then, &mut out.values))?;
-        Ok(out)
+        let grid = floats::Grid { channels: paired.shape().outputs, ..x.grid };
+        around.product(grid, |then, out| kernels.paired_product(&operand, paired, then, out))
     }
 
-    fn on_device(&self, [weight, bias]: &[Tensor; 2], x: &Tensor, around: Around<'_>) -> candle_core::Result<Tensor> {
+    fn on_device(&self, [weight, bias]: &[Tensor; 2], x: &Tensor, around: &Around<'_>) -> candle_core::Result<Tensor> {
         let Window { stride, before, after, .. } = self.window;
         let mut x = x.clone();
         if let Some(norm) = around.norm {
@@ -224,7 +223,7 @@ impl Conv {
         };
         let (rows, outputs) = (bias.elem_count() / y.dim(1)?, y.dim(1)?);
         let mut y = y.broadcast_add(&bias.reshape((rows, outputs, 1, 1))?)?;
-        if let Some(Map::Tensor(residual)) = around.add {
+        if let Some(Map::Tensor(residual)) = &around.add {
             y = (residual + y)?;
         }
         if around.relu { y.relu() } else { Ok(y) }
@@ -241,20 +240,25 @@ impl Around<'_> {
         }
     }
 
-    /// Calls a product with what is done behind it.
-    fn product(&self, run: impl FnOnce(Product<'_>)) -> candle_core::Result<()> {
-        let add = match self.add {
-            Some(Map::Plain(map)) => Some(&map.values[..]),
+    /// Calls a product with what is done behind it, and with the place for its result.
+    fn product(self, grid: floats::Grid, run: impl FnOnce(Product<'_>, &mut [f32])) -> candle_core::Result<Plain> {
+        let residual = match self.add {
+            Some(Map::Plain(map)) => Some(Arc::try_unwrap(map)),
             _ => None,
         };
-        let then = Product { extra: None, add, relu: self.relu };
+        let (mut out, shared, onto) = match residual {
+            Some(Ok(map)) if map.grid == grid => (map, None, true),
+            Some(Ok(map)) => candle_core::bail!("a residual of {:?} for {grid:?}", map.grid),
+            Some(Err(shared)) => (Plain::new(grid), Some(shared), false),
+            None => (Plain::new(grid), None, false),
+        };
+        let add = shared.as_ref().map(|map| &map.values[..]);
+        let then = Product { extra: None, add, onto, relu: self.relu };
         match self.extra {
-            Some(extra) => with_floats(extra, |extra| run(Product { extra: Some(extra), ..then })),
-            None => {
-                run(then);
-                Ok(())
-            }
+            Some(extra) => with_floats(extra, |extra| run(Product { extra: Some(extra), ..then }, &mut out.values))?,
+            None => run(then, &mut out.values),
         }
+        Ok(out)
     }
 }
 

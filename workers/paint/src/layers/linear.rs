@@ -102,7 +102,7 @@ impl Linear {
                 let sides = ([1, rows], Border::NONE);
                 let operand = with_floats(x, |x| kernels.operand((x, grid), Prepare::Keep, dense.precision(), sides))?;
                 let mut y = vec![0.0; rows * dense.shape().outputs];
-                kernels.product(&operand, POINT, dense, Product::default(), &mut y);
+                kernels.product((&operand, POINT), dense, Product::default(), &mut y);
                 Tensor::from_vec(y, (rows, dense.shape().outputs), &Device::Cpu)?
             }
             // One tall product instead of a batch of small ones.
@@ -133,7 +133,7 @@ impl Linear {
         let (kernels, dense) = self.packed()?;
         let mut out = Plain::new(Grid { channels: dense.shape().outputs, ..x.grid() });
         let then = Product { add: add.map(|map| &map.values[..]), ..Product::default() };
-        kernels.product(x, POINT, dense, then, &mut out.values);
+        kernels.product((x, POINT), dense, then, &mut out.values);
         Ok(out)
     }
 

@@ -58,7 +58,7 @@ impl GroupNorm {
     /// # Errors
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, channels: usize, groups: usize, epsilon: f64) -> Result<Self> {
-        anyhow::ensure!(channels % groups == 0, "norm_num_groups: {groups}, must divide {channels} channels");
+        anyhow::ensure!(channels.is_multiple_of(groups), "norm_num_groups: {groups}, must divide {channels} channels");
         let (weight, bias) = (weights.tensor("weight", &[channels])?, weights.tensor("bias", &[channels])?);
         let plain = plain([&weight, &bias], epsilon)?;
         Ok(Self { weight, bias, plain, groups, epsilon, silu: false })

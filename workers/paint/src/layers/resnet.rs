@@ -62,12 +62,17 @@ impl Resnet {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn forward(&self, x: &Map, time: Option<&Tensor>) -> candle_core::Result<Map> {
+    pub fn forward(&self, x: Map, time: Option<&Tensor>) -> candle_core::Result<Map> {
         let time = self.time.as_ref().zip(time).map(|(layer, time)| layer.forward(time)).transpose()?;
         let first = Around { norm: Some(&self.norm1), extra: time.as_ref(), ..Around::default() };
-        let hidden = self.conv1.forward_with(x, first)?;
-        let shortcut = self.shortcut.as_ref().map_or_else(|| Ok(x.clone()), |shortcut| shortcut.forward(x))?;
-        let second = Around { norm: Some(&self.norm2), add: Some(&shortcut), ..Around::default() };
+        let hidden = self.conv1.forward_with(&x, first)?;
+        let residual = match &self.shortcut {
+            Some(shortcut) => shortcut.forward(&x)?,
+            None => x.clone(),
+        };
+        // The largest maps of the autoencoder: what is not needed any more goes first.
+        drop(x);
+        let second = Around { norm: Some(&self.norm2), add: Some(residual), ..Around::default() };
         self.conv2.forward_with(&hidden, second)
     }
 }

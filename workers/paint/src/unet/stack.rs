@@ -49,7 +49,7 @@ impl Stack {
         mut after: impl FnMut(&Map),
     ) -> candle_core::Result<Map> {
         for (resnet, transformer) in &self.layers {
-            x = resnet.forward(&before(x)?, Some(step.time))?;
+            x = resnet.forward(before(x)?, Some(step.time))?;
             if let Some(transformer) = transformer {
                 x = transformer.forward(&x, &mut step.context)?;
             }

@@ -50,10 +50,10 @@ impl Decoder {
         if let Some(conv) = &self.unquantise {
             x = conv.forward(&x)?;
         }
-        x = self.middle.forward(&self.enter.forward(&x)?)?;
+        x = self.middle.forward(self.enter.forward(&x)?)?;
         for (resnets, grow) in &self.up {
             for resnet in resnets {
-                x = resnet.forward(&x, None)?;
+                x = resnet.forward(x, None)?;
             }
             if let Some(conv) = grow {
                 let sides = Some(x.sides()?.map(|side| 2 * side));

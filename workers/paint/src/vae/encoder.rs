@@ -50,14 +50,14 @@ impl Encoder {
         let mut x = self.enter.forward(&self.enter.take(pixels)?)?;
         for (resnets, shrink) in &self.down {
             for resnet in resnets {
-                x = resnet.forward(&x, None)?;
+                x = resnet.forward(x, None)?;
             }
             if let Some(conv) = shrink {
                 x = conv.forward(&x)?;
             }
         }
         let around = Around { norm: Some(&self.norm), ..Around::default() };
-        let mut moments = self.leave.forward_with(&self.middle.forward(&x)?, around)?;
+        let mut moments = self.leave.forward_with(&self.middle.forward(x)?, around)?;
         if let Some(conv) = &self.quantise {
             moments = conv.forward(&moments)?;
         }

@@ -55,7 +55,7 @@ impl Middle {
         })
     }
 
-    pub(super) fn forward(&self, x: &Map) -> candle_core::Result<Map> {
+    pub(super) fn forward(&self, x: Map) -> candle_core::Result<Map> {
         let mut x = self.resnet1.forward(x, None)?;
         if let Some((norm, attention)) = &self.attention {
             x = match (&x, self.kernels) {
@@ -64,7 +64,7 @@ impl Middle {
                 _ => candle_core::bail!("a map of another kind than the layer's weights"),
             };
         }
-        self.resnet2.forward(&x, None)
+        self.resnet2.forward(x, None)
     }
 }
 

@@ -26,9 +26,9 @@ pub struct TinyDecoder {
 }
 
 enum Layer {
-    Conv(Conv),
+    Conv(Box<Conv>),
     Relu,
-    Block([Conv; 3]),
+    Block(Box<[Conv; 3]>),
     Grow,
 }
 
@@ -78,14 +78,14 @@ impl TinyDecoder {
         for index in first..first + MAX_LAYERS {
             let grown = matches!(layers.last(), Some(Layer::Grow));
             let layer = if let Some(plain) = load(index.to_string(), grown)? {
-                Layer::Conv(plain)
+                Layer::Conv(Box::new(plain))
             } else if let Some(inner) = conv(format!("{index}.conv.0"))? {
                 let [Some(second), Some(third)] = [conv(format!("{index}.conv.2"))?, conv(format!("{index}.conv.4"))?]
                 else {
                     bail!("{index}.conv: allowed are three convolutions");
                 };
                 ensure!(shape(format!("{index}.skip.weight")).is_none(), "{index}.skip is not supported");
-                Layer::Block([inner, second, third])
+                Layer::Block(Box::new([inner, second, third]))
             } else if gap {
                 break;
             } else {
@@ -124,17 +124,16 @@ impl TinyDecoder {
         let Some(Layer::Conv(first)) = self.layers.first() else { candle_core::bail!("begins with no convolution") };
         let _pool = Pool::open();
         let mut x = first.take(&bent)?;
-        let mut around = Around::default();
+        let mut sides = None;
         for (at, layer) in self.layers.iter().enumerate() {
             match layer {
                 Layer::Conv(conv) => {
                     let relu = matches!(self.layers.get(at + 1), Some(Layer::Relu));
-                    x = conv.forward_with(&x, Around { relu, ..around })?;
-                    around.sides = None;
+                    x = conv.forward_with(&x, Around { relu, sides: sides.take(), ..Around::default() })?;
                 }
                 Layer::Relu => {}
                 Layer::Block(convs) => x = block(convs, x)?,
-                Layer::Grow => around.sides = Some(x.sides()?.map(|side| 2 * side)),
+                Layer::Grow => sides = Some(x.sides()?.map(|side| 2 * side)),
             }
         }
         x.into_tensor()
@@ -142,9 +141,9 @@ impl TinyDecoder {
 }
 
 fn block([first, second, third]: &[Conv; 3], x: Map) -> candle_core::Result<Map> {
-    let relu = Around { relu: true, ..Around::default() };
-    let inner = second.forward_with(&first.forward_with(&x, relu)?, relu)?;
-    third.forward_with(&inner, Around { add: Some(&x), ..relu })
+    let relu = || Around { relu: true, ..Around::default() };
+    let inner = second.forward_with(&first.forward_with(&x, relu())?, relu())?;
+    third.forward_with(&inner, Around { add: Some(x), ..relu() })
 }
 
 /// Whether each activation stands behind a convolution and each growth before one, which does it on the
