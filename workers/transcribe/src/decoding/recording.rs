@@ -195,9 +195,7 @@ impl Recording<'_, '_> {
         for (segment, invented) in std::iter::zip(&segments, invented(&segments)) {
             self.add(segment, invented || doubtful);
         }
-        if self.segments.len() > before {
-            self.spoken = Some(spoken);
-        }
+        self.spoken = if self.segments.len() > before { Some(spoken) } else { self.spoken };
         if !self.options.condition_on_previous || decoded.temperature > MAX_TRUSTED_TEMPERATURE {
             self.trusted_from = self.history.len();
         }
@@ -248,11 +246,6 @@ impl Recording<'_, '_> {
     fn segment(&self, cut: &Cut<'_>, frame: usize, decoded: &Decoded, words: Vec<Word>) -> anyhow::Result<Segment> {
         let place = |seconds: f64| frame as f64 + seconds * FRAMES_PER_SECOND;
         let start = self.timeline.begins(place(cut.start));
-        let placed = |word: Word| {
-            let whole = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
-            let start = self.timeline.begins(place(word.start));
-            Word { start: whole(start), end: whole(self.timeline.ends(place(word.end)).max(start)), ..word }
-        };
         Ok(Segment {
             start,
             // Whisper hears silence behind the end of a recording and sometimes puts a time into it.
@@ -263,7 +256,7 @@ impl Recording<'_, '_> {
             compression_ratio: decoded.compression_ratio,
             no_speech_prob: decoded.no_speech_prob,
             temperature: decoded.temperature,
-            words: words.into_iter().map(placed).collect(),
+            words: words.into_iter().map(|word| self.timeline.word(frame, word)).collect(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::segments::FRAMES_PER_SECOND;
+use super::{Word, segments::FRAMES_PER_SECOND};
 use crate::audio::SAMPLE_RATE;
 
 /// Samples of a log-mel frame: 10 ms.
@@ -82,6 +82,15 @@ impl Timeline {
     /// The same where something ends: at a seam that is the end of the piece before.
     pub(super) fn ends(&self, frames: f64) -> f64 {
         self.recorded_at(frames, |piece| (piece.at as f64) < frames)
+    }
+
+    /// A word of the window at a frame, in seconds of the recording, to the millisecond.
+    pub(super) fn word(&self, frame: usize, word: Word) -> Word {
+        let place = |seconds: f64| frame as f64 + seconds * FRAMES_PER_SECOND;
+        let rounded = |seconds: f64| (seconds * 1000.0).round() / 1000.0;
+        let start = self.begins(place(word.start));
+        let end = self.ends(place(word.end)).max(start);
+        Word { start: rounded(start), end: rounded(end), ..word }
     }
 
     fn recorded_at(&self, frames: f64, lies_before: impl Fn(&Piece) -> bool) -> f64 {
