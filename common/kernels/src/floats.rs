@@ -8,6 +8,7 @@ mod buffer;
 mod dense;
 mod doubled;
 mod element;
+mod gated;
 mod heads;
 mod measure;
 mod moments;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{Border, Dense, Element, FloatSums, Grid, LINE, Line, Operand, PANEL, Windows, operand::Words};
 use crate::{
-    functions::{gelu, larger},
+    functions::larger,
     isa::{Isa, Work, dispatch},
     path::Kernels,
 };
@@ -59,35 +59,7 @@ impl Kernels {
         each_block(out, block * outputs, work);
     }
 
-    /// Multiplies every pixel with weights of [`Dense::pack_gated`]: the result is the first half of the
-    /// outputs times the GELU of the second (Shazeer, arXiv:2002.05202).
-    ///
-    /// # Panics
-    /// If the sizes do not fit, or operand and weights differ in precision.
-    #[must_use]
-    pub fn gated_product(self, operand: &Operand, weights: &Dense) -> Operand {
-        assert!(weights.gated, "these weights are for a plain product");
-        let places = Places::of(operand, Window { kernel: 1, stride: 1 }, weights);
-        let grid = Grid { channels: weights.shape.outputs / 2, ..operand.grid };
-        let mut out = Operand::new(operand.precision(), grid, Border::NONE);
-        match &mut out.words {
-            Words::Floats(words) => self.gate(operand, (places, weights), words),
-            Words::Halves(words) => self.gate(operand, (places, weights), words),
-        }
-        out
-    }
-
-    fn gate<E: Element>(self, operand: &Operand, (places, weights): (Places, &Dense), out: &mut [E]) {
-        let (block, outputs) = (places.block(weights), weights.shape.outputs / 2);
-        let pixel = outputs.next_multiple_of(E::VALUES);
-        let work = |(part, out): (usize, &mut [E])| {
-            let first = part * block;
-            self.run(operand, (places, weights), Gate { bias: &weights.bias, out, pixel, first });
-        };
-        each_block(out, block * pixel, work);
-    }
-
-    fn run<F: Finishes>(self, operand: &Operand, (places, weights): (Places, &Dense), finish: F) {
+    pub(super) fn run<F: Finishes>(self, operand: &Operand, (places, weights): (Places, &Dense), finish: F) {
         match &operand.words {
             Words::Floats(words) => dispatch(self.path(), Block { values: &words[..], places, weights, finish }),
             Words::Halves(words) => dispatch(self.path(), Block { values: &words[..], places, weights, finish }),
@@ -95,7 +67,7 @@ impl Kernels {
     }
 }
 
-fn each_block<T: Send>(out: &mut [T], length: usize, work: impl Fn((usize, &mut [T])) + Send + Sync) {
+pub(super) fn each_block<T: Send>(out: &mut [T], length: usize, work: impl Fn((usize, &mut [T])) + Send + Sync) {
     if out.len() <= length || rayon::current_num_threads() == 1 {
         out.chunks_mut(length.max(1)).enumerate().for_each(work);
     } else {
@@ -122,7 +94,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    fn of(operand: &Operand, window: Window, weights: &Dense) -> Self {
+    pub(super) fn of(operand: &Operand, window: Window, weights: &Dense) -> Self {
         let Operand { grid, border, .. } = *operand;
         let (precision, shape) = (operand.precision(), weights.shape);
         assert_eq!((shape.inputs, shape.kernel), (grid.channels, window.kernel), "sizes of a product");
@@ -155,7 +127,7 @@ impl Places {
     }
 
     /// Pixels that a thread takes at once.
-    fn block(&self, weights: &Dense) -> usize {
+    pub(super) fn block(&self, weights: &Dense) -> usize {
         let (pixels, threads) = (self.to.pixels(), rayon::current_num_threads());
         let products = pixels * weights.shape.outputs * self.words * self.segments;
         if threads == 1 || products < PARALLEL_FROM {
@@ -320,36 +292,5 @@ impl Product<'_> {
         assert_eq!(values, to.len(), "values of a result");
         assert!(self.extra.is_none_or(|extra| extra.len() == to.batch * to.channels), "values for each picture");
         assert!(self.add.is_none_or(|add| add.len() == values), "values of a residual");
-    }
-}
-
-/// The first 16 columns of each panel times the GELU of the others.
-struct Gate<'a, E> {
-    bias: &'a [f32],
-    out: &'a mut [E],
-    /// Values from a pixel to the next.
-    pixel: usize,
-    first: usize,
-}
-
-impl<E: Element> Finishes for Gate<'_, E> {
-    fn pixels(&self) -> (usize, usize) {
-        (self.first, self.out.len() / self.pixel)
-    }
-
-    #[inline(always)]
-    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, (panel, _): (usize, usize)) {
-        let bias = &self.bias[panel * PANEL..(panel + 1) * PANEL];
-        // The columns behind the last are zeros, of which one may fill up a word.
-        let width = LINE.min(self.pixel - panel * LINE);
-        for (row, sums) in sums.iter().enumerate() {
-            let mut line = [E::default(); LINE];
-            for at in 0..LINE {
-                let gate = gelu::<I>(sums[LINE + at] + bias[LINE + at]);
-                line[at] = E::of((sums[at] + bias[at]) * gate);
-            }
-            let place = (pixel - self.first + row) * self.pixel + panel * LINE;
-            self.out[place..place + width].copy_from_slice(&line[..width]);
-        }
     }
 }
