@@ -6,8 +6,8 @@
 set -euo pipefail
 
 folder=${1:-secrets}
-users=(sys admin transcribe paint gateway intake bucket reconcile tenant-a tenant-b watch route)
-roles=(admin transcribe paint gateway intake reconcile tenant-a)
+users=(sys admin transcribe paint gateway intake bucket reconcile erase tenant-a tenant-b watch route)
+roles=(admin transcribe paint gateway intake reconcile erase tenant-a)
 
 # nats-server reads a password as a value of its language: it begins with a letter.
 random() { printf 'p%s' "$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; }

@@ -4,13 +4,13 @@
 """
 
 import datetime
-import json
-import os
 import pathlib
 import re
 import statistics
 import subprocess
 import sys
+
+from engine import Engine, cpu, load, table
 
 HERE = pathlib.Path(__file__).parent
 SPEECH = HERE.parent / "data" / "speech"
@@ -22,41 +22,19 @@ SAID = {
     "librispeech-1995-1837-0001.wav": "It was the first great sorrow of his life. It was not so much the loss of the cotton itself, but the fantasy, the hopes, the dreams built around it.",
 }
 TIMED = {"jfk.flac": "11 s", "mountains.wav": "3 s"}
-INSTRUCTIONS = ["avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"]
 OURS, WHOLE, FLOATS, PEER = "int8, default", "int8, 30 s windows", "f32, 30 s windows", "faster-whisper int8"
 
 
-class Engine:
-    """A program that answers a name with seconds and words."""
+class Hearer(Engine):
+    """One that answers the name of a recording with seconds and words."""
 
     def __init__(self, name, threads, command):
-        environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
-        self.name, self.threads, self.errors, self.texts = name, threads, {}, {}
+        super().__init__(name, threads, command)
+        self.errors, self.texts = {}, {}
         self.seconds = {clip: [] for clip in TIMED}
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, bufsize=1
-        )
-        self.load = self.answer()["load"]
-        self.idle = self.memory("VmRSS")
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} has ended: {self.process.wait()}")
-        return json.loads(line)
 
     def hear(self, clip):
-        self.process.stdin.write(f"{SPEECH / clip}\n")
-        return self.answer()
-
-    def memory(self, field):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) / 1000
-
-    def close(self):
-        self.peak = self.memory("VmHWM")
-        self.process.stdin.close()
-        self.process.wait()
+        return self.ask(SPEECH / clip)
 
 
 def words(text):
@@ -82,10 +60,10 @@ def cell(engine, clip):
 
 
 def engines(hear, model, python, threads):
-    yield Engine(OURS, threads, [hear, model, "int8"])
-    yield Engine(WHOLE, threads, [hear, model, "int8", "whole"])
-    yield Engine(FLOATS, threads, [hear, model, "f32", "whole"])
-    yield Engine(PEER, threads, [python, str(HERE / "faster.py"), model, str(threads)])
+    yield Hearer(OURS, threads, [hear, model, "int8"])
+    yield Hearer(WHOLE, threads, [hear, model, "int8", "whole"])
+    yield Hearer(FLOATS, threads, [hear, model, "f32", "whole"])
+    yield Hearer(PEER, threads, [python, str(HERE / "faster.py"), model, str(threads)])
 
 
 def measure(all_engines, rounds):
@@ -102,21 +80,6 @@ def measure(all_engines, rounds):
                     engine.seconds[clip].append(engine.hear(clip)["seconds"])
     for engine in all_engines:
         engine.close()
-
-
-def cpu():
-    text = pathlib.Path("/proc/cpuinfo").read_text()
-    name = re.search(r"model name\s*: (.*)", text)[1]
-    model = re.search(r"model\s*: (\d+)", text)[1]
-    family = re.search(r"cpu family\s*: (\d+)", text)[1]
-    flags = set(re.search(r"flags\s*: (.*)", text)[1].split())
-    has = ", ".join(flag for flag in INSTRUCTIONS if flag in flags)
-    return f"{name} (family {family}, model {model}), {os.cpu_count()} CPUs; of {', '.join(INSTRUCTIONS)} it has {has}"
-
-
-def table(head, rows):
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def page(results, rounds, versions):
@@ -138,7 +101,7 @@ def page(results, rounds, versions):
 `./dev bench` wrote this page on {today.day} {today:%B %Y}: {rounds} rounds, the engines in turns, Whisper
 base, language given, greedy, from samples to text. Seconds: median (least–most).
 
-CPU: {cpu()}. Load of the machine at the end: {os.getloadavg()[0]:.1f}. {versions}
+CPU: {cpu()}. Load of the machine at the end: {load()}. {versions}
 
 {table(["threads", "engine", *heads], times)}
 

@@ -1,6 +1,6 @@
 """Wrong words of our engines and of faster-whisper, on a hundred sentences of a voice from PyPI.
 
-`words.py HEAR MODEL PYTHON FOLDER` makes the recordings in FOLDER, once, and prints a section of Markdown.
+`words.py HEAR MODEL PYTHON FOLDER` makes the recordings in FOLDER, once, and prints a page of Markdown.
 """
 
 import math
@@ -104,9 +104,15 @@ def main():
         wrong, spoilt = listen(engine, folder)
         share = 100 * sum(wrong.values()) / sum(said.values())
         rows.append([engine.name, *(str(wrong[noise]) for noise in NOISES), f"{share:.1f} %", str(spoilt)])
-    print(f"""Wrong words in {len(sentences())} sentences (`tests/bench/sentences.txt`) of the Piper voice en_US-joe-medium, spoken at {len(SPEEDS)} speeds:
+    print(f"""# Words that are read wrong
 
-{whisper.table([*heads, "all", "sentences with any"], rows)}""")
+`./dev bench words` wrote this page. CPU: {whisper.cpu()}. Whisper base, language given, greedy.
+
+Wrong words in {len(sentences())} sentences (`tests/bench/sentences.txt`) of the Piper voice en_US-joe-medium, spoken at {len(SPEEDS)} speeds:
+
+{whisper.table([*heads, "all", "sentences with any"], rows)}
+
+The voice is a synthetic one and speaks fast at times, so the share tells only how the engines compare.""")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,11 @@ def hears():
     segment = long.segments[0]
     check("language in full", long.language == "english" and long.duration > 1, long)
     check("segments", 0 <= segment.start < segment.end <= long.duration + 1 and segment.tokens, segment)
+    timed = client.audio.transcriptions.create(
+        model="whisper-1", file=sound, response_format="verbose_json", timestamp_granularities=["word"]
+    )
+    cat = next(word for word in timed.words if word.word.lower() == "cat")
+    check("times of words", 0 <= cat.start < cat.end < timed.words[-1].end <= timed.duration and not timed.segments, timed)
     events = list(client.audio.transcriptions.create(model="gpt-4o-transcribe", file=sound, stream=True))
     spoken = "".join(event.delta for event in events if event.type == "transcript.text.delta")
     check("words as they come", events[-1].type == "transcript.text.done" and events[-1].text == spoken, events)

@@ -48,8 +48,8 @@ class Machine:
         (disk / "nats.conf").write_text(config.replace("0.0.0.0:4222", f"127.0.0.1:{self.nats}"))
 
     def start_services(self) -> None:
-        monitor = free()
-        self.start("nats", self.server, "-c", str(self.disk / "nats.conf"), "-a", "127.0.0.1", "-m", str(monitor))
+        self.monitor = free()
+        self.start("nats", self.server, "-c", str(self.disk / "nats.conf"), "-a", "127.0.0.1", "-m", str(self.monitor))
         self.start(
             "s3",
             self.rclone,
@@ -61,7 +61,7 @@ class Machine:
             "access,secret",
             str(self.disk / "bucket"),
         )
-        wait("nats-server", 20, lambda: get(f"http://127.0.0.1:{monitor}/healthz"))
+        wait("nats-server", 20, lambda: get(f"http://127.0.0.1:{self.monitor}/healthz"))
 
     def start(self, name: str, *command: str) -> None:
         with open(self.disk / f"{name}.log", "wb") as log:

@@ -7,6 +7,7 @@ Writes the page to the file PAGE. With PROMETHEUS, the program, one runs meanwhi
 
 import asyncio
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -73,7 +74,9 @@ class Run:
 
     def start(self, command: list, name: str) -> None:
         with open(self.folder / f"{name}.log", "wb") as log:
-            self.running.append(subprocess.Popen(command, stdout=log, stderr=log))
+            # Nobody takes traces there, which is a number of its own.
+            environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+            self.running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
 
     def client(self, *arguments: str) -> None:
         command = [self.program, "--data", str(self.folder / "data"), *arguments]
@@ -144,6 +147,8 @@ def main(program: str, server: str, path: str, prometheus: str = "") -> bool:
                     r"^shanshui_redelivered_total.* [1-9]",
                     r'standing="done"} 2$',
                     r'standing="failed"} 1$',
+                    r'^shanshui_dead_jobs.stage="paint". 1$',
+                    r"^shanshui_spans_lost_total [1-9]",
                 )
             ),
         )

@@ -28,7 +28,8 @@ def queries() -> list:
     found = [(rule["alert"], rule["expr"]) for group in rules["groups"] for rule in group["rules"]]
     for path in sorted((ROOT / "deploy/grafana").glob("*.json")):
         for panel in json.loads(path.read_text())["panels"]:
-            for target in panel["targets"]:
+            # Traces and logs have languages of their own.
+            for target in (one for one in panel["targets"] if one["datasource"]["type"] == "prometheus"):
                 text = target["expr"]
                 for name, value in GRAFANA.items():
                     text = text.replace(name, value)

@@ -43,6 +43,7 @@ cluster_quick() {
     "$interpreter" "$checks/manifests.py" "$tools/kubectl" "$program" || status=1
     "$interpreter" "$checks/alerts.py" || status=1
     "$interpreter" "$checks/queries.py" "$checks/page.txt" || status=1
+    judge "scale: what measures it can be believed" "$interpreter" "$root/tests/scale/check.py" || status=1
     judge "grafana: the dashboards are what make.py makes" "$interpreter" "$root/deploy/grafana/make.py" --check || status=1
     return "$status"
 }

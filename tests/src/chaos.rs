@@ -11,6 +11,7 @@ mod plan;
 mod poison;
 mod publisher;
 mod report;
+mod soak;
 mod storm;
 mod trouble;
 mod watch;
@@ -29,10 +30,12 @@ use world::World;
 
 use crate::stack::Stack;
 
+pub use cluster::Cluster;
 pub use order::End;
 pub use plan::{Plan, Trial};
 pub use poison::{Isolation, isolate};
 pub use report::{Machine, report};
+pub use soak::{Soak, soak};
 
 /// R34: longest time without an acknowledgement of a publication when a leader dies.
 const GAP: Duration = Duration::from_secs(10);

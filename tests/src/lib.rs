@@ -3,6 +3,7 @@
 
 pub mod chaos;
 mod client;
+pub mod collector;
 mod disk;
 pub mod door;
 mod faults;

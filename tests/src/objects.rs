@@ -1,8 +1,10 @@
 //! An S3 server over a folder, in this process, and a client of it.
 
 use std::convert::Infallible;
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -14,7 +16,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use super::faults::Faults;
+use super::process::Process;
 use super::serving::Serving;
+use super::wait::PATIENCE;
 
 /// Name of the one bucket.
 pub const BUCKET: &str = "shanshui";
@@ -28,8 +32,19 @@ pub struct Objects {
     address: SocketAddr,
     folder: PathBuf,
     faults: Faults,
-    _stop: oneshot::Sender<Infallible>,
+    server: Server,
 }
+
+enum Server {
+    /// In this process, until the value is dropped.
+    Here {
+        _stop: oneshot::Sender<Infallible>,
+    },
+    Child(Process),
+}
+
+/// How [`Objects::serve_for_ever`] says where it is.
+const AT: &str = "S3 at ";
 
 impl Objects {
     /// A server on a free port over `folder`.
@@ -48,7 +63,35 @@ impl Objects {
         let serving = Serving::new(builder.build(), faults.clone(), &folder.join(BUCKET));
         // A runtime of its own, for tests that share the server each have another one.
         thread::spawn(move || serving.run(listener, stopped));
-        Self { address, folder: folder.join(BUCKET), faults, _stop: stop }
+        Self { address, folder: folder.join(BUCKET), faults, server: Server::Here { _stop: stop } }
+    }
+
+    /// A server in a process of its own, so that its memory can be told from that of the tests; the
+    /// command calls [`Objects::serve_for_ever`] over the same folder. It has no faults.
+    pub fn in_child(command: &mut Command, folder: &Path) -> Self {
+        let child = Process::spawn("s3", command);
+        let line = child.says(AT, PATIENCE);
+        let address = line.strip_prefix(AT).and_then(|address| address.parse().ok()).expect("an address in the line");
+        Self { address, folder: folder.join(BUCKET), faults: Faults::new(), server: Server::Child(child) }
+    }
+
+    /// Serves a folder until the process is killed.
+    pub fn serve_for_ever(folder: &Path) -> ! {
+        let objects = Self::start(folder);
+        objects.faults.forget();
+        // Whoever started this may be gone already; then nobody needs the server.
+        let _ = writeln!(std::io::stdout(), "{AT}{}", objects.address);
+        loop {
+            thread::park();
+        }
+    }
+
+    /// The number of the process that serves.
+    pub fn pid(&self) -> u32 {
+        match &self.server {
+            Server::Here { .. } => std::process::id(),
+            Server::Child(child) => child.pid(),
+        }
     }
 
     /// Where clients find it.

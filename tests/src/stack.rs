@@ -84,10 +84,19 @@ impl Stack {
         stack.applied(settings)
     }
 
+    /// With a store that the caller starts over a folder, for instance in a process of its own.
+    pub fn with_store(start: impl FnOnce(&Path) -> Objects, settings: &[&str]) -> Self {
+        Self::around(start).applied(settings)
+    }
+
     fn without_proxies() -> Self {
+        Self::around(Objects::start)
+    }
+
+    fn around(start: impl FnOnce(&Path) -> Objects) -> Self {
         let folder = scratch();
         let nats = Nats::start(&folder.path().join("nats"));
-        let objects = Objects::start(&folder.path().join("s3"));
+        let objects = start(&folder.path().join("s3"));
         Self { url: nats.url(), nats: Some(nats), objects, proxies: None, disk: None, folder }
     }
 

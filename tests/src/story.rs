@@ -60,6 +60,12 @@ impl Story {
         all[0]
     }
 
+    /// The whole event of one kind.
+    pub fn envelope(&self, kind: &str) -> &Value {
+        let found = self.events.iter().find(|event| event["data"]["kind"] == kind);
+        found.unwrap_or_else(|| panic!("no event {kind} among {:#?}", self.events))
+    }
+
     /// The words that were understood.
     pub fn words(&self) -> &str {
         self.one("transcript")["text"].as_str().expect("a text")

@@ -50,9 +50,30 @@ impl TraceContext {
         Self { span: nonzero(rand::random), ..self.clone() }
     }
 
+    /// Hands out the headers with which the trace goes on, as name and value.
+    pub fn carry(&self, mut header: impl FnMut(&'static str, &str)) {
+        header("traceparent", &self.to_string());
+        self.state.iter().for_each(|state| header("tracestate", state));
+    }
+
     /// The trace's id, for the log: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)
+    }
+
+    /// The step's id.
+    pub fn span(&self) -> u64 {
+        self.span
+    }
+
+    /// The step's id, for the log: 16 hexadecimal digits.
+    pub fn span_id(&self) -> String {
+        format!("{:016x}", self.span)
+    }
+
+    /// Whether whoever started the trace wants to see it.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
     }
 }
 

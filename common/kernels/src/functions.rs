@@ -58,6 +58,12 @@ pub(crate) fn exp<I: Isa>(x: f32) -> f32 {
     scale_by_power(series, shifted)
 }
 
+/// `e^x` for any x; it stays below infinity.
+#[inline(always)]
+pub(crate) fn exp_of<I: Isa>(x: f32) -> f32 {
+    exp::<I>(smaller(x, 88.0))
+}
+
 /// Times two to the power of the integer in the mantissa of `shifted`.
 #[inline(always)]
 fn scale_by_power(x: f32, shifted: f32) -> f32 {

@@ -6,11 +6,21 @@
 #[expect(unsafe_code, reason = "vpmaddubsw and vpdpbusd on registers of 256 bits")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "sums of a tile in registers of 256 bits")]
+mod avx2_floats;
+#[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "vpdpbusd on registers of 512 bits")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "sums of a tile in registers of 512 bits, and vdpbf16ps")]
+mod avx512_floats;
 mod portable;
 
-use crate::{packed::Group, path::Path};
+use crate::{
+    floats::{Bf16, FloatSums, Line, Windows},
+    packed::Group,
+    path::Path,
+};
 
 /// Columns of a panel of packed weights.
 pub(crate) const COLUMNS: usize = 64;
@@ -32,6 +42,18 @@ pub(crate) trait Isa: Copy {
     /// # Panics
     /// If the rows end before the panel does.
     fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R>;
+
+    /// Products of R rows of f32, at most twelve, with the columns of a panel of V lines.
+    ///
+    /// # Panics
+    /// If the rows end before the panel does.
+    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R>;
+
+    /// The same of bf16. Each word is two of them, and so is each of the panel.
+    ///
+    /// # Panics
+    /// If the rows end before the panel does.
+    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R>;
 }
 
 /// Code that is compiled once for each path. `run` must be `#[inline(always)]`: otherwise it is
@@ -48,6 +70,9 @@ pub(crate) fn dispatch<W: Work>(path: Path, work: W) -> W::Output {
     match path {
         // SAFETY: `Kernels` of this path exist only where `Path::is_available` has found the
         // instructions that the function is compiled for.
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512Bf16 => unsafe { avx512::run_bf16(work) },
+        // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Path::Avx512 => unsafe { avx512::run(work) },
         // SAFETY: as above.

@@ -1,10 +1,12 @@
-//! Matrix products and attention in int8 on a CPU, for the models that compute there.
+//! Matrix products, convolutions and attention on a CPU, for the models that compute there.
 //!
-//! Weights are packed once: signed bytes with a scale for each output. Activations become unsigned
-//! bytes as they come, with a scale and a zero point for each row. Which instructions do the work is
-//! found out at run time ([`Path`]); all paths read the same packed weights.
+//! Weights are packed once. In int8 they are signed bytes with a scale for each output, and activations
+//! become unsigned bytes as they come, with a scale and a zero point for each row. [`floats`] has
+//! products in f32 and bf16. Which instructions do the work is found out at run time ([`Path`]); all
+//! paths read the same packed weights.
 
 mod attention;
+pub mod floats;
 mod functions;
 mod isa;
 mod linear;

@@ -8,6 +8,8 @@ const VARIABLE: &str = "SHANSHUI_KERNELS";
 /// A set of instructions that the kernels are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
+    /// AVX-512 with VNNI and BF16: AMD since Zen 4, Intel since Cooper Lake and Sapphire Rapids.
+    Avx512Bf16,
     /// AVX-512 with VNNI: Intel since Cascade Lake and Ice Lake, AMD since Zen 4.
     Avx512,
     /// AVX2 with AVX-VNNI: Intel's Alder Lake and later.
@@ -20,12 +22,13 @@ pub enum Path {
 
 impl Path {
     /// All of them, the quickest first.
-    pub const ALL: [Self; 4] = [Self::Avx512, Self::AvxVnni, Self::Avx2, Self::Portable];
+    pub const ALL: [Self; 5] = [Self::Avx512Bf16, Self::Avx512, Self::AvxVnni, Self::Avx2, Self::Portable];
 
     /// As the environment spells it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Avx512Bf16 => "avx512bf16",
             Self::Avx512 => "avx512",
             Self::AvxVnni => "avxvnni",
             Self::Avx2 => "avx2",
@@ -39,6 +42,7 @@ impl Path {
     pub fn is_available(self) -> bool {
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         match self {
+            Self::Avx512Bf16 => Self::Avx512.is_available() && is_x86_feature_detected!("avx512bf16"),
             Self::Avx512 => {
                 avx2 && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")

@@ -177,7 +177,7 @@ impl Grid {
 }
 
 #[inline(always)]
-fn normalise<I: Isa>(row: &[f32], norm: &Norm, out: &mut [f32]) {
+pub(crate) fn normalise<I: Isa>(row: &[f32], norm: &Norm, out: &mut [f32]) {
     assert!(
         row.len() == out.len() && row.len() == norm.weight.len() && row.len() == norm.bias.len(),
         "width of a norm"

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::job::JobId;
 use crate::lease::Progress;
 use crate::store::Store;
+use crate::telemetry::{Metrics, Yield};
 
 /// One attempt at one job.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Context {
     /// Pictures, transcripts, records.
     pub store: Store,
     pub(crate) events: Events,
+    pub(crate) stage: &'static str,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Context {
@@ -39,6 +42,11 @@ impl Context {
             return Err(Failure::Reject(anyhow::anyhow!("a stage may not tell the event {}", event.kind())));
         }
         self.events.publish(&self.job, &event).await
+    }
+
+    /// Counts what the stage made, for `/metrics`.
+    pub fn made(&self, what: Yield, amount: f64) {
+        self.metrics.made(self.stage, what, amount);
     }
 
     /// Publishes an event that may be lost, as a preview may.

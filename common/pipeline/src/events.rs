@@ -1,11 +1,13 @@
 //! Publishes the events of jobs.
 
 use async_nats::HeaderMap;
+use serde_json::Value;
 
 use crate::event::{Envelope, Event};
 use crate::failure::{Failure, OrFailure};
 use crate::job::JobId;
 use crate::queue::{Outgoing, Queue};
+use crate::trace::TraceContext;
 
 /// Speaks for one worker, about one run of a job.
 #[derive(Debug, Clone)]
@@ -13,6 +15,7 @@ pub struct Events {
     queue: Queue,
     source: String,
     run: u32,
+    trace: Option<TraceContext>,
 }
 
 /// What telling that a job was accepted brought to light.
@@ -30,7 +33,12 @@ impl Events {
     /// `stage` and `worker` become the source of every event; `run` counts how often the job
     /// came back from DEAD.
     pub fn new(queue: Queue, stage: &str, worker: &str, run: u32) -> Self {
-        Self { queue, source: format!("/shanshui/{stage}/{worker}"), run }
+        Self { queue, source: format!("/shanshui/{stage}/{worker}"), run, trace: None }
+    }
+
+    /// The same for events of an attempt that has a place in a trace.
+    pub(crate) fn within(self, trace: &TraceContext) -> Self {
+        Self { trace: Some(trace.clone()), ..self }
     }
 
     /// Who speaks, as a URI reference.
@@ -54,7 +62,7 @@ impl Events {
 
     /// Publishes an event that may be lost, as progress may.
     pub async fn mention(&self, job: &JobId, event: &Event) {
-        let payload = event.envelope(job, &self.source).to_string();
+        let payload = self.envelope(job, event).to_string();
         let subject = self.queue.names().event(job, event.kind());
         if let Err(error) = self.queue.client.publish(subject, payload.into()).await {
             tracing::debug!(%error, "an event was not sent");
@@ -106,14 +114,22 @@ impl Events {
         }
     }
 
+    /// With the attributes of CloudEvents' extension for distributed tracing.
+    fn envelope(&self, job: &JobId, event: &Event) -> Value {
+        let mut envelope = event.envelope(job, &self.source);
+        self.trace.iter().for_each(|trace| trace.carry(|name, value| envelope[name] = value.into()));
+        envelope
+    }
+
     fn outgoing(&self, job: &JobId, event: &Event) -> Outgoing {
-        let envelope = event.envelope(job, &self.source);
+        let envelope = self.envelope(job, event);
         let message_id = match event.identity() {
             Some(identity) => format!("{job}/{identity}/{}", self.run),
             None => envelope["id"].as_str().unwrap_or_default().to_owned(),
         };
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", "application/cloudevents+json");
+        self.trace.iter().for_each(|trace| trace.carry(|name, value| headers.insert(name, value)));
         let subject = self.queue.names().event(job, event.kind());
         Outgoing { subject, message_id, headers, payload: envelope.to_string().into() }
     }

@@ -24,6 +24,8 @@ pub enum Part {
     Advisories,
     /// Messages that nobody gets are looked for.
     Sweep,
+    /// What need not be kept is erased.
+    Retention,
     /// All jobs are counted.
     Audit,
     /// Every pool with jobs has a live worker.
@@ -169,6 +171,7 @@ impl fmt::Display for Part {
             Self::Settling => "settling",
             Self::Advisories => "advisories",
             Self::Sweep => "sweep",
+            Self::Retention => "retention",
             Self::Audit => "audit",
             Self::Pools => "pools",
             Self::Worker => "worker",

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
 use crate::lease::Progress;
+use crate::telemetry::phase;
 
 /// Calls that may wait; more wait at the sender, which is where back-pressure belongs.
 const WAITING: usize = 4;
@@ -77,7 +78,9 @@ impl<M: 'static> ModelThread<M> {
     {
         let (reply, answer) = oneshot::channel();
         let (span, seconds) = (Span::current(), self.seconds.clone());
+        let turn = phase("model-wait");
         let call = Box::new(move |model: &mut M| {
+            drop(turn);
             if reply.is_closed() {
                 return;
             }

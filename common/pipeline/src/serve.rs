@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Args;
 use serde_json::Value;
@@ -65,4 +66,15 @@ pub trait Serve: Stage + Sized {
         folder: &Path,
         metrics: &Metrics,
     ) -> impl Future<Output = anyhow::Result<Self>> + Send;
+}
+
+/// Loads a stage, and has `/metrics` say how long that took.
+///
+/// # Errors
+/// As [`Serve::load`].
+pub async fn load<S: Serve>(options: &S::Options, folder: &Path, metrics: &Metrics) -> anyhow::Result<S> {
+    let began = Instant::now();
+    let stage = S::load(options, folder, metrics).await?;
+    metrics.loaded(S::NAME, stage.model(), began.elapsed().as_secs_f64());
+    Ok(stage)
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod erase;
 mod files;
 mod foreign;
 mod read;
@@ -19,6 +20,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
 use crate::causes::causes_of;
 use crate::code::Code;
@@ -26,6 +28,7 @@ use crate::failure::{Failure, OrFailure};
 use crate::id::{hex, sha256_hex};
 pub use crate::key::{ObjectKey, is_model_name};
 use crate::made::MadeObject;
+use crate::telemetry::phase;
 use answer::Answer;
 pub use foreign::{Listed, Look, Writing};
 pub use read::Reading;
@@ -79,6 +82,10 @@ impl Store {
     /// writers is then won by the last one, which is why all writers of a key must be able to
     /// write only the same bytes.
     pub async fn put(&self, key: &ObjectKey<'_>, body: Bytes) -> Result<Stored, Failure> {
+        self.put_now(key, body).instrument(phase("upload")).await
+    }
+
+    async fn put_now(&self, key: &ObjectKey<'_>, body: Bytes) -> Result<Stored, Failure> {
         if !self.conditional
             && let Some(existing) = self.find(key).await?
         {
@@ -114,7 +121,7 @@ impl Store {
             .await?;
             Ok(bytes.freeze())
         };
-        self.in_time(path, reading).await
+        self.in_time(path, reading).instrument(phase("fetch")).await
     }
 
     /// What lies at `key`, if anything.

@@ -26,6 +26,7 @@ use crate::made::Made;
 use crate::queue::Queue;
 use crate::stage::{Outcome, Stage};
 use crate::store::{ObjectKey, Store};
+use crate::telemetry::Metrics;
 
 /// What makes a good job a wrong one, with a name for it.
 pub type Wrong<J> = (&'static str, fn(&mut J));
@@ -155,6 +156,8 @@ impl<S: Stage, G: AsyncFn(&Store, &JobId) -> S::Input> Judge<'_, S, G> {
             progress: Arc::clone(progress),
             store: place.store.clone(),
             events: Events::new(self.queue.clone(), S::NAME, "judge", 0),
+            stage: S::NAME,
+            metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
         }
     }
 }

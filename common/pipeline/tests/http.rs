@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shanshui_pipeline::health::{Health, Part};
 use shanshui_pipeline::http::{self, Pages};
-use shanshui_pipeline::telemetry::Metrics;
+use shanshui_pipeline::telemetry::{Exemplar, Metrics, Yield};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -21,7 +21,8 @@ impl Worker {
     async fn start() -> anyhow::Result<Self> {
         let health = Arc::new(Health::default());
         health.process().expect(&[Part::Model, Part::Nats]);
-        let pages = Pages { health, metrics: Arc::new(Metrics::new("1.2.3")) };
+        let metrics = Arc::new(Metrics::of("1.2.3", &health));
+        let pages = Pages { health, metrics };
         let listener = http::bind("127.0.0.1:0".parse()?).await?;
         let (address, stop) = (listener.local_addr()?, CancellationToken::new());
         let mut serving = JoinSet::new();
@@ -63,17 +64,25 @@ async fn a_worker_that_lost_its_model_asks_to_be_started_again() {
     }
 }
 
+fn of(trace: &str, job: &str) -> Exemplar {
+    Exemplar { trace_id: trace.into(), job: job.into() }
+}
+
 #[tokio::test]
 async fn the_metrics_have_names_with_units_and_one_line_a_label() {
     let worker = Worker::start().await.unwrap();
     let metrics = &worker.pages.metrics;
-    metrics.delivered("paint", 1, 0.5);
-    metrics.delivered("paint", 2, 0.5);
-    metrics.finished("paint", "done", 1.5);
-    metrics.finished("paint", "retry", 0.5);
-    let working = metrics.in_flight("paint");
+    metrics.delivered("paint", 1, 0.5, None);
+    metrics.delivered("paint", 2, 0.5, None);
+    metrics.finished("paint", "done", 1.5, Some(of("3a", "cat-1")));
+    metrics.finished("paint", "retry", 0.5, None);
+    metrics.passed("paint", "steps", 1.25);
+    metrics.made("paint", Yield::Pictures, 2.0);
+    metrics.made("transcribe", Yield::AudioSeconds, 3.5);
+    metrics.loaded("paint", "shanshui-mini", 0.75);
+    let (working, leased) = (metrics.in_flight("paint"), metrics.lease("paint"));
     let busy = worker.get("/metrics").await.unwrap();
-    drop(working);
+    drop((working, leased));
     let idle = worker.get("/metrics").await.unwrap();
     for line in [
         "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -85,10 +94,20 @@ async fn the_metrics_have_names_with_units_and_one_line_a_label() {
         "shanshui_redelivered_total{stage=\"paint\"} 1",
         "shanshui_build_info{version=\"1.2.3\"} 1",
         "shanshui_jobs_in_flight{stage=\"paint\"} 1",
+        "shanshui_leases{stage=\"paint\"} 1",
+        "shanshui_phase_seconds_sum{stage=\"paint\",phase=\"steps\"} 1.25",
+        "shanshui_pictures_total{stage=\"paint\"} 2.0",
+        "shanshui_audio_seconds_total{stage=\"transcribe\"} 3.5",
+        "shanshui_model_load_seconds{stage=\"paint\",model=\"shanshui-mini\"} 0.75",
+        "shanshui_ready 0",
+        // The job that took so long: OpenMetrics calls it an exemplar.
+        "shanshui_job_seconds_bucket{le=\"1.6\",stage=\"paint\"} 2 # {trace_id=\"3a\",job=\"cat-1\"} 1.5",
     ] {
         assert!(busy.contains(line), "{line} is missing in {busy}");
     }
     assert!(idle.contains("shanshui_jobs_in_flight{stage=\"paint\"} 0"), "{idle}");
+    // Nobody has measured the queues here, and nobody takes traces.
+    assert!(!idle.contains("shanshui_queue_") || !idle.contains("shanshui_spans_lost"), "{idle}");
     let memory = idle.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
     assert!(memory.unwrap().parse::<u64>().unwrap() > 1 << 20);
 }

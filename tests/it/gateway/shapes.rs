@@ -14,7 +14,7 @@ use crate::clients::{client, foreign, passes, stack};
 fn the_sdk_of_openai_hears_paints_and_reads_errors_unchanged() {
     let mut sdk = client(foreign("python"), stack());
     sdk.arg("tests/clients/openai_sdk.py").env("DOOR", format!("http://{}/v1", door().address()));
-    passes("openai", &mut sdk, 21);
+    passes("openai", &mut sdk, 22);
 }
 
 #[test]

@@ -10,7 +10,8 @@ use shanshui_tests::{
 use tempfile::TempDir;
 
 /// The users of `deploy/nats.conf` in the pipeline's own account.
-pub(crate) const PARTS: [&str; 7] = ["admin", "transcribe", "paint", "reconcile", "gateway", "intake", "bucket"];
+pub(crate) const PARTS: [&str; 8] =
+    ["admin", "transcribe", "paint", "reconcile", "gateway", "intake", "bucket", "erase"];
 /// Those who have accounts of their own.
 pub(crate) const OUTSIDERS: [&str; 3] = ["tenant-a", "tenant-b", "watch"];
 

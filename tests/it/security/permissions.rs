@@ -13,7 +13,7 @@ use super::voice::Voice;
 const PUBLISH: &[(&str, &[&str])] = &[
     ("shanshui.audio.default", &["admin", "reconcile", "gateway", "intake"]),
     ("shanshui.text.default", &["admin", "transcribe", "reconcile", "gateway"]),
-    ("shanshui.cancel.job", &["admin", "gateway"]),
+    ("shanshui.cancel.job", &["admin", "gateway", "erase"]),
     ("shanshui.events.job.done", &["transcribe", "paint", "reconcile"]),
     ("shanshui.events.job.queued", &["transcribe", "paint", "reconcile", "gateway"]),
     ("shanshui.text.default.sdxl", &["admin", "paint", "reconcile"]),
@@ -50,8 +50,8 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.ACK.TEXT.paint.1.1.1.1.1", &["paint"]),
     ("$JS.ACK.hub.hash.TEXT.paint.1.1.1.1.1", &["paint"]),
     ("$JS.ACK.ADVISORIES.reconcile.1.1.1.1.1", &["reconcile"]),
-    ("$JS.API.STREAM.INFO.TEXT", &["admin", "transcribe", "paint", "reconcile", "gateway"]),
-    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "transcribe", "paint", "reconcile", "gateway"]),
+    ("$JS.API.STREAM.INFO.TEXT", &["admin", "transcribe", "paint", "reconcile", "gateway", "erase"]),
+    ("$JS.API.STREAM.INFO.ADVISORIES", &["admin", "transcribe", "paint", "reconcile", "gateway", "erase"]),
     ("$JS.API.CONSUMER.INFO.AUDIO.transcribe", &["admin", "transcribe", "reconcile", "gateway"]),
     ("$JS.API.CONSUMER.INFO.TEXT.paint", &["admin", "paint", "reconcile", "gateway"]),
     ("$JS.API.STREAM.CREATE.OTHER", &["admin"]),
@@ -60,15 +60,19 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.CONSUMER.CREATE.TEXT.paint.shanshui.text.*.default.2", &["admin"]),
     ("$JS.API.CONSUMER.NAMES.TEXT", &["admin"]),
     ("$JS.API.CONSUMER.CREATE.ADVISORIES.reconcile", &["admin"]),
-    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile", "gateway", "intake"]),
-    ("$JS.API.STREAM.MSG.GET.ENDS", &["transcribe", "paint", "reconcile"]),
+    ("$JS.API.STREAM.MSG.GET.EVENTS", &["transcribe", "paint", "reconcile", "gateway", "intake", "erase"]),
+    ("$JS.API.STREAM.MSG.GET.ENDS", &["transcribe", "paint", "reconcile", "erase"]),
     ("$JS.API.STREAM.MSG.GET.CANCELS", &["transcribe", "paint", "reconcile"]),
-    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile", "intake", "gateway"]),
-    ("$JS.API.DIRECT.GET.ENDS", &["reconcile"]),
-    ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile", "gateway"]),
-    ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile"]),
-    ("$JS.API.STREAM.MSG.DELETE.TEXT", &["reconcile"]),
-    ("$JS.API.STREAM.MSG.DELETE.DEAD", &["admin"]),
+    ("$JS.API.STREAM.MSG.GET.DEAD", &["admin", "transcribe", "paint", "reconcile", "intake", "gateway", "erase"]),
+    ("$JS.API.DIRECT.GET.ENDS", &["reconcile", "erase"]),
+    ("$JS.API.STREAM.MSG.GET.AUDIO", &["reconcile", "gateway", "erase"]),
+    ("$JS.API.STREAM.MSG.DELETE.AUDIO", &["reconcile", "erase"]),
+    ("$JS.API.STREAM.MSG.DELETE.TEXT", &["reconcile", "erase"]),
+    ("$JS.API.STREAM.MSG.DELETE.DEAD", &["admin", "erase"]),
+    ("$JS.API.STREAM.PURGE.EVENTS", &["erase"]),
+    ("$JS.API.STREAM.PURGE.ENDS", &["erase"]),
+    ("$JS.API.STREAM.PURGE.CANCELS", &["erase"]),
+    ("$JS.API.STREAM.PURGE.WEBHOOKS", &["erase"]),
     ("$JS.API.STREAM.MSG.DELETE.EVENTS", &[]),
     ("$JS.API.STREAM.DELETE.AUDIO", &[]),
     ("$JS.API.STREAM.DELETE.EVENTS", &[]),
@@ -137,7 +141,8 @@ async fn s15_each_role_is_let_do_its_own_work() {
         assert_eq!(voice.publishes(&own).await, Vec::<String>::new(), "{role} is refused none of these");
         let mut ears = vec![format!("_INBOX_{role}.>")];
         if ["transcribe", "paint"].contains(&role) {
-            ears.extend(["shanshui.cancel.*".into(), "shanshui.cancel.*.*".into()]);
+            let own = ["shanshui.cancel.*", "shanshui.cancel.*.*", "$JS.EVENT.ADVISORY.STREAM.*.*"];
+            ears.extend(own.map(str::to_owned));
         }
         if role == "gateway" {
             ears.extend(["shanshui.events.*.*".into(), "shanshui.worker.*.*".into()]);

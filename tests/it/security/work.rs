@@ -1,11 +1,12 @@
 //! S15, the other half: the whole pipeline works with no more than these rights.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use shanshui_tests::{BUCKET, Door, PATIENCE, Process, clip, ends_well, recording, until};
 
-use super::guarded::Guarded;
+use super::guarded::{Guarded, said};
 use super::voice::Voice;
 
 #[tokio::test]
@@ -44,6 +45,7 @@ async fn s15_a_whole_job_passes_through_workers_with_least_rights() {
     guarded.does("admin", &["dead", "replay", "1"]);
 
     assert!(guarded.run("reconcile", &["audit"]).status.code().is_some_and(|code| code < 2));
+    erases(&guarded);
     let reconciler =
         Process::spawn("reconcile", &mut guarded.command("reconcile", &["reconcile", "--audit-seconds", "1"]));
     std::thread::sleep(Duration::from_secs(3));
@@ -102,6 +104,39 @@ async fn s15_a_job_handed_back_and_one_taken_back_need_no_more_rights() {
     let shown = guarded.does("watch", &["jobs", "show", "long", "--json"]);
     assert!(shown.contains("\"state\":\"canceled\""), "{shown}");
     quiet(&guarded, &(first.log() + &second.log()));
+}
+
+/// A tenant's speech goes, and what goes is told; a second time there is nothing.
+fn erases(guarded: &Guarded) {
+    let objects = || walk(&guarded.folder().join("s3")).into_iter().filter(|path| path.contains("spoken")).count();
+    assert!(objects() > 2, "transcript, picture, receipt");
+    let first = guarded.does("erase", &["erase", "spoken"]);
+    assert!(first.contains("spoken: ") && first.ends_with("1 of 1 jobs erased\n"), "{first}");
+    assert_eq!(objects(), 0);
+    let again = guarded.does("erase", &["erase", "spoken"]);
+    assert!(again.starts_with("spoken: nothing was left\n"), "{again}");
+    let gone = guarded.run("watch", &["jobs", "show", "spoken"]);
+    assert_eq!(gone.status.code(), Some(1), "{}", said(&gone));
+    // Two jobs of this lane have ended, and the one that was sent back to its queue may not have.
+    let all = guarded.does("erase", &["erase", "--tenant", "tenant-a", "--cancel"]);
+    assert!(all.ends_with("jobs erased\n"), "{all}");
+    let left = guarded.does("erase", &["erase", "--lane", "tenant-a", "--json"]);
+    assert_eq!(left, "");
+    for refused in [&["erase"][..], &["erase", "x", "--lane", "a"], &["erase", "--before", "soon"], &["erase", "../x"]]
+    {
+        assert_eq!(guarded.run("erase", refused).status.code(), Some(2), "{refused:?}");
+    }
+}
+
+/// Every file below a folder.
+fn walk(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .flat_map(|entry| {
+            let path = entry.path();
+            if path.is_dir() { walk(&path) } else { vec![path.to_string_lossy().into_owned()] }
+        })
+        .collect()
 }
 
 /// Nobody was refused anything.

@@ -13,7 +13,7 @@ use crate::proxy::Proxy;
 const SIZE: usize = 3;
 
 /// A cluster; its stores outlive a server, not the cluster.
-pub(super) struct Cluster {
+pub struct Cluster {
     nodes: Vec<Option<Nats>>,
     places: Vec<Place>,
     /// The route between two servers, by their numbers.
@@ -27,7 +27,8 @@ struct Place {
 }
 
 impl Cluster {
-    pub(super) fn start() -> Self {
+    /// Three servers on free ports.
+    pub fn start() -> Self {
         let places: Vec<_> = (0..SIZE).map(|_| Place { client: free_port(), route: free_port() }).collect();
         // Each server calls the next one, so that there is one way between any two of three.
         let pairs = (0..SIZE).map(|from| (from, (from + 1) % SIZE));
@@ -38,13 +39,13 @@ impl Cluster {
     }
 
     /// All servers, separated by commas.
-    pub(super) fn urls(&self) -> String {
+    pub fn urls(&self) -> String {
         let urls = self.places.iter().map(|place| format!("nats://127.0.0.1:{}", place.client));
         urls.collect::<Vec<_>>().join(",")
     }
 
     /// Kills a server with SIGKILL.
-    pub(super) fn kill(&mut self, node: usize) {
+    pub fn kill(&mut self, node: usize) {
         self.nodes[node] = None;
     }
 

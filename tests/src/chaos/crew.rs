@@ -73,6 +73,12 @@ impl Crew {
         self.seats.len() - 1
     }
 
+    /// Every process by stage and place, with its number, if it runs.
+    pub(super) fn processes(&self) -> impl Iterator<Item = (String, u32)> {
+        let running = self.seats.iter().filter(|seat| seat.process.is_running());
+        running.map(|seat| (format!("{}-{}", seat.stage, seat.place), seat.process.pid()))
+    }
+
     /// Kills a worker with SIGKILL and starts another one in its place; says whom.
     pub(super) fn kill(&mut self, stack: &Stack, seat: usize) -> String {
         let name = self.seats[seat].name.clone();

@@ -57,6 +57,31 @@ pub(super) fn all(plan: &Plan) -> Vec<Order> {
     (0..plan.jobs).map(|number| order(plan, number, &mut random)).collect()
 }
 
+/// The jobs of a soak: mostly texts that are painted small, so that a slow machine keeps up.
+pub(super) fn gentle(seed: u64, jobs: usize) -> Vec<Order> {
+    let mut random = StdRng::seed_from_u64(seed);
+    (0..jobs).map(|number| gentle_one(format!("soak-{seed:x}-{number}"), &mut random)).collect()
+}
+
+fn gentle_one(id: String, random: &mut StdRng) -> Order {
+    let after = |random: &mut StdRng| Duration::from_millis(random.random_range(0..1500));
+    match random.random_range(0..100) {
+        0..8 => speech(id, 1, random),
+        8..9 => raw(id, recording("silence.wav"), End::NoSpeech),
+        9..11 => poison(id, random),
+        11..15 => Order { end: End::Canceled(1), then: Some((Then::Cancel, after(random))), ..text(id, 100, random) },
+        15..17 => Order { then: Some((Then::OtherMessage, after(random))), ..text(id, 2, random) },
+        _ => text(id, random.random_range(1..=2), random),
+    }
+}
+
+fn text(id: String, steps: u32, random: &mut StdRng) -> Order {
+    let seed = random.random_range(0..1_000_000);
+    let picture = json!({ "width": 64, "height": 64, "steps": steps, "count": 1, "seed": seed });
+    let job = json!({ "id": id, "text": "a river", "picture": picture });
+    json_order(id, "shanshui.text.default", &job, End::Pictures(1))
+}
+
 /// Puts the recordings there that jobs name.
 pub(super) async fn upload(store: &aws_sdk_s3::Client) {
     for clip in CLIPS {

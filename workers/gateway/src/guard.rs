@@ -17,6 +17,8 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use shanshui_pipeline::Code;
 use shanshui_pipeline::fields::FieldError;
+use shanshui_pipeline::telemetry::within;
+use shanshui_pipeline::trace::TraceContext;
 
 use crate::body::{self, BodyError};
 use crate::error::ApiError;
@@ -47,7 +49,7 @@ pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next
     let (interface, id) = (interface(request.uri().path()), format!("{:016x}", rand_id()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = match check_origin(&gateway, request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => within(trace(request.headers()), next.run(request)).await,
         Err(error) => error.into_response(),
     };
     let mut response = enveloped(response).await;
@@ -65,6 +67,15 @@ pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next
         response.headers_mut().insert("x-request-id", id);
     }
     response
+}
+
+/// The trace of the caller, as W3C Trace Context has it; what is no such header counts as none.
+fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let one = |name: &str| {
+        let mut all = headers.get_all(name).iter();
+        all.next().filter(|_| all.next().is_none())?.to_str().ok()
+    };
+    TraceContext::parse(one("traceparent")?, one("tracestate"))
 }
 
 /// What the router itself refuses (a query that is none, a path that is no text) in the form of all

@@ -6,7 +6,7 @@ pub(crate) mod images;
 mod images_stream;
 pub(crate) mod models;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use shanshui_client::Story;
 use shanshui_pipeline::Event;
 use shanshui_pipeline::job::JobId;
@@ -70,9 +70,4 @@ impl Drop for Watched {
             self.gateway.abandon(&self.id);
         }
     }
-}
-
-/// A value that is not taken.
-pub(crate) fn refused(param: &str, message: impl Into<String>) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "bad-input", message).about(param)
 }

@@ -1,7 +1,8 @@
 //! The layers that the networks share, on any device and in any floating type.
 //!
-//! On a CPU in f32 they run on our own loops around candle's matrix product, because candle's
-//! convolution, norms and activations for the CPU are scalar; elsewhere they are candle's operations.
+//! On a CPU they run on our own kernels, on maps whose channels lie last: convolution, norms and
+//! activations of candle are scalar there. Elsewhere they are candle's operations. Which it is, the
+//! weights decide when they are loaded ([`Weights::kernels`](crate::diffusers::weights::Weights::kernels)).
 
 use candle_core::{DType, Tensor};
 
@@ -9,8 +10,8 @@ pub mod activation;
 pub mod attention;
 pub mod conv;
 mod elementwise;
-mod im2col;
 pub mod linear;
+pub mod map;
 pub mod norm;
 pub mod resnet;
 

@@ -11,6 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use shanshui_model::Origin;
 use shanshui_pipeline::fields::FieldError;
 
+use crate::diffusers::weights::activations;
 use crate::diffusers::{Configs, recommended::Recommended, scheduler::SchedulerConfig};
 use crate::error::PaintError;
 use crate::picture::Picture;
@@ -60,7 +61,8 @@ pub struct Encoded {
 }
 
 impl Model {
-    /// Loads the model at a path that [`Source::find`] understands; weights are cast to `dtype`.
+    /// Loads the model at a path that [`Source::find`] understands; weights are cast to `dtype`. On a CPU,
+    /// bf16 rounds the large products of UNet and decoder alone.
     ///
     /// # Errors
     /// Names the file, and the field or tensor, that is missing, malformed or not supported.
@@ -216,7 +218,7 @@ impl Model {
     }
 
     fn to_own(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
-        tensor.to_device(&self.device)?.to_dtype(self.dtype)
+        tensor.to_device(&self.device)?.to_dtype(activations(self.dtype, &self.device))
     }
 }
 

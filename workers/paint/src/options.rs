@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use candle_core::{DType, Device};
+use clap::{Args, ValueEnum};
+use shanshui_kernels::{Kernels, PathError};
 use shanshui_model::DeviceKind;
 
 use crate::limits::Limits;
@@ -26,6 +28,9 @@ pub struct PaintOptions {
     /// Where to compute; cuda needs a build with that feature and never falls back
     #[arg(long = "paint-device", env = "SHANSHUI_PAINT_DEVICE", value_enum, default_value_t = DeviceKind::Cpu)]
     pub paint_device: DeviceKind,
+    /// Arithmetic of the picture model: bf16 needs half the memory; auto takes it on CPUs that are faster in it
+    #[arg(long = "paint-precision", env = "SHANSHUI_PAINT_PRECISION", value_enum, default_value_t)]
+    pub paint_precision: Precision,
     /// Most pixels of one picture, width times height
     #[arg(long, env = "SHANSHUI_MAX_PIXELS", default_value_t = Limits::default().max_pixels)]
     pub max_pixels: usize,
@@ -41,6 +46,34 @@ pub struct PaintOptions {
     /// Pictures denoised together; more needs more memory
     #[arg(long, env = "SHANSHUI_MAX_BATCH", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub max_batch: u16,
+}
+
+/// Numbers to compute with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// bf16 on a CPU that multiplies it faster than f32, otherwise f32.
+    #[default]
+    Auto,
+    /// The large products of UNet and decoder are of numbers with three digits, sums have seven.
+    Bf16,
+    /// As the model was published.
+    F32,
+}
+
+impl Precision {
+    /// The type of the weights on a device.
+    ///
+    /// # Errors
+    /// The environment asks for instructions that this CPU lacks.
+    pub fn dtype(self, device: &Device) -> Result<DType, PathError> {
+        let kernels = Kernels::choose()?;
+        Ok(match self {
+            Self::Bf16 => DType::BF16,
+            Self::Auto if device.is_cpu() && kernels.prefers_bf16() => DType::BF16,
+            // Half precision overflows in some VAEs on a GPU.
+            Self::Auto | Self::F32 => DType::F32,
+        })
+    }
 }
 
 /// `PATH` or `PATH=WEIGHT`.

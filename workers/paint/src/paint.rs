@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use shanshui_pipeline::telemetry::entered;
 
 use crate::error::{JobError, PaintError, WorkerError};
 use crate::model::{Context, Encoded, Model};
@@ -100,19 +101,25 @@ pub fn paint_shown(
     let total = schedule.len() * request.count.div_ceil(max_batch) + request.count;
     let mut work = Work { report, progress: Progress { done: 0, total } };
     work.check()?;
-    let text = Text::encode(model, request)?;
+    let text = {
+        let _phase = entered("text");
+        Text::encode(model, request)?
+    };
     let mut pictures = Vec::with_capacity(request.count);
     for first in (0..request.count).step_by(max_batch) {
         let batch = first..request.count.min(first + max_batch);
         let mut canvases: Vec<_> =
             batch.map(|picture| Canvas::new(&schedule, request.seed, picture as u32, shape)).collect();
         let context = text.context(model, canvases.len())?;
+        let steps = entered("steps");
         while canvases[0].sampler.left() > 0 {
             step(model, &mut canvases, &context, text.guidance)?;
             canvases.iter().for_each(|canvas| show(canvas.sketch(canvases.len())));
             work.advance()?;
         }
+        drop(steps);
         for canvas in &canvases {
+            let _phase = entered("vae");
             pictures.push(canvas.decode(model)?);
             work.advance()?;
         }

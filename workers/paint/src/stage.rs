@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use candle_core::DType;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shanshui_pipeline::context::Context;
@@ -18,7 +17,7 @@ use shanshui_pipeline::model_thread::ModelThread;
 use shanshui_pipeline::serve::{Layout, Serve};
 use shanshui_pipeline::stage::{Outcome, Stage};
 use shanshui_pipeline::store::{ObjectKey, Stored};
-use shanshui_pipeline::telemetry::Metrics;
+use shanshui_pipeline::telemetry::{Metrics, Yield, entered};
 
 use crate::diffusers::needed::needed;
 use crate::diffusers::recommended::Recommended;
@@ -71,8 +70,7 @@ impl Paint {
     /// A device that is not there, or a folder that is not a model; says which file and field.
     pub async fn load(options: &PaintOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
         let device = options.paint_device.open()?;
-        // Half precision overflows in some VAEs, and CPUs compute it slower than f32.
-        let dtype = DType::F32;
+        let dtype = options.paint_precision.dtype(&device)?;
         let (path, extras) = (folder.to_owned(), options.extras());
         let model = ModelThread::spawn("paint-model", move || {
             let loaded = Source::find(&path).and_then(|source| Model::open(&source, &extras, &device, dtype));
@@ -85,10 +83,19 @@ impl Paint {
         });
         let (origin, hashes, recommended, bounds) = known.await?;
         let device = options.paint_device.name();
-        let about = Arc::new(About { origin, hashes, device, dtype: "f32" });
+        let about = Arc::new(About { origin, hashes, device, dtype: dtype.as_str() });
         let (sampler, steps) = (recommended.sampler.as_str(), recommended.steps);
         let (name, commit) = (about.origin.name.as_str(), about.origin.commit.as_deref());
-        tracing::info!(model = name, commit, hash = about.short_hash(), device, sampler, steps, "picture model loaded");
+        tracing::info!(
+            model = name,
+            commit,
+            hash = about.short_hash(),
+            device,
+            dtype = about.dtype,
+            sampler,
+            steps,
+            "picture model loaded"
+        );
         let (limits, max_batch) = (options.limits(), usize::from(options.max_batch));
         Ok(Self { model, about, recommended, bounds, limits, max_batch })
     }
@@ -166,7 +173,10 @@ impl Paint {
         let parameters = self.about.parameters(&wish.request).to_string();
         let receipt = self.about.recipe(&wish.request, Some(index)).to_string();
         let metadata = Metadata { parameters: &parameters, receipt: &receipt };
-        let bytes = picture.encode(wish.format, metadata);
+        let bytes = {
+            let _phase = entered("file");
+            picture.encode(wish.format, metadata)
+        };
         let bytes = bytes.map_err(|error| JobError::File(format!("{error:#}")))?;
         let key = ObjectKey::Picture { job: &context.job, index, extension: wish.format.extension() };
         let stored = context.store.put(&key, bytes.into()).await?;
@@ -214,6 +224,10 @@ impl Stage for Paint {
         let wish = self.wish(&context.job, &job)?;
         let Painted { pictures, text_truncated } = self.paint(&wish.request, context).await?;
         let mut objects = Vec::with_capacity(pictures.len());
+        let (count, steps) = (pictures.len(), wish.request.steps);
+        context.made(Yield::Pictures, count as f64);
+        context.made(Yield::Steps, (count * steps) as f64);
+        context.made(Yield::Batches, count.div_ceil(self.max_batch.max(1)) as f64);
         for (index, picture) in (0..).zip(&pictures) {
             objects.push(self.keep(&wish, picture, index, context).await?.object("picture"));
             context.progress.touch();

@@ -80,6 +80,7 @@ impl Layer {
             heads: config.num_attention_heads,
             bias: true,
             upcast: false,
+            masked: true,
             names: ["q_proj", "k_proj", "v_proj", "out_proj"],
         };
         Ok(Self {

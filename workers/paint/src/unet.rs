@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
+use shanshui_kernels::floats::Pool;
 
 use self::{
     stack::{Stack, Step},
@@ -15,7 +16,8 @@ use crate::{
     },
     layers::{
         attention::KeysValues,
-        conv::{Conv, Window},
+        conv::{Around, Conv, Window},
+        map::Map,
         norm::GroupNorm,
         resnet::ResnetConfig,
     },
@@ -68,14 +70,15 @@ impl Unet {
         let first = plan.levels[0].channels;
         Ok(Self {
             centred: config.center_input_sample,
-            enter: Conv::load(&weights.at("conv_in"), config.in_channels, first)?,
-            time: TimeEmbedding::load(&weights.at("time_embedding"), config, first, device)?,
+            // First and last little is computed, and all of it is seen.
+            enter: Conv::load(&weights.exact().at("conv_in"), config.in_channels, first)?,
+            time: TimeEmbedding::load(&weights.exact().at("time_embedding"), config, first, device)?,
             down: plan.down(weights)?,
             middle: plan.middle(&weights.at("mid_block"))?,
             up: plan.up(weights)?,
             norm: GroupNorm::load(&weights.at("conv_norm_out"), first, config.norm_num_groups, config.norm_eps)?
                 .with_silu(),
-            leave: Conv::load(&weights.at("conv_out"), first, config.out_channels)?,
+            leave: Conv::load(&weights.exact().at("conv_out"), first, config.out_channels)?,
         })
     }
 
@@ -97,7 +100,8 @@ impl Unet {
         let latents = if self.centred { ((latents * 2.0)? - 1.0)? } else { latents.clone() };
         let time = self.time.forward(timesteps, context.guidance.as_ref(), latents.dtype())?;
         let mut step = Step { time: &time, context: context.layers.iter() };
-        let mut x = self.enter.forward(&latents)?;
+        let _pool = Pool::open();
+        let mut x = self.enter.forward(&self.enter.take(&latents)?)?;
         let mut skips = vec![x.clone()];
         for (stack, downsample) in &self.down {
             x = stack.forward(x, &mut step, Ok, |x| skips.push(x.clone()))?;
@@ -112,10 +116,11 @@ impl Unet {
         for (stack, upsample) in &self.up {
             x = stack.forward(x, &mut step, |x| join(x, skips.pop()), |_| ())?;
             if let Some(conv) = upsample {
-                x = conv.forward(&enlarge(&x, skips.last())?)?;
+                let sides = Some(enlarged(&x, skips.last())?);
+                x = conv.forward_with(&x, Around { sides, ..Around::default() })?;
             }
         }
-        self.leave.forward(&self.norm.forward(&x)?)
+        self.leave.forward_with(&x, Around { norm: Some(&self.norm), ..Around::default() })?.into_tensor()
     }
 
     /// In the order in which a forward pass meets them.
@@ -127,21 +132,16 @@ impl Unet {
     }
 }
 
-fn join(x: Tensor, skip: Option<Tensor>) -> candle_core::Result<Tensor> {
+fn join(x: Map, skip: Option<Map>) -> candle_core::Result<Map> {
     match skip {
-        Some(skip) => Tensor::cat(&[x, skip], 1),
+        Some(skip) => x.join(&skip),
         None => candle_core::bail!("the unet's two halves differ in layers"),
     }
 }
 
-/// To the size of the next skip, which is not quite the double when the latents do not divide evenly.
-fn enlarge(x: &Tensor, skip: Option<&Tensor>) -> candle_core::Result<Tensor> {
-    let (_, _, height, width) = x.dims4()?;
-    let (high, wide) = match skip {
-        Some(skip) => (skip.dim(2)?, skip.dim(3)?),
-        None => (2 * height, 2 * width),
-    };
-    x.upsample_nearest2d(high, wide)
+/// The size of the next skip, which is not quite the double when the latents do not divide evenly.
+fn enlarged(x: &Map, skip: Option<&Map>) -> candle_core::Result<[usize; 2]> {
+    skip.map_or_else(|| Ok(x.sides()?.map(|side| 2 * side)), Map::sides)
 }
 
 /// Where which layers are, from the config.

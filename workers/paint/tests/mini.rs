@@ -59,6 +59,24 @@ fn the_mini_model_paints_what_diffusers_paints_with_it() {
 }
 
 #[test]
+fn a_picture_in_bf16_is_hardly_another() {
+    let load = |dtype| Model::load(&project("models/mini"), &Device::Cpu, dtype).unwrap();
+    let models = [DType::F32, DType::BF16].map(load);
+    for prompt in ["high mountains and a river under a full moon", "a red apple on a green field", "a cat"] {
+        let [exact, rounded] = models.each_ref().map(|model| {
+            let request = Request { count: 2, ..request(model, prompt) };
+            paint(model, &request, 2, &mut |_| ControlFlow::Continue(())).unwrap().pictures
+        });
+        for (exact, rounded) in exact.iter().zip(&rounded) {
+            let square = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b)).powi(2);
+            let mean = exact.rgb.iter().zip(&rounded.rgb).map(square).sum::<f64>() / exact.rgb.len() as f64;
+            let decibels = 10.0 * (255.0 * 255.0 / mean).log10();
+            assert!(decibels > 35.0, "{prompt}: {decibels} dB");
+        }
+    }
+}
+
+#[test]
 fn a_preview_has_the_colours_that_the_picture_will_have() {
     let model = Model::load(&project("models/mini"), &Device::Cpu, DType::F32).unwrap();
     let request = request(&model, "high mountains and a river under a full moon");

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    audit, dead, draw, gateway, intake, jobs, models, reconcile, say, schema, streams, topology, up,
+    audit, dead, draw, erase, gateway, intake, jobs, models, plan, probe, reconcile, say, schema, streams, top,
+    topology, up,
 };
 use crate::data::DataDir;
 use crate::exit::{self, Exit, Refusal};
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     Jobs(Box<jobs::JobsArgs>),
     /// Inspect and replay dead letters
     Dead(Box<dead::DeadArgs>),
+    /// Erase what is kept of jobs: recording, transcript, pictures, events, dead letters
+    #[command(after_long_help = exit::HELP)]
+    Erase(Box<erase::EraseArgs>),
     /// Count all jobs, and list those whose state is inconsistent
     #[command(after_long_help = exit::HELP)]
     Audit(Box<audit::AuditArgs>),
@@ -64,6 +68,15 @@ pub(crate) enum Command {
     /// Show the stages, their queues and pools, and who works there
     #[command(after_long_help = exit::HELP)]
     Topology(Box<topology::TopologyArgs>),
+    /// Watch the pipeline: queues, workers, running jobs, what ended
+    #[command(after_long_help = exit::HELP)]
+    Top(Box<top::TopArgs>),
+    /// Plan how many workers are needed for so many jobs an hour
+    #[command(after_long_help = exit::HELP)]
+    Plan(Box<plan::PlanArgs>),
+    /// Do one small job from end to end, and end with 0 if it is done in time, else with 1
+    #[command(after_long_help = exit::HELP)]
+    Probe(Box<probe::ProbeArgs>),
     /// Create, change or check streams, consumers and the bucket
     Streams(Box<streams::StreamsArgs>),
     /// Print JSON Schemas of jobs, events and receipts, or AsyncAPI of the subjects
@@ -89,8 +102,12 @@ impl Command {
             Self::Reconcile(args) => reconcile::run(*args, steps).await,
             Self::Gateway(args) => gateway::run(*args, steps).await,
             Self::Intake(args) => intake::run(*args, steps).await,
+            Self::Erase(args) => erase::run(*args, steps).await,
             Self::Dead(args) => dead::run(*args, steps).await,
             Self::Topology(args) => topology::run(*args, steps).await,
+            Self::Top(args) => top::run(*args, steps).await,
+            Self::Plan(args) => plan::run(*args, steps).await,
+            Self::Probe(args) => probe::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,
             Self::Schema(args) => Ok(schema::run(&args)),
             Self::Models(args) => models::run(*args, program.layouts(), data).await,

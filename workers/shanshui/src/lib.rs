@@ -35,6 +35,9 @@ use shanshui_pipeline::causes;
 /// A blocking call that does not end must not hold up the exit.
 const LAST_CALL: Duration = Duration::from_secs(5);
 
+/// Spans of the last jobs may take so long to reach their collector.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
 /// candle's variable for the number of its threads, and rayon's.
 const THREADS: &str = "RAYON_NUM_THREADS";
 
@@ -74,6 +77,7 @@ pub fn main(stages: impl IntoIterator<Item = Served>) -> ExitCode {
     };
     let ended = runtime.block_on(program.run(&matches));
     runtime.shutdown_timeout(LAST_CALL);
+    shanshui_pipeline::telemetry::flush(LAST_SPANS);
     match ended {
         Ok(exit) => exit.into(),
         Err(refusal) => refuse(&refusal),

@@ -37,11 +37,11 @@ pub(crate) struct Service {
 impl Service {
     /// Starts logging, listening to signals, and the pages if they have an address.
     pub(crate) async fn start(options: &TelemetryOptions, parts: &[Part], drain: Duration) -> Result<Self, Refusal> {
-        telemetry::init(options).or_exit(Exit::Usage)?;
-        let shutdown = Shutdown::on_signals(drain)?;
         let health = Arc::new(Health::default());
         health.process().expect(parts);
-        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let metrics = Arc::new(Metrics::of(env!("CARGO_PKG_VERSION"), &health));
+        telemetry::init(options, &metrics).or_exit(Exit::Usage)?;
+        let shutdown = Shutdown::on_signals(drain)?;
         let mut service = Self { health, metrics, shutdown, address: None, tasks: JoinSet::new() };
         if let Some(address) = options.http {
             service.serve_pages(address).await.or_exit(Exit::Usage)?;

@@ -17,7 +17,8 @@ use shanshui_pipeline::model_thread::ModelThread;
 use shanshui_pipeline::serve::{Layout, Serve};
 use shanshui_pipeline::stage::{Outcome, Stage};
 use shanshui_pipeline::store::{ObjectKey, Stored};
-use shanshui_pipeline::telemetry::Metrics;
+use shanshui_pipeline::telemetry::{Metrics, Yield, phase};
+use tracing::Instrument;
 
 use crate::audio::{self, Budget, DecodeError, Ffmpeg, Recording, Source};
 use crate::decoding::{self, Options, TranscribeError, Transcript, Verdict, subtitles};
@@ -117,12 +118,14 @@ impl Transcribe {
     async fn listen(&self, bytes: Bytes, options: Options, context: &Context) -> Result<Heard, Failure> {
         let (budget, ffmpeg) = (self.budget, self.ffmpeg.clone());
         let decoding = tokio::task::spawn_blocking(move || audio::decode_with(&bytes, &budget, ffmpeg.as_ref()));
-        let recording = match decoding.await.context("decoding the recording panicked").or_reject()? {
-            Ok(recording) => recording,
-            Err(DecodeError::Recording(refused)) => return Err(Failure::Reject(refused.into())),
-            Err(DecodeError::Worker(error)) => return Err(Failure::Retry(error)),
-        };
+        let recording =
+            match decoding.instrument(phase("decode")).await.context("decoding the recording panicked").or_reject()? {
+                Ok(recording) => recording,
+                Err(DecodeError::Recording(refused)) => return Err(Failure::Reject(refused.into())),
+                Err(DecodeError::Worker(error)) => return Err(Failure::Retry(error)),
+            };
         context.progress.touch();
+        context.made(Yield::AudioSeconds, recording.source.seconds);
         match recording.sound.verdict {
             gate::Verdict::Silence => Ok(Heard::Nothing("silence".into())),
             gate::Verdict::Steady => Ok(Heard::Nothing("steady noise or a tone".into())),

@@ -5,8 +5,11 @@ use std::arch::x86_64::{
     _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256,
 };
 
-use super::{COLUMNS, Isa, Sums, Work, assert_whole};
-use crate::packed::Group;
+use super::{COLUMNS, Isa, Sums, Work, assert_whole, avx2_floats};
+use crate::{
+    floats::{Bf16, FloatSums, Line, Windows},
+    packed::Group,
+};
 
 /// Made by [`run`] alone.
 #[derive(Clone, Copy)]
@@ -41,6 +44,20 @@ impl Isa for Avx2 {
         // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
         unsafe { tile(rows.as_ptr(), stride, panel) }
     }
+
+    #[inline(always)]
+    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R> {
+        rows.assert_whole(R, panel.len());
+        // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
+        unsafe { avx2_floats::floats(rows, panel) }
+    }
+
+    #[inline(always)]
+    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R> {
+        rows.assert_whole(R, panel.len());
+        // SAFETY: as above.
+        unsafe { avx2_floats::halves(rows, panel) }
+    }
 }
 
 impl Isa for AvxVnni {
@@ -56,6 +73,20 @@ impl Isa for AvxVnni {
         assert_whole(rows, stride, R, panel);
         // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
         unsafe { tile_vnni(rows.as_ptr(), stride, panel) }
+    }
+
+    #[inline(always)]
+    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R> {
+        rows.assert_whole(R, panel.len());
+        // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
+        unsafe { avx2_floats::floats(rows, panel) }
+    }
+
+    #[inline(always)]
+    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R> {
+        rows.assert_whole(R, panel.len());
+        // SAFETY: as above.
+        unsafe { avx2_floats::halves(rows, panel) }
     }
 }
 

@@ -4,19 +4,28 @@ use std::arch::x86_64::{
     __m512i, _mm512_dpbusd_epi32, _mm512_load_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
+use super::avx512_floats;
 use super::{COLUMNS, Isa, Sums, Work, assert_whole};
-use crate::packed::Group;
+use crate::{
+    floats::{Bf16, FloatSums, Line, Windows},
+    packed::Group,
+};
 
-/// Made by [`run`] alone.
+/// Made by [`run`] alone, and by [`run_bf16`] with evidence of its instruction.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512<const BF16: bool>(());
 
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn run<W: Work>(work: W) -> W::Output {
-    work.run(Avx512(()))
+    work.run(Avx512::<false>(()))
 }
 
-impl Isa for Avx512 {
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
+pub(super) fn run_bf16<W: Work>(work: W) -> W::Output {
+    work.run(Avx512::<true>(()))
+}
+
+impl<const BF16: bool> Isa for Avx512<BF16> {
     const LEVELS: u8 = u8::MAX;
 
     #[inline(always)]
@@ -29,6 +38,20 @@ impl Isa for Avx512 {
         assert_whole(rows, stride, R, panel);
         // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
         unsafe { tile(rows.as_ptr(), stride, panel) }
+    }
+
+    #[inline(always)]
+    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R> {
+        rows.assert_whole(R, panel.len());
+        // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
+        unsafe { avx512_floats::floats(rows, panel) }
+    }
+
+    #[inline(always)]
+    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R> {
+        rows.assert_whole(R, panel.len());
+        // SAFETY: as above.
+        unsafe { if BF16 { avx512_floats::halves(rows, panel) } else { avx512_floats::halves_as_floats(rows, panel) } }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The same sums in plain Rust.
 
 use super::{COLUMNS, Isa, Sums, assert_whole};
-use crate::packed::Group;
+use crate::{
+    floats::{Bf16, Element, FloatSums, LINE, Line, PANEL, Windows},
+    packed::Group,
+};
 
 #[derive(Clone, Copy)]
 pub(super) struct Portable;
@@ -32,4 +35,54 @@ impl Isa for Portable {
         }
         sums
     }
+
+    #[inline(always)]
+    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R> {
+        rows.assert_whole(R, panel.len());
+        tile(rows, panel, |sums, values, line| {
+            for (sum, weight) in sums.iter_mut().zip(line.0) {
+                *sum = Self::mul_add(values[0], f32::from_bits(weight), *sum);
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R> {
+        rows.assert_whole(R, panel.len());
+        tile(rows, panel, |sums, values, line| {
+            let [low, high] = [0, 1].map(|at| f32::from_bits(u32::from(values[at].0) << 16));
+            for (sum, pair) in sums.iter_mut().zip(line.0) {
+                *sum = Self::mul_add(low, f32::from_bits(pair << 16), *sum);
+                *sum = Self::mul_add(high, f32::from_bits(pair & 0xffff_0000), *sum);
+            }
+        })
+    }
+}
+
+/// Calls `step` with the sums of a row and a line, the values of a word, and the line.
+#[inline(always)]
+fn tile<E: Element, const R: usize, const V: usize>(
+    rows: Windows<'_, E>,
+    panel: &[[Line; V]],
+    step: impl Fn(&mut [f32; LINE], &[E], &Line),
+) -> FloatSums<R> {
+    let mut out = [[0.0; PANEL]; R];
+    for part in 0..V {
+        // Four rows at a time: the sums of more do not stay in registers.
+        for first in (0..R).step_by(4) {
+            let count = 4.min(R - first);
+            let mut sums = [[0.0; LINE]; 4];
+            for (at, line) in panel.iter().enumerate() {
+                let start = rows.start + at / rows.words * rows.pitch + at % rows.words * E::VALUES;
+                for (row, sums) in sums[..count].iter_mut().enumerate() {
+                    let from = start + (first + row) * rows.stride;
+                    step(sums, &rows.values[from..from + E::VALUES], &line[part]);
+                }
+            }
+            for (out, sums) in out[first..first + count].iter_mut().zip(sums) {
+                out[LINE * part..LINE * (part + 1)].copy_from_slice(&sums);
+            }
+        }
+    }
+    out
 }

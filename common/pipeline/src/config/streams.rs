@@ -29,6 +29,13 @@ pub struct StreamSettings {
     /// Jobs in work at a time, over all workers, for each consumer; the default pool has four
     #[arg(long, env = "SHANSHUI_MAX_ACK_PENDING", default_value_t = 1000, value_parser = clap::value_parser!(i64).range(1..))]
     pub max_ack_pending: i64,
+    /// Days for which events, ends and cancels are kept [default: 7 when a stream is made; what it has
+    /// otherwise]
+    #[arg(long, env = "SHANSHUI_EVENTS_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub events_days: Option<u32>,
+    /// Days for which dead letters are kept [default: 30 when the stream is made; what it has otherwise]
+    #[arg(long, env = "SHANSHUI_DEAD_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub dead_days: Option<u32>,
     /// Pools beside the default one.
     #[arg(skip)]
     pub pools: Vec<PoolName>,
@@ -55,6 +62,8 @@ impl Default for StreamSettings {
             ack_wait_seconds: 30,
             max_deliver: 100,
             max_ack_pending: 1000,
+            events_days: None,
+            dead_days: None,
             pools: Vec::new(),
             intakes: Vec::new(),
         }

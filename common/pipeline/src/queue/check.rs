@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::Subscriber;
 use async_nats::jetstream::ErrorCode;
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,8 @@ use crate::config::StreamSettings;
 use crate::names;
 use crate::step::Step;
 
+/// What JetStream tells of streams begins with this.
+pub(super) const CHANGES: &str = "$JS.EVENT.ADVISORY.STREAM";
 /// Between two looks at a queue that is not usable.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Fields without which jobs are lost or not found.
@@ -47,6 +50,11 @@ impl Queue {
             }
         }
         Ok(())
+    }
+
+    /// Says that somebody has changed, made or deleted a stream: the server tells it unasked.
+    pub(crate) async fn changes(&self) -> anyhow::Result<Subscriber> {
+        Ok(self.client.subscribe(format!("{CHANGES}.*.*")).await?)
     }
 
     /// All that is wrong, one line each, also what only costs jobs one day: for people.

@@ -107,6 +107,15 @@ impl Queue {
         let names = &self.names;
         let book = |name: &str, subjects: Vec<String>, bounds: Bounds| {
             let own = json!({ "subjects": subjects, "retention": "limits" });
+            let days = match name {
+                "EVENTS" | "ENDS" | "CANCELS" => settings.events_days,
+                "DEAD" => settings.dead_days,
+                _ => None,
+            };
+            // An age that is asked for is ours from then on; otherwise an operator's change stays.
+            let age =
+                days.map(|days| json!({ "max_age": nanoseconds(Duration::from_secs(u64::from(days) * 24 * 3600)) }));
+            let own = Value::Object(merged(own, age.unwrap_or_default()));
             let first = json!({
                 "discard": "old",
                 "max_age": nanoseconds(bounds.age),

@@ -73,6 +73,13 @@ impl Queue {
         Ok(last.and_then(|message| Envelope::read(&message.payload, job)))
     }
 
+    /// The place on `ENDS` of a job's last end.
+    pub(crate) async fn last_end(&self, job: &JobId) -> anyhow::Result<Option<u64>> {
+        let subject = self.names.ended(job.as_str(), "*");
+        let last = self.read(&self.names.stream("ENDS"), Ask::Last { last_by_subj: &subject }).await?;
+        Ok(last.map(|message| message.sequence))
+    }
+
     /// The last event of this kind, with its sequence; `None` for what is no event of the job.
     pub(crate) async fn last_event(&self, job: &JobId, kind: &str) -> anyhow::Result<Option<(u64, Known)>> {
         let last = self.last(&self.names.event(job, kind)).await?;
@@ -90,8 +97,11 @@ impl Queue {
         }
     }
 
-    /// The last events of one kind, of all jobs; some may be missing among many others.
-    pub(crate) async fn last_events(&self, kind: &str, most: usize) -> anyhow::Result<Vec<Envelope>> {
+    /// The last events of one kind, of all jobs, oldest first; some may be missing among many others.
+    ///
+    /// # Errors
+    /// The stream EVENTS cannot be read.
+    pub async fn last_events(&self, kind: &str, most: usize) -> anyhow::Result<Vec<Envelope>> {
         let subject = self.names.any_event(kind);
         let Some(last) = self.last(&subject).await? else { return Ok(Vec::new()) };
         // Most jobs have about six events.

@@ -10,6 +10,8 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::check::CHANGES;
+
 /// A runtime for the connection and for what must not wait for anything else, the heartbeats of
 /// leases: computing that blocks every other runtime of the process cannot starve it. It ends
 /// with its last clone.
@@ -112,6 +114,10 @@ fn follow(tell: &watch::Sender<LinkState>, event: &Event) {
             });
         }
         Event::ServerError(ServerError::AuthorizationViolation) => refuse(tell, "authorization violation"),
+        // Without it, a worker looks at its streams from time to time.
+        Event::ServerError(ServerError::Other(text)) if text.contains(CHANGES) => {
+            tracing::info!(error = text, "NATS does not tell of changes of streams; they are seen within minutes");
+        }
         Event::ServerError(ServerError::Other(text)) => refuse(tell, text),
         Event::ServerError(error) => tracing::error!(%error, "NATS refused"),
         // A login that is refused while connecting comes as what the client met with.

@@ -1,5 +1,7 @@
 //! Publishing: what is told is there, or there is an error.
 
+use std::time::SystemTime;
+
 use anyhow::Context as _;
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
@@ -14,6 +16,9 @@ use crate::fields::FieldError;
 use crate::id::sha256_hex;
 use crate::job::Job;
 use crate::names::{self, MESSAGE_ID};
+use crate::telemetry;
+use crate::telemetry::otlp::{self, Finished, Kind};
+use crate::trace::TraceContext;
 use crate::wire;
 
 /// Bytes on the wire of a header besides its name and value: colon, space, line break.
@@ -58,11 +63,18 @@ impl Queue {
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", content_type);
         headers.insert(names::JOB_HEADER, id.as_str());
+        let parent = telemetry::parent();
+        let trace = parent.as_ref().map_or_else(TraceContext::start, TraceContext::child);
+        trace.carry(|name, value| headers.insert(name, value));
         // Bound to the content: nobody else can use it up beforehand.
         let message_id = format!("{id}/{}/{}", J::QUEUE, &sha256_hex(&payload)[..32]);
         let subject = self.names.job(J::QUEUE, lane);
         let digest = Event::digest(&payload);
+        let began = SystemTime::now();
         let submitted = self.publish(Outgoing { subject, message_id, headers, payload }).await?;
+        let place = (&trace, trace.span(), parent.map(|parent| parent.span()));
+        let span = Finished::new(format!("send {}", J::QUEUE), Kind::Producer, place, (began, SystemTime::now()));
+        otlp::export(span.with("shanshui.job", id.as_str()).with("shanshui.lane", lane));
         Ok(Submitted { digest, ..submitted })
     }
 

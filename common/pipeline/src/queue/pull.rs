@@ -14,8 +14,18 @@ use super::Queue;
 use crate::names;
 use crate::step::Step;
 
-/// How long the consumers are asked to wait for a job before they are asked again.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long the consumers are asked to wait for a job before they are asked again: an idle worker costs
+/// NATS one request for each of its consumers in this time.
+const WAIT: Duration = Duration::from_secs(120);
+/// A consumer that waits says so this often. It is the server that speaks, so that this costs no request.
+const BEAT: Duration = Duration::from_secs(10);
+/// A consumer that has said nothing for so long has forgotten who waits: its leader is another server now,
+/// or none.
+const SILENCE: Duration = Duration::from_secs(25);
+/// How often it is looked whether one is silent.
+const LOOK: Duration = Duration::from_secs(5);
+/// A wait that ended sooner than this is not asked for again at once.
+const SHORT: Duration = Duration::from_secs(1);
 /// A pull that the server never answers (stopped, half-open link) is given up this much later.
 const SLACK: Duration = Duration::from_secs(10);
 /// A consumer that had nothing is not asked again for so long while others have jobs.
@@ -40,6 +50,8 @@ pub(crate) struct Puller {
     turns: Vec<Turn>,
     /// Where the answers come of consumers that are asked one by one.
     asking: Option<(String, Subscriber)>,
+    /// All consumers waited for the whole time and had nothing: nobody need be asked before they wait again.
+    rested: bool,
 }
 
 /// What came of a pull.
@@ -54,7 +66,21 @@ pub(crate) struct Pulled {
 /// How a pull ended that brought no message.
 enum Answer {
     Job(Box<Message>),
+    /// The time is over.
     Nothing,
+    /// It waits on.
+    Waits,
+    /// It waits no longer, and the time is not over.
+    Gone,
+}
+
+/// How a wait ended.
+enum Waited {
+    Job(Box<Message>),
+    /// Nobody had a job in all that time.
+    Whole,
+    /// Asked to stop, or a consumer may have forgotten it.
+    Cut,
 }
 
 impl Puller {
@@ -68,18 +94,20 @@ impl Puller {
             let turn = |(consumer, _)| Turn { consumer, weight, credit: 0, empty_since: None };
             turns.extend(consumers.into_iter().map(turn));
         }
-        Self { queue: queue.clone(), stream: queue.names.stream(&step.stream()), turns, asking: None }
+        Self { queue: queue.clone(), stream: queue.names.stream(&step.stream()), turns, asking: None, rested: false }
     }
 
     /// One job, or none within [`WAIT`] or when `stop` is cancelled.
     pub(crate) async fn one(&mut self, stop: &CancellationToken) -> anyhow::Result<Pulled> {
-        for at in self.order() {
+        let order = if self.rested { Vec::new() } else { self.order() };
+        self.rested = false;
+        for at in order {
             match self.ask(at).await? {
                 Answer::Job(message) => {
                     self.served(at);
                     return Ok(Pulled { job: Some(*message), surplus: Vec::new() });
                 }
-                Answer::Nothing => {
+                _ => {
                     self.turns[at].empty_since = Some(Instant::now());
                     self.turns[at].credit = 0;
                 }
@@ -134,40 +162,69 @@ impl Puller {
 
     /// Asks all consumers to wait, and takes the first job.
     async fn wait(&mut self, stop: &CancellationToken) -> anyhow::Result<Pulled> {
-        let inbox = self.queue.client.new_inbox();
-        let mut answers = self.queue.client.subscribe(inbox.clone()).await?;
-        let expires = u64::try_from(WAIT.as_nanos()).unwrap_or(u64::MAX);
-        let request = json!({ "batch": 1, "expires": expires }).to_string();
+        let (inbox, began) = (self.queue.client.new_inbox(), Instant::now());
+        // An answer comes to the inbox of the consumer that gives it.
+        let mut answers = self.queue.client.subscribe(format!("{inbox}.*")).await?;
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let request = json!({ "batch": 1, "expires": nanos(WAIT), "idle_heartbeat": nanos(BEAT) }).to_string();
         for at in 0..self.turns.len() {
-            let (subject, request) = (self.subject(at), request.clone().into());
-            self.queue.client.publish_with_reply(subject, inbox.clone(), request).await?;
+            let (subject, inbox) = (self.subject(at), format!("{inbox}.{at}"));
+            self.queue.client.publish_with_reply(subject, inbox, request.clone().into()).await?;
         }
-        let first = self.first(&mut answers, stop).await;
+        let waited = self.first(&mut answers, stop).await;
         let surplus = self.take_back(answers).await;
         self.turns.iter_mut().for_each(|turn| turn.empty_since = None);
-        Ok(Pulled { job: first?, surplus })
+        let job = match waited? {
+            Waited::Job(message) => Some(*message),
+            Waited::Whole => {
+                self.rested = true;
+                None
+            }
+            Waited::Cut => {
+                // A server that refuses to wait must not be asked without end.
+                let pause = SHORT.saturating_sub(began.elapsed());
+                let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+                None
+            }
+        };
+        Ok(Pulled { job, surplus })
     }
 
-    async fn first(&self, answers: &mut Subscriber, stop: &CancellationToken) -> anyhow::Result<Option<Message>> {
+    async fn first(&self, answers: &mut Subscriber, stop: &CancellationToken) -> anyhow::Result<Waited> {
         let mut link = self.queue.link_state();
         link.mark_unchanged();
-        let late = tokio::time::sleep(WAIT + SLACK);
-        tokio::pin!(late);
-        let mut open = self.turns.len();
-        while open > 0 {
+        let mut look = tokio::time::interval(LOOK);
+        // For each consumer when it was heard last, as long as it waits.
+        let mut heard = vec![Some(Instant::now()); self.turns.len()];
+        while heard.iter().any(Option::is_some) {
             let message = tokio::select! {
+                biased;
                 message = answers.next() => message.context("the subscription of a pull ended")?,
                 // A server that starts anew has forgotten who waits.
-                _ = link.changed() => return Ok(None),
-                () = stop.cancelled() => return Ok(None),
-                () = &mut late => bail!("NATS does not answer a request for a job"),
+                _ = link.changed() => return Ok(Waited::Cut),
+                () = stop.cancelled() => return Ok(Waited::Cut),
+                _ = look.tick() => {
+                    let silent = |at: &Option<Instant>| at.is_some_and(|at| at.elapsed() > SILENCE);
+                    if heard.iter().all(|at| at.is_none() || silent(at)) {
+                        bail!("NATS does not answer a request for a job");
+                    }
+                    if heard.iter().any(silent) {
+                        return Ok(Waited::Cut);
+                    }
+                    continue;
+                }
             };
-            match self.read(message)? {
-                Answer::Job(message) => return Ok(Some(*message)),
-                Answer::Nothing => open -= 1,
+            let at = message.subject.rsplit('.').next().and_then(|at| at.parse::<usize>().ok());
+            let of = at.and_then(|at| heard.get_mut(at));
+            match (self.read(message)?, of) {
+                (Answer::Job(message), _) => return Ok(Waited::Job(message)),
+                (Answer::Waits, Some(heard)) => *heard = Some(Instant::now()),
+                (Answer::Nothing, Some(heard)) => *heard = None,
+                (Answer::Gone, _) => return Ok(Waited::Cut),
+                (_, None) => {}
             }
         }
-        Ok(None)
+        Ok(Waited::Whole)
     }
 
     /// Ends the subscription, and returns the jobs that were on their way: dropped, they would wait
@@ -199,7 +256,9 @@ impl Puller {
             }
             // 409 has many reasons; only this one does not pass.
             Some(status) if described.contains("Consumer Deleted") => bail!("{status} {described}"),
-            _ => Ok(Answer::Nothing),
+            Some(StatusCode::IDLE_HEARTBEAT) => Ok(Answer::Waits),
+            Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => Ok(Answer::Nothing),
+            _ => Ok(Answer::Gone),
         }
     }
 }

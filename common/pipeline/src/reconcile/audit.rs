@@ -21,6 +21,9 @@ const MAX_RECEIPT: u64 = 16 << 20;
 /// Largest object that is compared with its receipt, in bytes.
 const MAX_OBJECT: u64 = 1 << 30;
 
+/// In place of an end, where a job was erased before its end was counted.
+const ERASED: &str = "erased";
+
 /// What became of all jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -92,7 +95,7 @@ impl Audit {
         self.books.settle(&before);
         let (in_flight, mut discrepancies) = self.standing(queue, &waiting).await?;
         if let Some(store) = store {
-            discrepancies.extend(self.unsound(store).await?);
+            discrepancies.extend(self.unsound(queue, store).await?);
         }
         discrepancies.sort();
         let unseen = waiting.iter().filter(|job| !self.knows(job)).count();
@@ -123,6 +126,8 @@ impl Audit {
             // It may have ended, or come to the next queue, while the others were read.
             match queue.end_of(&job, run).await? {
                 End::Told(told) => self.books.end(job, run, told.data.kind()),
+                // Nothing is known of a job that was erased.
+                End::Open if queue.last_event(&job, "accepted").await?.is_none() => self.books.end(job, run, ERASED),
                 End::Open => wrong.push(Discrepancy { job: name, why: "no final event, and no queue holds it".into() }),
             }
         }
@@ -130,7 +135,7 @@ impl Audit {
     }
 
     /// Those of the jobs that are done and whose objects are not all there.
-    async fn unsound(&mut self, store: &Store) -> anyhow::Result<Vec<Discrepancy>> {
+    async fn unsound(&mut self, queue: &Queue, store: &Store) -> anyhow::Result<Vec<Discrepancy>> {
         let objects = self.objects;
         let unseen = self.books.unseen.clone().into_iter();
         let looked = stream::iter(unseen).map(|name| async move {
@@ -140,7 +145,8 @@ impl Audit {
         let looked: Vec<(String, Option<String>)> = looked.buffer_unordered(READERS).try_collect().await?;
         let mut wrong = Vec::new();
         for (job, why) in looked {
-            match why {
+            let gone = why.is_some() && queue.last_end(&JobId::parse("job", &job)?).await?.is_none();
+            match why.filter(|_| !gone) {
                 Some(why) => wrong.push(Discrepancy { job, why }),
                 None => drop(self.books.unseen.remove(&job)),
             }

@@ -7,6 +7,8 @@ use async_nats::StatusCode;
 use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::queue::Queue;
 
@@ -19,7 +21,16 @@ const WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Read {
     pub(super) sequence: u64,
     pub(super) subject: String,
+    /// When the stream took it.
+    pub(super) time: OffsetDateTime,
     pub(super) payload: Bytes,
+}
+
+impl Read {
+    /// A part of its subject, counted from the last one.
+    pub(super) fn token_from_end(&self, at: usize) -> Option<&str> {
+        self.subject.rsplit('.').nth(at)
+    }
 }
 
 /// The messages of a stream from sequence `from` on whose subject fits, at most [`BATCH`].
@@ -46,5 +57,6 @@ pub(super) async fn read(queue: &Queue, stream: &str, subject: &str, from: u64) 
 fn one(message: &async_nats::Message) -> Option<Read> {
     let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str());
     let sequence = header("Nats-Sequence")?.parse().ok()?;
-    Some(Read { sequence, subject: header("Nats-Subject")?.to_owned(), payload: message.payload.clone() })
+    let time = OffsetDateTime::parse(header("Nats-Time-Stamp")?, &Rfc3339).ok()?;
+    Some(Read { sequence, subject: header("Nats-Subject")?.to_owned(), time, payload: message.payload.clone() })
 }

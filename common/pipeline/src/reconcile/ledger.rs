@@ -69,7 +69,7 @@ pub async fn lying(queue: &Queue) -> anyhow::Result<HashMap<JobId, (&'static Ste
 }
 
 /// When a stream was made (Unix nanoseconds), and the sequences that hold a message.
-async fn sequences(queue: &Queue, full: &str) -> anyhow::Result<(i128, HashSet<u64>)> {
+pub(super) async fn sequences(queue: &Queue, full: &str) -> anyhow::Result<(i128, HashSet<u64>)> {
     let stream = queue.context.get_stream_no_info(full).await?;
     let info = stream.info_builder().with_deleted(true).fetch().await?.info;
     let (created, state) = (info.created.unix_timestamp_nanos(), info.state);

@@ -17,6 +17,7 @@ use crate::job::JobId;
 use crate::lease::{Lease, LeaseTerms};
 use crate::made::Made;
 use crate::stage::Stage;
+use crate::telemetry::{InFlight, JobSpan, phase};
 use crate::trace::TraceContext;
 
 /// An attempt owns its life: the lease, the events, and the decision what becomes of the message.
@@ -28,7 +29,11 @@ pub(super) struct Attempt {
     pub(super) delivery: Delivery,
     pub(super) events: Events,
     pub(super) trace: TraceContext,
+    /// The span that caused this attempt.
+    parent: Option<u64>,
+    pub(super) told: Option<JobSpan>,
     pub(super) lease: Lease,
+    _leased: InFlight,
     began: Instant,
     /// What kept the attempt from being begun.
     pub(super) obstacle: Option<Obstacle>,
@@ -93,9 +98,10 @@ impl Attempt {
         let parent = delivery.header("traceparent");
         let parent = parent.and_then(|parent| TraceContext::parse(parent, delivery.header("tracestate")));
         // The sender's trace goes on; a job without one starts its own.
-        let trace = parent.map_or_else(TraceContext::start, |parent| parent.child());
+        let trace = parent.as_ref().map_or_else(TraceContext::start, TraceContext::child);
         let events = Events::new(shared.env.queue.clone(), shared.stage(), &shared.name, delivery.run());
-        shared.env.metrics.delivered(shared.stage(), delivery.delivered, delivery.waited);
+        let events = events.within(&trace);
+        let leased = shared.env.metrics.lease(shared.stage());
         let attempts = shared.env.options.attempts;
         let known = Known { attempts, ..Known::default() };
         let began = Instant::now();
@@ -106,7 +112,10 @@ impl Attempt {
             delivery,
             events,
             trace,
+            parent: parent.map(|parent| parent.span()),
+            told: None,
             lease,
+            _leased: leased,
             began,
             known,
             obstacle: wrong.map(Obstacle::Name),
@@ -124,24 +133,28 @@ impl Attempt {
     }
 
     /// Works on the job and settles it. An error ends the worker.
-    pub(super) async fn live<S: Stage>(self, stage: &S) -> anyhow::Result<Consequence> {
-        let span = tracing::info_span!(
-            "job", job = %self.job, stage = S::NAME, attempt = self.number, trace_id = %self.trace.trace_id()
-        );
-        let _busy = self.shared.env.metrics.in_flight(S::NAME);
+    pub(super) async fn live<S: Stage>(mut self, stage: &S) -> anyhow::Result<Consequence> {
+        let Delivery { delivered, waited, .. } = self.delivery;
+        let told = JobSpan::new((S::NAME, self.job.as_str(), self.number), &self.trace, self.parent, waited);
+        let (span, metrics) = (told.span(), Arc::clone(&self.shared.env.metrics));
+        metrics.delivered(S::NAME, delivered, waited, told.exemplar());
+        let _busy = metrics.in_flight(S::NAME);
+        self.told = Some(told);
         self.work_and_settle(stage).instrument(span).await
     }
 
     async fn work_and_settle<S: Stage>(mut self, stage: &S) -> anyhow::Result<Consequence> {
-        let end = match self.admit::<S>().await {
+        let end = match self.admit::<S>().instrument(phase("admit")).await {
             Ok(job) => self.work(stage, job).await,
             Err(end) => end,
         };
-        self.settle(end).await
+        self.settle(end).instrument(phase("settle")).await
     }
 
     /// Hands a message back that nobody has time for; it does not count as an attempt.
     pub(super) async fn hand_back(self) -> anyhow::Result<()> {
+        let Delivery { delivered, waited, .. } = self.delivery;
+        self.shared.env.metrics.delivered(self.stage(), delivered, waited, None);
         self.settle(End::Failed(Failure::Interrupted)).await.map(drop)
     }
 

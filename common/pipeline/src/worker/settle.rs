@@ -15,6 +15,7 @@ use crate::health::Part;
 use crate::made::Made;
 use crate::names::{JOB_HEADER, PASSED_HEADER, REPLAY_HEADER, SPENT_HEADER};
 use crate::queue::Outgoing;
+use crate::telemetry::JobSpan;
 use crate::wire;
 
 /// Delays before attempts 2, 3, 4 and all later ones, in seconds; each is varied by a fifth, so
@@ -44,7 +45,9 @@ impl Attempt {
     pub(super) async fn settle(self, end: End) -> anyhow::Result<Consequence> {
         let end = if self.is_lost().await { End::AlreadyEnded } else { end };
         let outcome = outcome(&end);
-        self.shared.env.metrics.finished(self.stage(), outcome, self.seconds());
+        let told = self.told.as_ref().inspect(|told| told.end(outcome));
+        let exemplar = told.and_then(JobSpan::exemplar);
+        self.shared.env.metrics.finished(self.stage(), outcome, self.seconds(), exemplar);
         self.lease.until(None);
         let consequence = consequence(&end);
         match end {
@@ -175,10 +178,7 @@ impl Attempt {
         if self.run() > 0 {
             headers.insert(REPLAY_HEADER, self.run().to_string());
         }
-        headers.insert("traceparent", self.trace.to_string());
-        if let Some(state) = &self.trace.state {
-            headers.insert("tracestate", state.as_str());
-        }
+        self.trace.carry(|name, value| headers.insert(name, value));
         headers
     }
 

@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
+use async_nats::Subscriber;
+use futures::StreamExt;
 use tokio::sync::watch;
 
 use crate::causes::causes;
 use crate::health::{Part, Scope};
 use crate::queue::{LinkState, Queue};
 
-/// How often it is looked at unasked.
+/// How often it is looked at what is wrong.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often it is looked whether all is well, where nobody said that something has changed. Each look asks
+/// once for every stream and consumer.
+const REST: Duration = Duration::from_secs(300);
+/// Changes that come together are looked at together.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Follows the connection.
 pub(super) async fn link(mut state: watch::Receiver<LinkState>, health: Scope) {
@@ -26,12 +33,21 @@ pub(super) async fn link(mut state: watch::Receiver<LinkState>, health: Scope) {
 }
 
 /// Follows the streams and the consumer of `stage`: somebody may change or delete one that this
-/// worker does not meet before its next job.
+/// worker does not meet before its next job. JetStream tells of it; what that tells is not trusted, only
+/// looked into.
 pub(super) async fn streams(queue: Queue, (stage, pools): (&'static str, Vec<String>), health: Scope) {
-    let mut known = None;
+    let (mut known, mut link) = (None, queue.link_state());
+    let mut news = queue.changes().await.ok();
     loop {
-        tokio::time::sleep(LOOK).await;
+        let quiet = tokio::time::sleep(if known.is_some() { LOOK } else { REST });
+        tokio::select! {
+            () = quiet => {}
+            () = heard(&mut news) => {}
+            Ok(()) = link.changed() => {}
+        }
+        tokio::time::sleep(TOGETHER).await;
         queue.wait_connected().await;
+        link.mark_unchanged();
         let wrong = queue.check(stage, &pools).await.err().map(|error| causes(&error));
         match &wrong {
             Some(wrong) => health.down(Part::Streams, wrong),
@@ -42,4 +58,14 @@ pub(super) async fn streams(queue: Queue, (stage, pools): (&'static str, Vec<Str
         }
         known = wrong;
     }
+}
+
+/// Resolves when somebody has changed a stream; never where that cannot be heard.
+async fn heard(news: &mut Option<Subscriber>) {
+    if let Some(subscriber) = news
+        && subscriber.next().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
 }

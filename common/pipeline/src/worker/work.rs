@@ -76,6 +76,8 @@ impl Attempt {
             progress: Arc::clone(&self.lease.progress),
             events: self.events.clone(),
             store: self.shared.env.store.clone(),
+            stage: self.stage(),
+            metrics: Arc::clone(&self.shared.env.metrics),
         }
     }
 

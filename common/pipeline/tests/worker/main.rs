@@ -4,6 +4,7 @@
 
 mod bench;
 mod clients;
+mod erase;
 mod fair;
 mod forged;
 mod limits;

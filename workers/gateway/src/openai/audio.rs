@@ -6,22 +6,13 @@ use axum::response::Response;
 use rmpv::Value;
 use shanshui_pipeline::fields::FieldError;
 
-use super::audio_answer::{self, Form as Shape};
-use super::{Watched, models, refused};
+use super::audio_answer::{self, Form as Shape, Wanted};
+use super::{Watched, models};
 use crate::body::Form;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::jobs::parse::{Wish, recorded};
 use crate::keys::Caller;
-
-/// A request for words.
-struct Wanted {
-    shape: Shape,
-    stream: bool,
-    /// Times of single words are asked for.
-    words: bool,
-    fields: Vec<(Value, Value)>,
-}
 
 /// Words in the language that was spoken.
 pub(crate) async fn transcribe(
@@ -45,23 +36,33 @@ async fn listen(gateway: Gateway, caller: Caller, request: Request, task: &str) 
     let headers = request.headers().clone();
     let form = Form::read(request, &["file"]).await?;
     let pool = models::pool(&gateway, "transcribe", form.text("model")).await?;
-    let mut wanted = wanted(&gateway, &form, task)?;
-    wanted.fields.extend(pool.map(|pool| ("whisper".into(), pool.into())));
+    let (wanted, mut fields) = (wanted(&form)?, fields(&gateway, &form, task)?);
+    fields.extend(pool.map(|pool| ("whisper".into(), pool.into())));
     let recording = form.file.ok_or_else(|| FieldError::missing("file", "a recording"))?;
-    let job = recorded(recording, Value::Map(wanted.fields)).map_err(named)?;
-    if wanted.words {
-        return Err(refused("timestamp_granularities", "times of words are not known; allowed: segment"));
-    }
+    let job = recorded(recording, Value::Map(fields)).map_err(named)?;
     let mut watched = Watched::send(&gateway, &caller, &headers, Wish::Audio(job)).await?;
     let story = watched.result(|_| ()).await?;
-    audio_answer::of(&gateway, &watched.id, &story, wanted.shape, wanted.stream).await
+    audio_answer::of(&gateway, &watched.id, &story, wanted).await
 }
 
-fn wanted(gateway: &Gateway, form: &Form, task: &str) -> Result<Wanted, ApiError> {
+fn wanted(form: &Form) -> Result<Wanted, FieldError> {
     let format = form.text("response_format").unwrap_or("json");
     let shape = Shape::of(format).ok_or_else(|| FieldError::new("response_format", format, Shape::ALLOWED))?;
     let granularities: Vec<&str> =
         ["timestamp_granularities[]", "timestamp_granularities"].into_iter().flat_map(|name| form.all(name)).collect();
+    if let Some(unknown) = granularities.iter().find(|name| !["word", "segment"].contains(name)) {
+        return Err(FieldError::new("timestamp_granularities", *unknown, "word or segment"));
+    }
+    Ok(Wanted {
+        form: shape,
+        streams: form.text("stream").is_some_and(|stream| stream == "true"),
+        words: granularities.contains(&"word"),
+        segments: granularities.is_empty() || granularities.contains(&"segment"),
+    })
+}
+
+/// Those of the job.
+fn fields(gateway: &Gateway, form: &Form, task: &str) -> Result<Vec<(Value, Value)>, ApiError> {
     let mut fields: Vec<(Value, Value)> = vec![("task".into(), task.into()), ("until".into(), "transcribe".into())];
     let languages = [form.text("language"), form.all("languages[]").next(), form.all("languages").next()];
     if let Some(language) = languages.into_iter().flatten().find(|language| !language.is_empty()) {
@@ -73,8 +74,7 @@ fn wanted(gateway: &Gateway, form: &Form, task: &str) -> Result<Wanted, ApiError
     if !keywords.is_empty() {
         fields.push(("hint".into(), keywords.join(", ").into()));
     }
-    let stream = form.text("stream").is_some_and(|stream| stream == "true");
-    Ok(Wanted { shape, stream, words: granularities.contains(&"word"), fields })
+    Ok(fields)
 }
 
 /// These clients know the recording as `file`.

@@ -44,15 +44,20 @@ impl Form {
     }
 }
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) form: Form,
+    pub(super) streams: bool,
+    /// Words with their times.
+    pub(super) words: bool,
+    /// Segments with their times.
+    pub(super) segments: bool,
+}
+
 /// The answer for a job that is done.
-pub(super) async fn of(
-    gateway: &Gateway,
-    id: &JobId,
-    story: &Story,
-    form: Form,
-    streams: bool,
-) -> Result<Response, ApiError> {
-    match form {
+pub(super) async fn of(gateway: &Gateway, id: &JobId, story: &Story, wanted: Wanted) -> Result<Response, ApiError> {
+    match wanted.form {
         Form::Text => Ok(plain(file(gateway, id, "txt").await?, "text/plain; charset=utf-8")),
         Form::Srt => Ok(plain(file(gateway, id, "srt").await?, "text/plain; charset=utf-8")),
         Form::Vtt => Ok(plain(file(gateway, id, "vtt").await?, "text/vtt; charset=utf-8")),
@@ -63,15 +68,20 @@ pub(super) async fn of(
             let text = record["text"].as_str().unwrap_or(told).trim();
             let language = record["language"].as_str().unwrap_or_default();
             let usage = json!({ "type": "duration", "seconds": record["duration"] });
-            if streams {
+            if wanted.streams {
                 return Ok(streamed(&record, text, &usage));
             }
             let mut value = json!({ "text": text, "usage": usage });
-            if form == Form::Verbose {
+            if wanted.form == Form::Verbose {
                 value["task"] = record["task"].clone();
                 value["language"] = (gateway.words.language)(language).unwrap_or(language).into();
                 value["duration"] = record["duration"].clone();
-                value["segments"] = segments(&record).collect();
+                if wanted.segments {
+                    value["segments"] = segments(&record).collect();
+                }
+                if wanted.words {
+                    value["words"] = words(&record);
+                }
             }
             Ok(answer(StatusCode::OK, &value))
         }
@@ -86,11 +96,19 @@ fn segments(record: &Value) -> impl Iterator<Item = Value> {
     let all = record["segments"].as_array().cloned().unwrap_or_default();
     all.into_iter().enumerate().map(|(at, mut segment)| {
         segment["id"] = at.into();
+        segment.as_object_mut().map(|fields| fields.remove("words"));
         // Whisper's windows begin at whole hundredths; the segment's own start is the nearest that is kept.
         let start = segment["start"].as_f64().unwrap_or(0.0);
         segment["seek"] = ((start * 100.0).round() as u64).into();
         segment
     })
+}
+
+/// The words of all segments.
+fn words(record: &Value) -> Value {
+    let segments = record["segments"].as_array().into_iter().flatten();
+    let words = segments.flat_map(|segment| segment["words"].as_array().into_iter().flatten());
+    words.map(|word| json!({ "word": word["text"], "start": word["start"], "end": word["end"] })).collect()
 }
 
 /// The words one segment after the other, as Server-Sent Events.

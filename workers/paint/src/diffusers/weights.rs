@@ -4,6 +4,7 @@ use std::{fmt::Display, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
+use shanshui_kernels::{Kernels, floats::Precision};
 
 use super::names::file_names;
 use super::weight_file::{Place, WeightFile};
@@ -15,7 +16,12 @@ pub struct WeightFiles {
     files: Vec<Arc<WeightFile>>,
     /// From the names of diffusers to those of the files, where they differ.
     naming: Option<Naming>,
+    /// What makes tensors, where there are no files.
+    maker: Option<Maker>,
 }
+
+/// Makes a tensor of a name and a shape.
+pub type Maker = Box<dyn Fn(&str, &[usize]) -> candle_core::Result<Tensor> + Send + Sync>;
 
 /// Where a tensor that diffusers names so lies in a file of another layout.
 pub type Naming = Box<dyn Fn(&str) -> Place + Send + Sync>;
@@ -28,12 +34,32 @@ pub struct Weights<'a> {
     dtype: DType,
     device: &'a Device,
     loras: &'a [Merge],
+    kernels: Option<(Kernels, Precision)>,
 }
 
 impl<'a> Weights<'a> {
-    /// Views `files` from their root; tensors are cast to `dtype` and moved to `device`.
+    /// Views `files` from their root; tensors are cast to `dtype` and moved to `device`. On a CPU, weights
+    /// in f32 or bf16 are for our own kernels, whose activations are f32.
     pub fn new(files: &'a WeightFiles, dtype: DType, device: &'a Device) -> Self {
-        Self { files, prefix: String::new(), dtype, device, loras: &[] }
+        let precision = match dtype {
+            _ if !device.is_cpu() => None,
+            DType::F32 => Some(Precision::F32),
+            DType::BF16 => Some(Precision::Bf16),
+            _ => None,
+        };
+        let kernels = precision.and_then(|precision| Some((Kernels::choose().ok()?, precision)));
+        let dtype = if kernels.is_some() { DType::F32 } else { dtype };
+        Self { files, prefix: String::new(), dtype, device, loras: &[], kernels }
+    }
+
+    /// The same for a layer that is not to be rounded to bf16.
+    pub fn exact(&self) -> Self {
+        Self { kernels: self.kernels.map(|(kernels, _)| (kernels, Precision::F32)), ..self.clone() }
+    }
+
+    /// What computes with these weights, and what they are rounded to for it; none where candle does.
+    pub fn kernels(&self) -> Option<(Kernels, Precision)> {
+        self.kernels
     }
 
     /// The same with `loras` added to every tensor that they are for.
@@ -70,6 +96,9 @@ impl<'a> Weights<'a> {
 
     fn one_of(&self, name: impl Display, shapes: &[&[usize]]) -> Result<Tensor> {
         let path = self.path(name);
+        if let Some(make) = &self.files.maker {
+            return Ok(make(&path, shapes[0])?.to_dtype(self.dtype)?.to_device(self.device)?);
+        }
         let (part, place) = (self.files.part, self.files.place(&path));
         let Some(file) = self.files.find(&place) else {
             let named = if place.name == path { path } else { format!("{path} (here {})", place.name) };
@@ -91,6 +120,11 @@ impl<'a> Weights<'a> {
     }
 }
 
+/// The type of what goes through networks whose weights have a type.
+pub fn activations(dtype: DType, device: &Device) -> DType {
+    if device.is_cpu() && dtype == DType::BF16 { DType::F32 } else { dtype }
+}
+
 impl WeightFiles {
     /// Opens the weights of `part` below `root`: `STEM.safetensors`, its shards, or the fp16 variant.
     ///
@@ -100,12 +134,17 @@ impl WeightFiles {
         let folder = root.join(part);
         let names = file_names(&folder, stem).with_context(|| part.to_owned())?;
         let open = |name: String| WeightFile::open(&folder.join(&name), format!("{part}/{name}")).map(Arc::new);
-        Ok(Self { part, files: names.into_iter().map(open).collect::<Result<_>>()?, naming: None })
+        Ok(Self { part, files: names.into_iter().map(open).collect::<Result<_>>()?, naming: None, maker: None })
     }
 
     /// A part of a file in which the tensors have other names.
     pub fn within(file: Arc<WeightFile>, part: &'static str, naming: Naming) -> Self {
-        Self { part, files: vec![file], naming: Some(naming) }
+        Self { part, files: vec![file], naming: Some(naming), maker: None }
+    }
+
+    /// Tensors that are made and not read: a network of some shape can be timed without its weights.
+    pub fn made(part: &'static str, maker: Maker) -> Self {
+        Self { part, files: Vec::new(), naming: None, maker: Some(maker) }
     }
 
     /// The files.

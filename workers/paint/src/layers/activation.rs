@@ -1,9 +1,9 @@
 //! Activations and the softmax.
 
-use candle_core::{CpuStorage, CustomOp1, InplaceOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor};
 
 use super::{
-    elementwise::{elements, elements_mut, erf, exp, for_rows, sum},
+    elementwise::{elements_mut, erf, exp, for_rows, sum},
     is_plain,
 };
 
@@ -56,7 +56,7 @@ impl InplaceOp1 for Activation {
 }
 
 #[inline(always)]
-pub(super) fn silu(x: f32) -> f32 {
+fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
@@ -70,35 +70,8 @@ fn gelu(x: f32) -> f32 {
 /// # Errors
 /// When the last dimension is odd or the device fails.
 pub fn geglu(x: &Tensor) -> Result<Tensor> {
-    if is_plain(x) {
-        return x.contiguous()?.apply_op1_no_bwd(&Geglu);
-    }
     let halves = x.chunk(2, candle_core::D::Minus1)?;
     &halves[0] * halves[1].gelu_erf()?
-}
-
-struct Geglu;
-
-impl CustomOp1 for Geglu {
-    fn name(&self) -> &'static str {
-        "geglu"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let values = elements(storage, layout)?;
-        let mut dims = layout.dims().to_vec();
-        let Some(last) = dims.last_mut() else { candle_core::bail!("geglu of a scalar") };
-        *last /= 2;
-        let width = *last;
-        let mut out = vec![0.0; values.len() / 2];
-        for_rows(&mut out, width, |index, row| {
-            let (linear, gate) = values[2 * index * width..][..2 * width].split_at(width);
-            for ((y, x), g) in row.iter_mut().zip(linear).zip(gate) {
-                *y = x * gelu(*g);
-            }
-        });
-        Ok((CpuStorage::F32(out), dims.into()))
-    }
 }
 
 /// Softmax over the last dimension of a fresh tensor; its elements may be overwritten.

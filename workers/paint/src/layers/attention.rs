@@ -1,9 +1,19 @@
 //! Multi-head attention.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use candle_core::{D, DType, Tensor};
+use shanshui_kernels::{
+    Kernels,
+    floats::{Heads, Operand, Precision},
+};
 
-use super::{activation::softmax, linear::Linear};
+use super::{
+    activation::softmax,
+    linear::Linear,
+    map::{Plain, with_floats},
+};
 use crate::diffusers::weights::Weights;
 
 /// Scores are made for at most this many pairs at once: 64 MB in f32.
@@ -11,11 +21,11 @@ const MAX_SCORES: usize = 1 << 24;
 
 /// Keys and values, ready to be multiplied.
 #[derive(Clone)]
-pub struct KeysValues {
-    /// (batch, heads, width, tokens).
-    keys: Tensor,
-    /// (batch, heads, tokens, width).
-    values: Tensor,
+pub enum KeysValues {
+    /// On a CPU, without a mask.
+    Packed(Arc<Heads>),
+    /// Keys (batch, heads, width, tokens) and values (batch, heads, tokens, width).
+    Tensors([Tensor; 2]),
 }
 
 /// Query, key, value and output projections around scaled dot-product attention (arXiv:1706.03762).
@@ -26,6 +36,7 @@ pub struct Attention {
     output: Linear,
     heads: usize,
     upcast: bool,
+    kernels: Option<(Kernels, Precision)>,
 }
 
 /// Shape and names of an [`Attention`].
@@ -41,6 +52,8 @@ pub struct AttentionConfig {
     pub bias: bool,
     /// Whether scores are computed in f32 whatever the dtype.
     pub upcast: bool,
+    /// Whether scores will be masked: then candle computes them.
+    pub masked: bool,
     /// Names of the four projections: query, key, value, output.
     pub names: [&'static str; 4],
 }
@@ -54,17 +67,19 @@ impl Attention {
     /// # Errors
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, config: AttentionConfig) -> Result<Self> {
-        let AttentionConfig { width, context, heads, bias, upcast, names } = config;
+        let AttentionConfig { width, context, heads, bias, upcast, masked, names } = config;
+        let weights = if upcast { &weights.exact() } else { weights };
         let load = if bias { Linear::load } else { Linear::load_without_bias };
         // The scores' scale, folded into the queries once.
         let scale = ((width / heads) as f64).powf(-0.5);
         Ok(Self {
-            query: load(&weights.at(names[0]), width, width)?.scaled(scale)?,
+            query: Linear::load_scaled(&weights.at(names[0]), width, width, bias, scale)?,
             key: load(&weights.at(names[1]), context, width)?,
             value: load(&weights.at(names[2]), context, width)?,
             output: Linear::load(&weights.at(names[3]), width, width)?,
             heads,
             upcast,
+            kernels: weights.kernels().filter(|_| !masked),
         })
     }
 
@@ -73,9 +88,49 @@ impl Attention {
     /// # Errors
     /// When the device fails.
     pub fn prepare(&self, context: &Tensor) -> candle_core::Result<KeysValues> {
-        let keys = self.split(&self.key.forward(context)?)?.transpose(2, 3)?.contiguous()?;
-        let values = self.split(&self.value.forward(context)?)?.contiguous()?;
-        Ok(KeysValues { keys, values })
+        let (keys, values) = (self.key.forward(context)?, self.value.forward(context)?);
+        if let Some((kernels, precision)) = self.kernels {
+            let (batch, tokens, width) = keys.dims3()?;
+            let sizes = [batch, tokens, self.heads, width / self.heads];
+            let pack = |keys: &[f32]| with_floats(&values, |values| kernels.heads(precision, [keys, values], sizes));
+            return Ok(KeysValues::Packed(with_floats(&keys, pack)??.into()));
+        }
+        let keys = self.split(&keys)?.transpose(2, 3)?.contiguous()?;
+        Ok(KeysValues::Tensors([keys, self.split(&values)?.contiguous()?]))
+    }
+
+    /// What queries will look at, from a map that is prepared for it.
+    ///
+    /// # Errors
+    /// When the weights are not packed.
+    pub(crate) fn prepare_plain(&self, context: &Operand) -> candle_core::Result<KeysValues> {
+        let Some((kernels, precision)) = self.kernels else { candle_core::bail!("the attention computes in tensors") };
+        let (keys, values) = (self.key.product(context, None)?, self.value.product(context, None)?);
+        let grid = keys.grid;
+        let sizes = [grid.batch, grid.height * grid.width, self.heads, grid.channels / self.heads];
+        Ok(KeysValues::Packed(kernels.heads(precision, [&keys.values, &values.values], sizes).into()))
+    }
+
+    /// A map attends to `context`; `add` is added to the result.
+    ///
+    /// # Errors
+    /// When the weights are not packed, or the batches differ.
+    pub(crate) fn forward_plain(&self, x: &Operand, context: &KeysValues, add: &Plain) -> candle_core::Result<Plain> {
+        let (Some((kernels, _)), KeysValues::Packed(heads)) = (self.kernels, context) else {
+            candle_core::bail!("the attention computes in tensors")
+        };
+        let queries = self.query.product(x, None)?;
+        if heads.batch() != queries.grid.batch {
+            candle_core::bail!("{} pictures for the texts of {}", queries.grid.batch, heads.batch());
+        }
+        let states = kernels.attend_heads(queries.parts(), heads);
+        drop(queries);
+        self.output.product(&states, Some(add))
+    }
+
+    /// How queries are to be prepared.
+    pub(crate) fn query(&self) -> &Linear {
+        &self.query
     }
 
     /// (batch, tokens, width) attends to `context`; `mask` is added to the scores.
@@ -84,8 +139,9 @@ impl Attention {
     /// When the device fails.
     pub fn forward(&self, x: &Tensor, context: &KeysValues, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
+        let KeysValues::Tensors(context) = context else { candle_core::bail!("the attention computes in the kernels") };
         let queries = self.split(&self.query.forward(x)?)?.contiguous()?;
-        let seen = context.keys.dim(3)?;
+        let seen = context[0].dim(3)?;
         let step = (MAX_SCORES / (batch * self.heads * seen)).max(1);
         let states = if step >= tokens {
             self.attend(&queries, context, mask)?
@@ -98,18 +154,23 @@ impl Attention {
         self.output.forward(&states.transpose(1, 2)?.reshape((batch, tokens, width))?)
     }
 
-    fn attend(&self, queries: &Tensor, context: &KeysValues, mask: Option<&Tensor>) -> candle_core::Result<Tensor> {
+    fn attend(
+        &self,
+        queries: &Tensor,
+        [keys, values]: &[Tensor; 2],
+        mask: Option<&Tensor>,
+    ) -> candle_core::Result<Tensor> {
         let dtype = queries.dtype();
         let scores = if self.upcast {
-            queries.to_dtype(DType::F32)?.matmul(&context.keys.to_dtype(DType::F32)?)?
+            queries.to_dtype(DType::F32)?.matmul(&keys.to_dtype(DType::F32)?)?
         } else {
-            queries.matmul(&context.keys)?
+            queries.matmul(keys)?
         };
         let scores = match mask {
             Some(mask) => scores.broadcast_add(mask)?,
             None => scores,
         };
-        softmax(scores)?.to_dtype(dtype)?.matmul(&context.values)
+        softmax(scores)?.to_dtype(dtype)?.matmul(values)
     }
 
     /// (batch, tokens, width) to (batch, heads, tokens, width of a head).

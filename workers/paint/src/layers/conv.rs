@@ -1,26 +1,57 @@
-//! Two-dimensional convolution of (batch, channels, height, width).
+//! Two-dimensional convolution, with what comes before and behind it.
 
 use anyhow::Result;
 use candle_core::Tensor;
+use shanshui_kernels::{
+    floats::{Border, Dense, Prepare, Product, Shape},
+    {Kernels, floats},
+};
 
 use super::{
-    im2col::{AddBias, Im2Col},
-    is_plain,
+    map::{Map, Plain, with_floats},
+    norm::GroupNorm,
 };
 use crate::diffusers::weights::Weights;
 
-pub use super::im2col::Window;
+/// A square window that slides over a zero-padded picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Side.
+    pub kernel: usize,
+    /// Pixels from one place to the next.
+    pub stride: usize,
+    /// Zeros above and to the left.
+    pub before: usize,
+    /// Zeros below and to the right.
+    pub after: usize,
+}
 
 /// A square convolution with bias.
 pub struct Conv {
-    /// (outputs, inputs, kernel, kernel).
-    weight: Tensor,
-    bias: Tensor,
+    kind: Kind,
     window: Window,
 }
 
-/// Columns are made in pieces of about this many elements, so that they are still in the cache when multiplied.
-const PIECE: usize = 1 << 19;
+enum Kind {
+    Packed(Kernels, Dense),
+    /// (outputs, inputs, kernel, kernel), and (outputs).
+    Tensors([Tensor; 2]),
+}
+
+/// What is done around a convolution, in this order.
+#[derive(Clone, Copy, Default)]
+pub struct Around<'a> {
+    /// Comes first.
+    pub norm: Option<&'a GroupNorm>,
+    /// Enlarges the map to this height and width.
+    pub sides: Option<[usize; 2]>,
+    /// (batch, outputs), added to every pixel.
+    pub extra: Option<&'a Tensor>,
+    /// A residual.
+    pub add: Option<&'a Map>,
+    /// Cuts what is below zero.
+    pub relu: bool,
+}
 
 impl Conv {
     /// Loads a 3×3 convolution that keeps the size.
@@ -42,7 +73,7 @@ impl Conv {
             true => weights.tensor("bias", &[outputs])?,
             false => Tensor::zeros(outputs, weight.dtype(), weight.device())?,
         };
-        Ok(Self { weight, bias, window })
+        Self::of(weights, [weight, bias], window)
     }
 
     /// Loads a convolution of any window.
@@ -51,56 +82,101 @@ impl Conv {
     /// As [`Conv::load`].
     pub fn with_window(weights: &Weights<'_>, inputs: usize, outputs: usize, window: Window) -> Result<Self> {
         let shape = [outputs, inputs, window.kernel, window.kernel];
-        Ok(Self { weight: weights.tensor("weight", &shape)?, bias: weights.tensor("bias", &[outputs])?, window })
+        let tensors = [weights.tensor("weight", &shape)?, weights.tensor("bias", &[outputs])?];
+        Self::of(weights, tensors, window)
+    }
+
+    fn of(weights: &Weights<'_>, tensors: [Tensor; 2], window: Window) -> Result<Self> {
+        let Some((kernels, precision)) = weights.kernels() else {
+            return Ok(Self { kind: Kind::Tensors(tensors), window });
+        };
+        let (outputs, inputs, kernel, _) = tensors[0].dims4()?;
+        let shape = Shape { outputs, inputs, kernel };
+        let pack = |weight: &[f32]| with_floats(&tensors[1], |bias| Dense::pack(precision, shape, weight, bias));
+        Ok(Self { kind: Kind::Packed(kernels, with_floats(&tensors[0], pack)??), window })
+    }
+
+    /// A tensor (batch, inputs, height, width) as this layer takes it.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn take(&self, x: &Tensor) -> candle_core::Result<Map> {
+        Map::of(x, matches!(self.kind, Kind::Packed(..)))
     }
 
     /// Maps (batch, inputs, height, width) to (batch, outputs, …).
     ///
     /// # Errors
     /// When the device fails.
-    pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.forward_with(x, &self.bias)
+    pub fn forward(&self, x: &Map) -> candle_core::Result<Map> {
+        self.forward_with(x, Around::default())
     }
 
-    /// The same with `extra` (batch, outputs) added to every pixel.
+    /// The same with what is around it.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn forward_adding(&self, x: &Tensor, extra: &Tensor) -> candle_core::Result<Tensor> {
-        self.forward_with(x, &extra.broadcast_add(&self.bias)?)
+    pub fn forward_with(&self, x: &Map, around: Around<'_>) -> candle_core::Result<Map> {
+        match (&self.kind, x) {
+            (Kind::Packed(kernels, dense), Map::Plain(x)) => Ok(self.packed(*kernels, dense, x, around)?.into()),
+            (Kind::Tensors(tensors), Map::Tensor(x)) => Ok(Map::Tensor(self.on_device(tensors, x, around)?)),
+            _ => candle_core::bail!("a map of another kind than the layer's weights"),
+        }
     }
 
-    fn forward_with(&self, x: &Tensor, bias: &Tensor) -> candle_core::Result<Tensor> {
-        let x = x.contiguous()?;
-        if is_plain(&x) { self.on_cpu(&x, bias) } else { self.on_device(&x, bias) }
+    fn packed(&self, kernels: Kernels, dense: &Dense, x: &Plain, around: Around<'_>) -> candle_core::Result<Plain> {
+        let Window { kernel, stride, before, after } = self.window;
+        let affine = around.norm.map(|norm| norm.affine(kernels, x));
+        let prepare = match (&affine, around.norm) {
+            (Some(affine), Some(norm)) if norm.silu() => Prepare::AffineSilu(affine),
+            (Some(affine), _) => Prepare::Affine(affine),
+            (None, _) => Prepare::Keep,
+        };
+        let to = around.sides.unwrap_or([x.grid.height, x.grid.width]);
+        let operand = kernels.operand(x.parts(), prepare, dense.precision(), (to, Border { before, after }));
+        let places = |side: usize| (side + before + after).saturating_sub(kernel) / stride + 1;
+        let [height, width] = to.map(places);
+        let mut out = Plain::new(floats::Grid { height, width, channels: dense.shape().outputs, ..x.grid });
+        let add = match around.add {
+            Some(Map::Plain(map)) => Some(&map.values[..]),
+            _ => None,
+        };
+        let mut finish = |extra: Option<&[f32]>| {
+            let then = Product { extra, add, relu: around.relu };
+            kernels.product(&operand, floats::Window { kernel, stride }, dense, then, &mut out.values);
+        };
+        match around.extra {
+            Some(extra) => with_floats(extra, |extra| finish(Some(extra)))?,
+            None => finish(None),
+        }
+        Ok(out)
     }
 
-    fn on_device(&self, x: &Tensor, bias: &Tensor) -> candle_core::Result<Tensor> {
+    fn on_device(&self, [weight, bias]: &[Tensor; 2], x: &Tensor, around: Around<'_>) -> candle_core::Result<Tensor> {
         let Window { stride, before, after, .. } = self.window;
+        let mut x = x.clone();
+        if let Some(norm) = around.norm {
+            x = norm.forward(&x)?;
+        }
+        if let Some([height, width]) = around.sides {
+            x = x.upsample_nearest2d(height, width)?;
+        }
+        let x = x.contiguous()?;
         let y = if before == after {
-            x.conv2d(&self.weight, before, stride, 1, 1)?
+            x.conv2d(weight, before, stride, 1, 1)?
         } else {
             let padded = x.pad_with_zeros(2, before, after)?.pad_with_zeros(3, before, after)?;
-            padded.conv2d(&self.weight, 0, stride, 1, 1)?
+            padded.conv2d(weight, 0, stride, 1, 1)?
+        };
+        let bias = match around.extra {
+            Some(extra) => extra.broadcast_add(bias)?,
+            None => bias.clone(),
         };
         let (rows, outputs) = (bias.elem_count() / y.dim(1)?, y.dim(1)?);
-        y.broadcast_add(&bias.reshape((rows, outputs, 1, 1))?)
-    }
-
-    /// Columns of patches times the weights: candle's matrix product does the work.
-    fn on_cpu(&self, x: &Tensor, bias: &Tensor) -> candle_core::Result<Tensor> {
-        let (batch, inputs, height, width) = x.dims4()?;
-        let (high, wide) = (self.window.outputs(height), self.window.outputs(width));
-        let outputs = self.weight.dim(0)?;
-        let depth = inputs * self.window.kernel * self.window.kernel;
-        let weight = self.weight.reshape((outputs, depth))?;
-        let step = (PIECE / (depth * batch * wide)).clamp(1, high);
-        let mut pieces = Vec::with_capacity(high.div_ceil(step));
-        for first in (0..high).step_by(step) {
-            let rows = first..high.min(first + step);
-            let columns = x.apply_op1_no_bwd(&Im2Col { window: self.window, rows })?;
-            pieces.push(weight.matmul(&columns)?);
+        let mut y = y.broadcast_add(&bias.reshape((rows, outputs, 1, 1))?)?;
+        if let Some(Map::Tensor(residual)) = around.add {
+            y = (residual + y)?;
         }
-        AddBias { batch, high, wide }.gather(&pieces, bias)
+        if around.relu { y.relu() } else { Ok(y) }
     }
 }

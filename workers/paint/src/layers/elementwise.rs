@@ -6,12 +6,6 @@ use rayon::prelude::*;
 /// Below this many elements handing work to other threads costs more than it saves.
 pub(super) const PARALLEL_FROM: usize = 1 << 15;
 
-/// The elements of a contiguous f32 tensor.
-pub(super) fn elements<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let Some((start, end)) = layout.contiguous_offsets() else { bail!("the layer needs a contiguous tensor") };
-    Ok(&storage.as_slice::<f32>()?[start..end])
-}
-
 /// The elements of a contiguous f32 tensor, to be changed in place.
 pub(super) fn elements_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else { bail!("the layer needs a contiguous tensor") };

@@ -1,19 +1,20 @@
-//! Layer norm, and group norm fused with the activation behind it.
+//! Layer norm, and group norm with the activation behind it.
 
 use anyhow::Result;
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Shape, Tensor};
-
-use super::{
-    activation::{Activation, silu},
-    elementwise::{elements, for_rows, sum},
-    is_plain,
+use candle_core::{DType, Tensor};
+use shanshui_kernels::{
+    Kernels, Norm,
+    floats::{Affine, Prepare},
 };
+
+use super::{activation::Activation, map::Plain};
 use crate::diffusers::weights::Weights;
 
 /// Normalises the last dimension.
 pub struct LayerNorm {
     weight: Tensor,
     bias: Tensor,
+    plain: Norm,
     epsilon: f64,
 }
 
@@ -23,7 +24,8 @@ impl LayerNorm {
     /// # Errors
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, width: usize, epsilon: f64) -> Result<Self> {
-        Ok(Self { weight: weights.tensor("weight", &[width])?, bias: weights.tensor("bias", &[width])?, epsilon })
+        let (weight, bias) = (weights.tensor("weight", &[width])?, weights.tensor("bias", &[width])?);
+        Ok(Self { plain: plain([&weight, &bias], epsilon)?, weight, bias, epsilon })
     }
 
     /// Keeps the shape.
@@ -33,17 +35,18 @@ impl LayerNorm {
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         candle_nn::ops::layer_norm(&x.contiguous()?, &self.weight, &self.bias, self.epsilon as f32)
     }
+
+    /// For an operand of the next product.
+    pub(crate) fn prepare(&self) -> Prepare<'_> {
+        Prepare::LayerNorm(&self.plain)
+    }
 }
 
-/// Normalises groups of channels of (batch, channels, height, width), in f32 (arXiv:1803.08494).
+/// Normalises groups of channels, in f32 (arXiv:1803.08494).
 pub struct GroupNorm {
     weight: Tensor,
     bias: Tensor,
-    fused: Fused,
-}
-
-#[derive(Clone, Copy)]
-struct Fused {
+    plain: Norm,
     groups: usize,
     epsilon: f64,
     silu: bool,
@@ -55,77 +58,47 @@ impl GroupNorm {
     /// # Errors
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, channels: usize, groups: usize, epsilon: f64) -> Result<Self> {
-        let fused = Fused { groups, epsilon, silu: false };
-        Ok(Self { weight: weights.tensor("weight", &[channels])?, bias: weights.tensor("bias", &[channels])?, fused })
+        anyhow::ensure!(channels % groups == 0, "norm_num_groups: {groups}, must divide {channels} channels");
+        let (weight, bias) = (weights.tensor("weight", &[channels])?, weights.tensor("bias", &[channels])?);
+        let plain = plain([&weight, &bias], epsilon)?;
+        Ok(Self { weight, bias, plain, groups, epsilon, silu: false })
     }
 
     /// The same with a SiLU behind it.
     #[must_use]
-    pub fn with_silu(mut self) -> Self {
-        self.fused.silu = true;
-        self
+    pub fn with_silu(self) -> Self {
+        Self { silu: true, ..self }
     }
 
-    /// Keeps the shape.
+    pub(crate) fn silu(&self) -> bool {
+        self.silu
+    }
+
+    /// What it comes to for each channel of a map.
+    pub(crate) fn affine(&self, kernels: Kernels, x: &Plain) -> Affine {
+        kernels.group_norm(x.parts(), self.groups, &self.plain)
+    }
+
+    /// Keeps the shape (batch, channels, height, width).
     ///
     /// # Errors
     /// When the device fails.
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        if is_plain(x) {
-            return x.contiguous()?.apply_op3_no_bwd(&self.weight, &self.bias, &self.fused);
-        }
         let (batch, channels, height, width) = x.dims4()?;
-        let grouped = x.to_dtype(DType::F32)?.reshape((batch, self.fused.groups, ()))?;
+        let grouped = x.to_dtype(DType::F32)?.reshape((batch, self.groups, ()))?;
         let centred = grouped.broadcast_sub(&grouped.mean_keepdim(2)?)?;
-        let deviation = (centred.sqr()?.mean_keepdim(2)? + self.fused.epsilon)?.sqrt()?;
+        let deviation = (centred.sqr()?.mean_keepdim(2)? + self.epsilon)?.sqrt()?;
         let normal = centred.broadcast_div(&deviation)?.to_dtype(x.dtype())?;
         let normal = normal.reshape((batch, channels, height, width))?;
         let weight = self.weight.reshape((1, channels, 1, 1))?;
         let y = normal.broadcast_mul(&weight)?.broadcast_add(&self.bias.reshape((1, channels, 1, 1))?)?;
-        if self.fused.silu { Activation::Silu.apply(y) } else { Ok(y) }
+        if self.silu { Activation::Silu.apply(y) } else { Ok(y) }
     }
 }
 
-impl CustomOp3 for Fused {
-    fn name(&self) -> &'static str {
-        "group-norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (x, weight, bias) = (elements(s1, l1)?, elements(s2, l2)?, elements(s3, l3)?);
-        let (batch, channels, height, width) = l1.shape().dims4()?;
-        let (pixels, per_group) = (height * width, channels / self.groups);
-        let size = pixels * per_group;
-        let mut out = vec![0.0; batch * channels * pixels];
-        for_rows(&mut out, size, |index, group| {
-            let source = &x[index * size..][..size];
-            let mean = sum(source, |value| value) / size as f32;
-            let variance = sum(source, |value| (value - mean) * (value - mean)) / size as f32;
-            let scale = 1.0 / (variance + self.epsilon as f32).sqrt();
-            let first = index % self.groups * per_group;
-            for (channel, (y, x)) in group.chunks_exact_mut(pixels).zip(source.chunks_exact(pixels)).enumerate() {
-                let factor = weight[first + channel] * scale;
-                self.channel(x, y, factor, bias[first + channel] - mean * factor);
-            }
-        });
-        Ok((CpuStorage::F32(out), l1.shape().clone()))
-    }
-}
-
-impl Fused {
-    fn channel(&self, x: &[f32], y: &mut [f32], factor: f32, offset: f32) {
-        if self.silu {
-            y.iter_mut().zip(x).for_each(|(y, x)| *y = silu(x * factor + offset));
-        } else {
-            y.iter_mut().zip(x).for_each(|(y, x)| *y = x * factor + offset);
-        }
-    }
+/// Weight and bias for the kernels.
+fn plain(tensors: [&Tensor; 2], epsilon: f64) -> Result<Norm> {
+    let values = |tensor: &Tensor| tensor.to_dtype(DType::F32)?.to_vec1();
+    let [weight, bias] = tensors;
+    Ok(Norm { weight: values(weight)?, bias: values(bias)?, epsilon: epsilon as f32 })
 }

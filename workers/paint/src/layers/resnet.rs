@@ -4,8 +4,9 @@ use anyhow::Result;
 use candle_core::Tensor;
 
 use super::{
-    conv::{Conv, Window},
+    conv::{Around, Conv, Window},
     linear::Linear,
+    map::Map,
     norm::GroupNorm,
 };
 use crate::diffusers::weights::Weights;
@@ -42,7 +43,6 @@ impl Resnet {
     /// When a tensor is missing or misshapen, or channels do not divide into groups.
     pub fn load(weights: &Weights<'_>, config: ResnetConfig) -> Result<Self> {
         let ResnetConfig { inputs, outputs, time, groups, epsilon } = config;
-        anyhow::ensure!(inputs % groups == 0, "norm_num_groups: {groups}, must divide {inputs} channels");
         let point = Window { kernel: 1, stride: 1, before: 0, after: 0 };
         let shortcut = || Conv::with_window(&weights.at("conv_shortcut"), inputs, outputs, point);
         Ok(Self {
@@ -59,16 +59,12 @@ impl Resnet {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> candle_core::Result<Tensor> {
-        let hidden = self.norm1.forward(x)?;
-        let hidden = match self.time.as_ref().zip(time) {
-            Some((layer, time)) => self.conv1.forward_adding(&hidden, &layer.forward(time)?)?,
-            None => self.conv1.forward(&hidden)?,
-        };
-        let hidden = self.conv2.forward(&self.norm2.forward(&hidden)?)?;
-        match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x)? + hidden,
-            None => x + hidden,
-        }
+    pub fn forward(&self, x: &Map, time: Option<&Tensor>) -> candle_core::Result<Map> {
+        let time = self.time.as_ref().zip(time).map(|(layer, time)| layer.forward(time)).transpose()?;
+        let first = Around { norm: Some(&self.norm1), extra: time.as_ref(), ..Around::default() };
+        let hidden = self.conv1.forward_with(x, first)?;
+        let shortcut = self.shortcut.as_ref().map_or_else(|| Ok(x.clone()), |shortcut| shortcut.forward(x))?;
+        let second = Around { norm: Some(&self.norm2), add: Some(&shortcut), ..Around::default() };
+        self.conv2.forward_with(&hidden, second)
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
+use shanshui_kernels::Kernels;
 use shanshui_model::Origin;
 
 use super::loras::Loras;
@@ -14,7 +15,7 @@ use crate::diffusers::Configs;
 use crate::diffusers::recommended::Recommended;
 use crate::diffusers::scheduler::PredictionType;
 use crate::diffusers::weight_file::WeightFile;
-use crate::diffusers::weights::{WeightFiles, Weights};
+use crate::diffusers::weights::{WeightFiles, Weights, activations};
 use crate::lora::Merge;
 use crate::single_file::SingleFile;
 use crate::source::Source;
@@ -52,7 +53,7 @@ impl Parts {
         merges: &[Merge],
         (dtype, device): (DType, &Device),
     ) -> Result<(TextEncoder, Unet)> {
-        let text = Weights::new(&self.text, dtype, device).merged_with(merges);
+        let text = Weights::new(&self.text, dtype, device).exact().merged_with(merges);
         let unet = Weights::new(&self.unet, dtype, device).merged_with(merges);
         Ok((TextEncoder::load(&text, &configs.text)?, Unet::load(&unet, &configs.unet, device)?))
     }
@@ -94,6 +95,8 @@ impl Model {
     /// # Errors
     /// Names the file, and the field or tensor, that is missing, malformed or not supported.
     pub fn open(source: &Source, extras: &Extras, device: &Device, dtype: DType) -> Result<Self> {
+        // A path that this CPU lacks is told here, not passed over.
+        Kernels::choose()?;
         let origin = Origin::of(&source.path)?;
         let single = source.single.then(|| SingleFile::open(&source.path)).transpose()?;
         let (mut configs, tokenizer, parts, beside) = match &single {
@@ -170,7 +173,7 @@ fn check_tiny(tiny: &TinyDecoder, configs: &Configs) -> Result<()> {
 /// end of the training, where noise is all there is, a prediction of noise is about its input and one of
 /// velocity is not. The inputs and the bound are those of AUTOMATIC1111's web UI.
 fn learn_prediction(configs: &mut Configs, unet: &Unet, device: &Device, dtype: DType) -> Result<()> {
-    let half = |shape: &[usize]| Tensor::full(0.5_f32, shape, device)?.to_dtype(dtype);
+    let half = |shape: &[usize]| Tensor::full(0.5_f32, shape, device)?.to_dtype(activations(dtype, device));
     let (channels, width) = (configs.unet.in_channels, configs.unet.cross_attention_dim);
     let latents = half(&[1, channels, 8, 8])?;
     let context = unet.prepare(&half(&[1, 2, width])?)?;

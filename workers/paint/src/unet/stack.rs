@@ -10,6 +10,7 @@ use crate::{
     diffusers::weights::Weights,
     layers::{
         attention::KeysValues,
+        map::Map,
         resnet::{Resnet, ResnetConfig},
     },
 };
@@ -42,11 +43,11 @@ impl Stack {
     /// Calls `each` with the input of every layer to learn what goes into it, and with its output.
     pub(super) fn forward(
         &self,
-        mut x: Tensor,
+        mut x: Map,
         step: &mut Step<'_>,
-        mut before: impl FnMut(Tensor) -> candle_core::Result<Tensor>,
-        mut after: impl FnMut(&Tensor),
-    ) -> candle_core::Result<Tensor> {
+        mut before: impl FnMut(Map) -> candle_core::Result<Map>,
+        mut after: impl FnMut(&Map),
+    ) -> candle_core::Result<Map> {
         for (resnet, transformer) in &self.layers {
             x = resnet.forward(&before(x)?, Some(step.time))?;
             if let Some(transformer) = transformer {

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use candle_core::Tensor;
+use shanshui_kernels::floats::Pool;
 
 use super::half::{EPSILON, Middle, resnets};
 use crate::{
     diffusers::{vae_config::VaeConfig, weights::Weights},
     layers::{
-        conv::{Conv, Window},
+        conv::{Around, Conv, Window},
         norm::GroupNorm,
         resnet::Resnet,
     },
@@ -27,35 +28,39 @@ impl Decoder {
     pub(super) fn load(weights: &Weights<'_>, config: &VaeConfig) -> Result<Self> {
         let latent = config.latent_channels;
         let point = Window { kernel: 1, stride: 1, before: 0, after: 0 };
-        let unquantise = || Conv::with_window(&weights.at("post_quant_conv"), latent, latent, point);
+        let unquantise = || Conv::with_window(&weights.exact().at("post_quant_conv"), latent, latent, point);
         let unquantise = config.use_post_quant_conv.then(unquantise).transpose()?;
         let weights = weights.at("decoder");
         let (first, last) =
             (config.block_out_channels[0], config.block_out_channels[config.block_out_channels.len() - 1]);
         Ok(Self {
             unquantise,
-            enter: Conv::load(&weights.at("conv_in"), latent, last)?,
+            enter: Conv::load(&weights.exact().at("conv_in"), latent, last)?,
             middle: Middle::load(&weights.at("mid_block"), config, last)?,
             up: up(&weights, config, last)?,
             norm: GroupNorm::load(&weights.at("conv_norm_out"), first, config.norm_num_groups, EPSILON)?.with_silu(),
-            leave: Conv::load(&weights.at("conv_out"), first, 3)?,
+            leave: Conv::load(&weights.exact().at("conv_out"), first, 3)?,
         })
     }
 
     /// (batch, latent channels, height, width) to (batch, 3, …) in about [-1, 1].
     pub(super) fn forward(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
-        let latents = self.unquantise.as_ref().map_or_else(|| Ok(latents.clone()), |conv| conv.forward(latents))?;
-        let mut x = self.middle.forward(&self.enter.forward(&latents)?)?;
+        let _pool = Pool::open();
+        let mut x = self.enter.take(latents)?;
+        if let Some(conv) = &self.unquantise {
+            x = conv.forward(&x)?;
+        }
+        x = self.middle.forward(&self.enter.forward(&x)?)?;
         for (resnets, grow) in &self.up {
             for resnet in resnets {
                 x = resnet.forward(&x, None)?;
             }
             if let Some(conv) = grow {
-                let (_, _, height, width) = x.dims4()?;
-                x = conv.forward(&x.upsample_nearest2d(2 * height, 2 * width)?)?;
+                let sides = Some(x.sides()?.map(|side| 2 * side));
+                x = conv.forward_with(&x, Around { sides, ..Around::default() })?;
             }
         }
-        self.leave.forward(&self.norm.forward(&x)?)
+        self.leave.forward_with(&x, Around { norm: Some(&self.norm), ..Around::default() })?.into_tensor()
     }
 }
 

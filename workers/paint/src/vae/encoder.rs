@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use candle_core::Tensor;
+use shanshui_kernels::floats::Pool;
 
 use super::half::{EPSILON, Middle, resnets};
 use crate::{
     diffusers::{vae_config::VaeConfig, weights::Weights},
     layers::{
-        conv::{Conv, Window},
+        conv::{Around, Conv, Window},
         norm::GroupNorm,
         resnet::Resnet,
     },
@@ -45,7 +46,8 @@ impl Encoder {
 
     /// (batch, 3, height, width) in [-1, 1] to the means (batch, latent channels, …).
     pub(super) fn forward(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
-        let mut x = self.enter.forward(pixels)?;
+        let _pool = Pool::open();
+        let mut x = self.enter.forward(&self.enter.take(pixels)?)?;
         for (resnets, shrink) in &self.down {
             for resnet in resnets {
                 x = resnet.forward(&x, None)?;
@@ -54,8 +56,12 @@ impl Encoder {
                 x = conv.forward(&x)?;
             }
         }
-        let moments = self.leave.forward(&self.norm.forward(&self.middle.forward(&x)?)?)?;
-        let moments = self.quantise.as_ref().map_or_else(|| Ok(moments.clone()), |conv| conv.forward(&moments))?;
+        let around = Around { norm: Some(&self.norm), ..Around::default() };
+        let mut moments = self.leave.forward_with(&self.middle.forward(&x)?, around)?;
+        if let Some(conv) = &self.quantise {
+            moments = conv.forward(&moments)?;
+        }
+        let moments = moments.into_tensor()?;
         moments.narrow(1, 0, moments.dim(1)? / 2)
     }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
+use shanshui_kernels::floats::Pool;
 
 use crate::diffusers::names::file_names;
 use crate::diffusers::weight_file::{Place, WeightFile};
 use crate::diffusers::weights::{WeightFiles, Weights};
-use crate::layers::conv::Conv;
+use crate::layers::conv::{Around, Conv};
+use crate::layers::map::Map;
 
 /// Bound of the latents: they are bent into it, not cut.
 const BOUND: f64 = 3.0;
@@ -93,7 +95,7 @@ impl TinyDecoder {
         }
         // The search ended behind the last layer.
         layers.pop();
-        ensure!(matches!(layers.last(), Some(Layer::Conv(_))), "does not end with a convolution");
+        check(&layers)?;
         Ok(layers)
     }
 
@@ -115,23 +117,44 @@ impl TinyDecoder {
     /// When the device fails.
     pub fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
         let bent = ((latents / BOUND)?.tanh()? * BOUND)?;
-        self.layers.iter().try_fold(bent, |x, layer| layer.forward(x))
+        let Some(Layer::Conv(first)) = self.layers.first() else { candle_core::bail!("begins with no convolution") };
+        let _pool = Pool::open();
+        let mut x = first.take(&bent)?;
+        let mut around = Around::default();
+        for (at, layer) in self.layers.iter().enumerate() {
+            match layer {
+                Layer::Conv(conv) => {
+                    let relu = matches!(self.layers.get(at + 1), Some(Layer::Relu));
+                    x = conv.forward_with(&x, Around { relu, ..around })?;
+                    around.sides = None;
+                }
+                Layer::Relu => {}
+                Layer::Block(convs) => x = block(convs, x)?,
+                Layer::Grow => around.sides = Some(x.sides()?.map(|side| 2 * side)),
+            }
+        }
+        x.into_tensor()
     }
 }
 
-impl Layer {
-    fn forward(&self, x: Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Conv(conv) => conv.forward(&x),
-            Self::Relu => x.relu(),
-            Self::Block([first, second, third]) => {
-                let inner = second.forward(&first.forward(&x)?.relu()?)?.relu()?;
-                (third.forward(&inner)? + x)?.relu()
-            }
-            Self::Grow => {
-                let (_, _, height, width) = x.dims4()?;
-                x.upsample_nearest2d(2 * height, 2 * width)
-            }
-        }
+fn block([first, second, third]: &[Conv; 3], x: Map) -> candle_core::Result<Map> {
+    let relu = Around { relu: true, ..Around::default() };
+    let inner = second.forward_with(&first.forward_with(&x, relu)?, relu)?;
+    third.forward_with(&inner, Around { add: Some(&x), ..relu })
+}
+
+/// Whether each activation stands behind a convolution and each growth before one, which does it on the
+/// way.
+fn check(layers: &[Layer]) -> Result<()> {
+    let is_conv = |layer: Option<&Layer>| matches!(layer, Some(Layer::Conv(_)));
+    ensure!(is_conv(layers.first()) && is_conv(layers.last()), "does not begin and end with a convolution");
+    for pair in layers.windows(2) {
+        let fits = match (&pair[0], &pair[1]) {
+            (before, Layer::Relu) => is_conv(Some(before)),
+            (Layer::Grow, behind) => is_conv(Some(behind)),
+            _ => true,
+        };
+        ensure!(fits, "has an activation or a growth without a convolution beside it");
     }
+    Ok(())
 }

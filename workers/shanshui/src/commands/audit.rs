@@ -52,7 +52,7 @@ fn show(report: &Report) {
     print::line(format_args!("in flight  {:>8}", report.in_flight));
     print::line(format_args!("inconsistent {:>6}", report.discrepancies.len()));
     for pool in &report.pools {
-        print::line(format_args!("pool {}/{}: {}", pool.stage, pool.pool, topology::state(pool)));
+        print::line(format_args!("pool {}/{}: {}", pool.stage, pool.pool, topology::state(&pool.into())));
     }
     for wrong in &report.discrepancies {
         print::line(format_args!("{}: {}", wrong.job, wrong.why));

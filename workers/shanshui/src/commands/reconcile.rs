@@ -7,10 +7,11 @@ use clap::Args;
 use shanshui_pipeline::config::{NatsOptions, S3Options, TelemetryOptions};
 use shanshui_pipeline::health::{Part, Scope};
 use shanshui_pipeline::queue::Queue;
-use shanshui_pipeline::reconcile::{Audit, Rescuer, Stranded, Watchman};
+use shanshui_pipeline::reconcile::{Audit, Erased, Rescuer, Retention, Rule, Stranded, Watchman};
 use shanshui_pipeline::store::Store;
 use shanshui_pipeline::telemetry::Metrics;
 use shanshui_pipeline::{Step, causes};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, OrExit, Refusal};
@@ -18,6 +19,10 @@ use crate::service::Service;
 
 /// After a failure, before the next try.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Jobs erased between two audits, so that a long list does not keep the next audit waiting.
+const AT_A_TIME: usize = 500;
+/// Between two measurements of the queues, for /metrics.
+const MEASURE: Duration = Duration::from_secs(10);
 /// Without a failure for this long, advisories are dealt with again.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -48,6 +53,11 @@ pub(crate) struct ReconcileSettings {
     /// Seconds between two audits
     #[arg(long, env = "SHANSHUI_AUDIT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     audit_seconds: u64,
+    /// How long jobs are kept after their end, as done=7 or failed=30 or tenant-a/all=1, in days; then
+    /// recording, transcript, pictures, events and dead letters are erased. May be repeated; the rule
+    /// that says most exactly whom it is for counts [default: nothing is erased; events go after --events-days]
+    #[arg(long = "keep", env = "SHANSHUI_KEEP", value_name = "[LANE/]END=DAYS", value_delimiter = ',')]
+    keep: Vec<Rule>,
 }
 
 /// What reconciling works with.
@@ -96,7 +106,7 @@ impl Reconciler {
     pub(crate) async fn serve(&self, stop: CancellationToken) -> anyhow::Result<()> {
         let rescuer = Rescuer::start(&self.queue, &self.store, self.attempts).await?;
         let work = async {
-            tokio::join!(self.go_on_rescuing(&rescuer), self.go_on_auditing(&rescuer));
+            tokio::join!(self.go_on_rescuing(&rescuer), self.go_on_auditing(&rescuer), self.go_on_measuring());
         };
         tokio::select! {
             () = work => {}
@@ -135,6 +145,7 @@ impl Reconciler {
             }
         };
         let (mut stranded, mut watchman) = (Stranded::default(), Watchman::default());
+        let mut retention = Retention::of(self.settings.keep.clone());
         loop {
             match rescuer.sweep(&mut stranded).await {
                 Ok(_) => self.health.up(Part::Sweep),
@@ -144,7 +155,22 @@ impl Reconciler {
                 Ok(()) => self.health.up(Part::Audit),
                 Err(error) => self.tell(Part::Audit, &error).await,
             }
+            match self.erase(&mut retention).await {
+                Ok(()) => self.health.up(Part::Retention),
+                Err(error) => self.tell(Part::Retention, &error).await,
+            }
             tokio::time::sleep(Duration::from_secs(self.settings.audit_seconds)).await;
+        }
+    }
+
+    /// Only here, so that each number is told once, however many workers there are.
+    async fn go_on_measuring(&self) {
+        loop {
+            match self.queue.levels().await {
+                Ok(levels) => self.metrics.measured(levels),
+                Err(error) => tracing::debug!(error = causes(&error), "cannot measure the queues"),
+            }
+            tokio::time::sleep(MEASURE).await;
         }
     }
 
@@ -156,6 +182,14 @@ impl Reconciler {
         }
         audit.keep(&self.queue).await?;
         watchman.look(&self.queue, &report.pools, &self.health).await
+    }
+
+    async fn erase(&self, retention: &mut Retention) -> anyhow::Result<()> {
+        let erased = retention.pass((&self.queue, &self.store), OffsetDateTime::now_utc(), AT_A_TIME).await?;
+        for Erased { job, objects, events, .. } in &erased {
+            tracing::info!(job, objects, events, "job erased: its time was over");
+        }
+        Ok(())
     }
 
     async fn tell(&self, part: Part, error: &anyhow::Error) {

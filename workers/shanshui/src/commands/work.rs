@@ -9,6 +9,7 @@ use clap::Args;
 use shanshui_pipeline::config::{NatsOptions, S3Options, TelemetryOptions, WorkerOptions};
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::queue::Queue;
+use shanshui_pipeline::serve;
 use shanshui_pipeline::store::is_model_name;
 use shanshui_pipeline::worker::{self, Env};
 use shanshui_pipeline::{Layout, Serve, Stage, Step, Store, causes};
@@ -118,7 +119,7 @@ async fn prepare<S: Serve>(
     queue.wait_usable(<S as Stage>::NAME, &args.worker.pool_names()).await?;
     let store = service.await_store(&args.s3).await?;
     let folder = args.bring(place, data, &store, service).await?;
-    let stage = S::load(&args.stage, &folder, &service.metrics).await?;
+    let stage = serve::load::<S>(&args.stage, &folder, &service.metrics).await?;
     let health = service.health.process();
     health.up(Part::Model);
     let metrics = Arc::clone(&service.metrics);

@@ -7,6 +7,7 @@ use shanshui_client::{Story, SubmitError};
 use shanshui_pipeline::Job;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::Queue;
+use shanshui_pipeline::telemetry;
 use time::OffsetDateTime;
 
 use super::report::{Report, Saved};
@@ -44,6 +45,7 @@ pub(crate) async fn send<J: Job>(
     mut job: J,
     wait: &WaitArgs,
 ) -> Result<Exit, Refusal> {
+    telemetry::start_traces().or_exit(Exit::Usage)?;
     let submitted = Some(OffsetDateTime::now_utc());
     let receipt = shanshui_client::submit(queue, lane, &mut job).await.map_err(refusal)?;
     let id = shanshui_client::name(&mut job);

@@ -2,8 +2,22 @@ use crate::program::Place;
 
 #[test]
 fn help_lists_every_command_the_exit_codes_and_the_order_of_settings() {
-    let commands =
-        ["up", "transcribe", "paint", "say", "draw", "jobs", "dead", "gateway", "topology", "streams", "models"];
+    let commands = [
+        "up",
+        "transcribe",
+        "paint",
+        "say",
+        "draw",
+        "jobs",
+        "dead",
+        "gateway",
+        "topology",
+        "top",
+        "plan",
+        "probe",
+        "streams",
+        "models",
+    ];
     let run = Place::new().run("--help");
     run.said(&commands);
     let place = |command: &str| run.out.find(&format!("\n  {command}")).unwrap();
@@ -25,6 +39,9 @@ fn every_command_has_a_help_that_names_its_flags_and_their_variables() {
         ("paint", ["--picture-model", "--attempts", "SHANSHUI_S3_ENDPOINT"]),
         ("say", ["--language", "--until", "SHANSHUI_LANE"]),
         ("topology", ["--declared", "--json", "--nats-url"]),
+        ("top", ["--once", "--every", "--json"]),
+        ("plan", ["--jobs-per-hour", "--burst", "Erlang"]),
+        ("probe", ["--deadline", "--text", "SHANSHUI_LANE"]),
         ("gateway", ["--api-keys", "--max-body-mib", "SHANSHUI_GATEWAY"]),
         ("draw", ["--guidance", "--until", "--json"]),
         ("jobs show", ["--json", "--nats-url", "SHANSHUI_NATS_CREDS"]),

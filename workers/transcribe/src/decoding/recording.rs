@@ -10,6 +10,8 @@ use super::{
     window::{Decoded, Window, detect_language},
     words::{self, Script},
 };
+use shanshui_pipeline::telemetry::entered;
+
 use crate::mel::Spectrogram;
 use crate::whisper::{
     Whisper,
@@ -168,7 +170,11 @@ impl Recording<'_, '_> {
         temperatures: &[f32],
     ) -> Result<(Spoken, Decoded), TranscribeError> {
         self.report(frame as f64)?;
-        let heard = self.whisper.hear(&self.mel.rows(frame, heard, frames))?;
+        let heard = {
+            let _phase = entered("encode");
+            self.whisper.hear(&self.mel.rows(frame, heard, frames))?
+        };
+        let _phase = entered("tokens");
         let spoken = self.language(&*heard)?;
         let task = self.options.task_for(spoken.language.code);
         let beginning = self.whisper.tokens().beginning(spoken.language, task, self.options.timestamps)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shanshui_pipeline::health::Part;
+use shanshui_pipeline::serve;
 use shanshui_pipeline::shutdown::Shutdown;
 use shanshui_pipeline::worker::{self, Env};
 use shanshui_pipeline::{Serve, causes};
@@ -40,7 +41,7 @@ impl Seat {
         let load = move |folder: PathBuf, env: Env| -> Future<Ready> {
             let options = options.clone();
             Box::pin(async move {
-                let stage = S::load(&options, &folder, &env.metrics).await?;
+                let stage = serve::load::<S>(&options, &folder, &env.metrics).await?;
                 let ready: Ready = Box::new(|env, shutdown| Box::pin(worker::run(stage, env, shutdown)));
                 Ok(ready)
             })

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use rayon::prelude::*;
 use shanshui_kernels::{Kernels, KeysValues, Norm, Packed, Quantised, Rows, Scratch, Then};
 
-use super::load::{BLOCK, FeedForward, Loader, by_blocks};
+use super::load::{BLOCK, FeedForward, Grain, Loader, by_blocks};
 use crate::whisper::dims::Dims;
 
 /// The decoder of Whisper (section 2.2 of the paper); the output layer is the token embedding.
@@ -129,7 +129,7 @@ impl Decoder {
         for ((layer, heard), seen) in self.layers.iter().zip(&heard.layers).zip(layers) {
             self.attend_to_text(layer, states, *length, seen);
             self.attend_to_sound(layer, states, heard, (scratch, listened));
-            layer.feed_forward.add_to(states);
+            layer.feed_forward.add_to(states, Grain::TwoBytes);
         }
         *length += tokens.len();
         Ok(())

@@ -1,18 +1,19 @@
 //! Sound to features in int8.
 //!
-//! Activations of the layers have two bytes a value: with one, words were misheard that f32 hears. The
+//! Activations of the layers have as many bytes a value as [`Grain::of_encoder`] says. Those of the
 //! convolutions have one.
 
 use rayon::prelude::*;
 use shanshui_kernels::{Kernels, KeysValues, Norm, Packed, Quantised, Rows, Scratch, Then};
 
-use super::load::{BLOCK, FeedForward, Loader, by_blocks};
+use super::load::{BLOCK, FeedForward, Grain, Loader, by_blocks};
 use crate::whisper::dims::Dims;
 
 /// The encoder of Whisper (section 2.2 of the paper).
 #[derive(Debug)]
 pub(super) struct Encoder {
     kernels: Kernels,
+    grain: Grain,
     dims: Dims,
     conv1: Packed,
     conv2: Packed,
@@ -57,6 +58,7 @@ impl Encoder {
         };
         Ok(Self {
             kernels: loader.kernels,
+            grain: Grain::of_encoder(loader.kernels),
             dims,
             conv1: loader.convolution("encoder.conv1", mels)?,
             conv2: loader.convolution("encoder.conv2", width)?,
@@ -79,7 +81,7 @@ impl Encoder {
             by_blocks(&mut x, width, |first, x| self.finish(layer, &buffers.mixed, first, x));
         }
         let features = x.par_chunks(BLOCK * width).map(|x| {
-            let mut bytes = Quantised::fine(width);
+            let mut bytes = self.grain.rows(width);
             self.kernels.norm_quantise(Rows::of(x, width), x.len() / width, &self.norm, &mut bytes);
             bytes
         });
@@ -115,7 +117,7 @@ impl Encoder {
     fn project(&self, layer: &Layer, x: &[f32], qkv: &mut [f32]) {
         let width = self.dims.width;
         by_blocks(qkv, 3 * width, |first, qkv| {
-            let mut bytes = Quantised::fine(width);
+            let mut bytes = self.grain.rows(width);
             let rows = Rows::of(&x[first * width..], width);
             self.kernels.norm_quantise(rows, qkv.len() / (3 * width), &layer.norm, &mut bytes);
             self.kernels.linear(&bytes, &layer.qkv, Then::Keep, qkv);
@@ -157,9 +159,9 @@ impl Encoder {
                 row[head * head_width..(head + 1) * head_width].copy_from_slice(values);
             }
         }
-        let mut bytes = Quantised::fine(width);
+        let mut bytes = self.grain.rows(width);
         self.kernels.quantise(Rows::of(&gathered, width), rows, &mut bytes);
         self.kernels.linear(&bytes, &layer.out, Then::Add, x);
-        layer.feed_forward.add_to(x);
+        layer.feed_forward.add_to(x, self.grain);
     }
 }

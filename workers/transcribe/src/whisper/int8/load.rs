@@ -1,7 +1,7 @@
 //! Packed layers out of the tensors of a checkpoint.
 
 use rayon::prelude::*;
-use shanshui_kernels::{Kernels, Norm, Packed, Packing, Quantised, Rows, Then};
+use shanshui_kernels::{Kernels, Norm, Packed, Packing, Path, Quantised, Rows, Then};
 
 use super::super::{
     dims::{Dims, Tower},
@@ -101,6 +101,29 @@ impl Loader<'_> {
     }
 }
 
+/// How finely activations are rounded.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Grain {
+    Byte,
+    TwoBytes,
+}
+
+impl Grain {
+    /// What an encoder needs to hear as well as in f32: with 255 steps, the hundred sentences of
+    /// `tests/bench/words.py` come out alike to the word. AVX2 has 127, and mishears words with them.
+    pub(super) fn of_encoder(kernels: Kernels) -> Self {
+        if kernels.path() == Path::Avx2 { Self::TwoBytes } else { Self::Byte }
+    }
+
+    /// Room for rows of so many values.
+    pub(super) fn rows(self, width: usize) -> Quantised {
+        match self {
+            Self::Byte => Quantised::new(width),
+            Self::TwoBytes => Quantised::fine(width),
+        }
+    }
+}
+
 /// The two layers between attention blocks.
 #[derive(Debug)]
 pub(super) struct FeedForward {
@@ -112,14 +135,14 @@ pub(super) struct FeedForward {
 
 impl FeedForward {
     /// Adds its result to `x`, (rows, width).
-    pub(super) fn add_to(&self, x: &mut [f32]) {
+    pub(super) fn add_to(&self, x: &mut [f32], grain: Grain) {
         let (width, inner) = (self.up.inputs(), self.up.outputs());
         let rows = x.len() / width;
         let mut hidden = vec![0.0; rows * inner];
-        let mut bytes = Quantised::fine(width);
+        let mut bytes = grain.rows(width);
         self.kernels.norm_quantise(Rows::of(x, width), rows, &self.norm, &mut bytes);
         self.kernels.linear(&bytes, &self.up, Then::Gelu, &mut hidden);
-        let mut bytes = Quantised::fine(inner);
+        let mut bytes = grain.rows(inner);
         self.kernels.quantise(Rows::of(&hidden, inner), rows, &mut bytes);
         self.kernels.linear(&bytes, &self.down, Then::Add, x);
     }

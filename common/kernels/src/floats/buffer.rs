@@ -1,0 +1,122 @@
+//! Memory that is used again: fresh pages of a large map cost about as much as its norm.
+
+use std::{
+    cell::RefCell,
+    ops::{Deref, DerefMut},
+    thread::LocalKey,
+};
+
+use super::{Bf16, Line};
+
+/// A part of a vector that goes back to the pool of its thread, if one is open there.
+#[derive(Debug)]
+pub struct Buffer<T: Pooled> {
+    values: Vec<T>,
+    length: usize,
+}
+
+/// What there are pools of.
+pub trait Pooled: Copy + Default + 'static {
+    #[doc(hidden)]
+    fn free() -> &'static LocalKey<Free<Self>>;
+}
+
+type Free<T> = RefCell<Option<Vec<Vec<T>>>>;
+
+macro_rules! pooled {
+    ($($kind:ty),+) => {
+        $(impl Pooled for $kind {
+            fn free() -> &'static LocalKey<Free<Self>> {
+                thread_local!(static FREE: Free<$kind> = const { RefCell::new(None) });
+                &FREE
+            }
+        })+
+        fn set_all(open: bool) {
+            $(<$kind>::free().with(|free| *free.borrow_mut() = open.then(Vec::new));)+
+        }
+    };
+}
+pooled!(f32, Bf16, Line);
+
+/// As long as it lives, buffers of its thread are kept for those that follow. Then all memory goes
+/// back.
+#[derive(Debug)]
+pub struct Pool(());
+
+impl Pool {
+    /// Opens the pool of this thread.
+    #[must_use]
+    pub fn open() -> Self {
+        set_all(true);
+        Self(())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        set_all(false);
+    }
+}
+
+impl<T: Pooled> Buffer<T> {
+    /// Room for so many values, of which nothing is known.
+    #[must_use]
+    pub fn new(length: usize) -> Self {
+        let kept = T::free().with(|free| take(free.borrow_mut().as_mut()?, length));
+        Self { values: kept.unwrap_or_else(|| vec![T::default(); length]), length }
+    }
+}
+
+/// The smallest that is large enough, unless that would waste most of it.
+fn take<T>(free: &mut Vec<Vec<T>>, length: usize) -> Option<Vec<T>> {
+    let fits = |values: &Vec<T>| (length..=length.saturating_mul(2)).contains(&values.len());
+    let place = (0..free.len()).filter(|at| fits(&free[*at])).min_by_key(|at| free[*at].len())?;
+    Some(free.swap_remove(place))
+}
+
+impl<T: Pooled> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        // At the end of a thread its pool may be gone before its buffers are.
+        let _ = T::free().try_with(|free| {
+            if let Some(free) = free.borrow_mut().as_mut() {
+                free.push(values);
+            }
+        });
+    }
+}
+
+impl<T: Pooled> Deref for Buffer<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.values[..self.length]
+    }
+}
+
+impl<T: Pooled> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.values[..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_hands_a_buffer_out_again_until_it_closes() {
+        let address = |buffer: &Buffer<f32>| buffer.as_ptr();
+        let pool = Pool::open();
+        let first = Buffer::<f32>::new(1000);
+        let place = address(&first);
+        drop(first);
+        assert_ne!(address(&Buffer::new(100)), place, "most of it would be wasted");
+        let again = Buffer::<f32>::new(800);
+        assert_eq!((address(&again), again.len()), (place, 800));
+        drop(again);
+        drop(pool);
+        f32::free().with(|free| assert!(free.borrow().is_none()));
+        assert!(Buffer::<f32>::new(900).iter().all(|value| *value == 0.0), "fresh memory");
+    }
+}

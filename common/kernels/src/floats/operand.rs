@@ -1,0 +1,272 @@
+//! Activations, ready to be multiplied.
+
+use rayon::prelude::*;
+
+use super::{Affine, Bf16, Buffer, Element, Precision, dense::width};
+use crate::{
+    functions::{LANES, exp_of, larger},
+    isa::{Isa, Work, dispatch},
+    path::Kernels,
+    quantised::{Norm, normalise},
+};
+
+/// Sizes of a map, channels last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Pictures.
+    pub batch: usize,
+    /// Lines of pixels.
+    pub height: usize,
+    /// Pixels of a line.
+    pub width: usize,
+    /// Values of a pixel.
+    pub channels: usize,
+}
+
+/// Pixels of zeros around a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Border {
+    /// Above and to the left.
+    pub before: usize,
+    /// Below and to the right.
+    pub after: usize,
+}
+
+/// What is done to the values on their way.
+#[derive(Debug, Clone, Copy)]
+pub enum Prepare<'a> {
+    /// Nothing.
+    Keep,
+    /// What is below zero becomes zero.
+    Relu,
+    /// A factor and an offset for each channel of each picture: a group norm.
+    Affine(&'a Affine),
+    /// The same with a SiLU behind it.
+    AffineSilu(&'a Affine),
+    /// Layer norm of each pixel.
+    LayerNorm(&'a Norm),
+}
+
+/// A map with its border, in the precision of the weights that it meets.
+#[derive(Debug)]
+pub struct Operand {
+    pub(crate) grid: Grid,
+    pub(crate) border: Border,
+    pub(crate) words: Words,
+}
+
+#[derive(Debug)]
+pub(crate) enum Words {
+    Floats(Buffer<f32>),
+    Halves(Buffer<Bf16>),
+}
+
+impl Grid {
+    /// Pixels of all pictures.
+    #[must_use]
+    pub fn pixels(self) -> usize {
+        self.batch * self.height * self.width
+    }
+
+    /// Values of all pictures.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.pixels() * self.channels
+    }
+
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Border {
+    /// No border.
+    pub const NONE: Self = Self { before: 0, after: 0 };
+
+    fn both(self) -> usize {
+        self.before + self.after
+    }
+}
+
+impl Operand {
+    pub(crate) fn new(precision: Precision, grid: Grid, border: Border) -> Self {
+        let mut operand = Self { grid, border, words: Words::Floats(Buffer::new(0)) };
+        let pixels = grid.batch * (grid.height + border.both()) * operand.line();
+        let values = pixels * width(grid.channels, precision);
+        operand.words = match precision {
+            Precision::F32 => Words::Floats(Buffer::new(values)),
+            Precision::Bf16 => Words::Halves(Buffer::new(values)),
+        };
+        operand
+    }
+
+    /// What its values were rounded to.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        match self.words {
+            Words::Floats(_) => Precision::F32,
+            Words::Halves(_) => Precision::Bf16,
+        }
+    }
+
+    /// Its sizes without the border.
+    #[must_use]
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// Pixels from a line to the next.
+    pub(crate) fn line(&self) -> usize {
+        self.grid.width + self.border.both()
+    }
+
+    /// Values from a pixel to the next.
+    pub(crate) fn pixel(&self) -> usize {
+        width(self.grid.channels, self.precision())
+    }
+}
+
+impl Kernels {
+    /// Prepares a map for a product. Where `to` has another height or width than the source, each pixel is
+    /// the nearest one: an enlarged map.
+    ///
+    /// # Panics
+    /// If the source, or what prepares it, has other sizes than the grid says.
+    #[must_use]
+    pub fn operand(
+        self,
+        (source, grid): (&[f32], Grid),
+        prepare: Prepare<'_>,
+        precision: Precision,
+        (to, border): ([usize; 2], Border),
+    ) -> Operand {
+        assert_eq!(source.len(), grid.len(), "values of a map");
+        let to = Grid { height: to[0], width: to[1], ..grid };
+        let mut operand = Operand::new(precision, to, border);
+        let lines = Lines { source, grid, to, border, prepare };
+        match &mut operand.words {
+            Words::Floats(words) => lines.fill(self, words),
+            Words::Halves(words) => lines.fill(self, words),
+        }
+        operand
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Lines<'a> {
+    source: &'a [f32],
+    grid: Grid,
+    to: Grid,
+    border: Border,
+    prepare: Prepare<'a>,
+}
+
+/// Values that are worth a second thread.
+const PARALLEL_FROM: usize = 1 << 15;
+
+impl Lines<'_> {
+    fn fill<E: Element>(self, kernels: Kernels, words: &mut [E]) {
+        let pixel = self.to.channels.next_multiple_of(E::VALUES);
+        let line = (self.to.width + self.border.both()) * pixel;
+        if line == 0 {
+            return;
+        }
+        let together = (PARALLEL_FROM / line).max(1);
+        let work = |(part, words): (usize, &mut [E])| {
+            dispatch(kernels.path(), Fill { lines: self, first: part * together, words, line, pixel });
+        };
+        if words.len() <= 2 * PARALLEL_FROM || rayon::current_num_threads() == 1 {
+            words.chunks_mut(together * line).enumerate().for_each(work);
+        } else {
+            words.par_chunks_mut(together * line).enumerate().for_each(work);
+        }
+    }
+}
+
+/// Some lines, border and all.
+struct Fill<'a, E> {
+    lines: Lines<'a>,
+    first: usize,
+    words: &'a mut [E],
+    line: usize,
+    pixel: usize,
+}
+
+impl<E: Element> Work for Fill<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _: I) {
+        let Lines { source, grid, to, border, prepare } = self.lines;
+        let high = to.height + border.both();
+        let mut row = vec![0.0; grid.channels];
+        for (at, line) in self.words.chunks_exact_mut(self.line).enumerate() {
+            let (picture, y) = ((self.first + at) / high, (self.first + at) % high);
+            let Some(y) = y.checked_sub(border.before).filter(|y| *y < to.height) else {
+                line.fill(E::default());
+                continue;
+            };
+            let (left, rest) = line.split_at_mut(border.before * self.pixel);
+            let (inner, right) = rest.split_at_mut(to.width * self.pixel);
+            left.fill(E::default());
+            right.fill(E::default());
+            let first = picture * grid.height + y * grid.height / to.height;
+            for (x, out) in inner.chunks_exact_mut(self.pixel).enumerate() {
+                let from = (first * grid.width + x * grid.width / to.width) * grid.channels;
+                let values = &source[from..from + grid.channels];
+                prepare.apply::<I, E>((values, picture), &mut row, out);
+            }
+        }
+    }
+}
+
+impl Prepare<'_> {
+    /// One pixel, of which a word at the end may be filled up.
+    #[inline(always)]
+    fn apply<I: Isa, E: Element>(self, (values, picture): (&[f32], usize), row: &mut [f32], out: &mut [E]) {
+        let end = values.len();
+        match self {
+            Prepare::Keep => put(values, out, |value| value),
+            Prepare::Relu => put(values, out, |value| larger(value, 0.0)),
+            Prepare::Affine(affine) => {
+                let (scale, offset) = affine.of(picture, end);
+                put_with(values, [scale, offset], out, I::mul_add);
+            }
+            Prepare::AffineSilu(affine) => {
+                let (scale, offset) = affine.of(picture, end);
+                put_with(values, [scale, offset], out, |value, scale, offset| {
+                    let x = I::mul_add(value, scale, offset);
+                    x / (1.0 + exp_of::<I>(-x))
+                });
+            }
+            Prepare::LayerNorm(norm) => {
+                normalise::<I>(values, norm, row);
+                put(row, out, |value| value);
+            }
+        }
+        out[end..].fill(E::default());
+    }
+}
+
+#[inline(always)]
+fn put<E: Element>(values: &[f32], out: &mut [E], each: impl Fn(f32) -> f32) {
+    put_with(values, [values, values], out, |value, _, _| each(value));
+}
+
+/// In whole registers: what is left at the end is rarely more than nothing.
+#[inline(always)]
+fn put_with<E: Element>(values: &[f32], with: [&[f32]; 2], out: &mut [E], each: impl Fn(f32, f32, f32) -> f32) {
+    let ((values, rest), [(a, a_rest), (b, b_rest)]) =
+        (values.as_chunks::<LANES>(), with.map(<[f32]>::as_chunks::<LANES>));
+    let (whole, end) = out.split_at_mut(values.len() * LANES);
+    for (((out, value), a), b) in whole.as_chunks_mut::<LANES>().0.iter_mut().zip(values).zip(a).zip(b) {
+        for lane in 0..LANES {
+            out[lane] = E::of(each(value[lane], a[lane], b[lane]));
+        }
+    }
+    for (((out, value), a), b) in end.iter_mut().zip(rest).zip(a_rest).zip(b_rest) {
+        *out = E::of(each(*value, *a, *b));
+    }
+}

@@ -1,0 +1,300 @@
+//! Convolutions and linear layers: windows of an operand times packed weights.
+
+use rayon::prelude::*;
+
+use super::{Border, Dense, Element, FloatSums, Grid, LINE, Line, Operand, PANEL, Windows, operand::Words};
+use crate::{
+    functions::{gelu, larger},
+    isa::{Isa, Work, dispatch},
+    path::Kernels,
+};
+
+/// How a square window slides over an operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Side.
+    pub kernel: usize,
+    /// Pixels from one place to the next.
+    pub stride: usize,
+}
+
+/// What is done with sums while they are in the cache: bias, then these in their order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Product<'a> {
+    /// A value for each output of each picture: the embedding of a timestep.
+    pub extra: Option<&'a [f32]>,
+    /// A map of the result's sizes: a residual.
+    pub add: Option<&'a [f32]>,
+    /// Whether what is below zero becomes zero.
+    pub relu: bool,
+}
+
+/// Pixels that a panel of weights meets before the next one comes: their operand stays in the cache.
+const BLOCK: usize = 512;
+
+/// Fewer pixels are not worth a thread: it would read all weights for them.
+const LEAST: usize = 48;
+
+/// Products of two numbers that are worth a second thread.
+const PARALLEL_FROM: usize = 1 << 20;
+
+impl Kernels {
+    /// Multiplies every window of the operand with the weights: `out` gets the result, channels last.
+    ///
+    /// # Panics
+    /// If the sizes do not fit, or operand and weights differ in precision.
+    pub fn product(self, operand: &Operand, window: Window, weights: &Dense, then: Product<'_>, out: &mut [f32]) {
+        assert!(!weights.gated, "these weights are for a gated product");
+        let places = Places::of(operand, window, weights);
+        let (pixels, outputs) = (places.to.pixels(), weights.shape.outputs);
+        assert_eq!(out.len(), pixels * outputs, "values of a result");
+        assert!(then.extra.is_none_or(|extra| extra.len() == places.to.batch * outputs), "values for each picture");
+        assert!(then.add.is_none_or(|add| add.len() == out.len()), "values of a residual");
+        let block = places.block(weights);
+        let work = |(part, out): (usize, &mut [f32])| {
+            let finish = Finish { then, bias: &weights.bias, places, out, outputs, first: part * block };
+            self.run(operand, (places, weights), finish);
+        };
+        each_block(out, block * outputs, work);
+    }
+
+    /// Multiplies every pixel with weights of [`Dense::pack_gated`]: the result is the first half of the
+    /// outputs times the GELU of the second (Shazeer, arXiv:2002.05202).
+    ///
+    /// # Panics
+    /// If the sizes do not fit, or operand and weights differ in precision.
+    #[must_use]
+    pub fn gated_product(self, operand: &Operand, weights: &Dense) -> Operand {
+        assert!(weights.gated, "these weights are for a plain product");
+        let places = Places::of(operand, Window { kernel: 1, stride: 1 }, weights);
+        let grid = Grid { channels: weights.shape.outputs / 2, ..operand.grid };
+        let mut out = Operand::new(operand.precision(), grid, Border::NONE);
+        match &mut out.words {
+            Words::Floats(words) => self.gate(operand, (places, weights), words),
+            Words::Halves(words) => self.gate(operand, (places, weights), words),
+        }
+        out
+    }
+
+    fn gate<E: Element>(self, operand: &Operand, (places, weights): (Places, &Dense), out: &mut [E]) {
+        let (block, outputs) = (places.block(weights), weights.shape.outputs / 2);
+        let pixel = outputs.next_multiple_of(E::VALUES);
+        let work = |(part, out): (usize, &mut [E])| {
+            let first = part * block;
+            self.run(operand, (places, weights), Gate { bias: &weights.bias, out, pixel, first });
+        };
+        each_block(out, block * pixel, work);
+    }
+
+    fn run<F: Finishes>(self, operand: &Operand, (places, weights): (Places, &Dense), finish: F) {
+        match &operand.words {
+            Words::Floats(words) => dispatch(self.path(), Block { values: &words[..], places, weights, finish }),
+            Words::Halves(words) => dispatch(self.path(), Block { values: &words[..], places, weights, finish }),
+        }
+    }
+}
+
+fn each_block<T: Send>(out: &mut [T], length: usize, work: impl Fn((usize, &mut [T])) + Send + Sync) {
+    if out.len() <= length || rayon::current_num_threads() == 1 {
+        out.chunks_mut(length.max(1)).enumerate().for_each(work);
+    } else {
+        out.par_chunks_mut(length).enumerate().for_each(work);
+    }
+}
+
+/// Where the windows of a product lie.
+#[derive(Clone, Copy)]
+struct Places {
+    to: Grid,
+    /// Pixels of the result whose windows are equally far apart.
+    run: usize,
+    /// Values from one window to the next, from one line of the result to the next, and from one picture to
+    /// the next.
+    steps: [usize; 3],
+    segments: usize,
+    /// Values from a line of a window to the next.
+    pitch: usize,
+    /// Words of a line of a window.
+    words: usize,
+}
+
+impl Places {
+    fn of(operand: &Operand, window: Window, weights: &Dense) -> Self {
+        let Operand { grid, border, .. } = *operand;
+        let (precision, shape) = (operand.precision(), weights.shape);
+        assert_eq!((shape.inputs, shape.kernel), (grid.channels, window.kernel), "sizes of a product");
+        assert_eq!(precision, weights.precision, "precision of a product");
+        let places =
+            |side: usize| (side + border.before + border.after).saturating_sub(window.kernel) / window.stride + 1;
+        let to =
+            Grid { height: places(grid.height), width: places(grid.width), channels: shape.outputs, batch: grid.batch };
+        let (pixel, line) = (operand.pixel(), operand.line() * operand.pixel());
+        let picture = (grid.height + border.before + border.after) * line;
+        let plain = window == Window { kernel: 1, stride: 1 } && border == Border::NONE;
+        Self {
+            to,
+            run: if plain { to.pixels() } else { to.width },
+            steps: [window.stride * pixel, window.stride * line, picture],
+            segments: window.kernel,
+            pitch: line,
+            words: shape.words(precision) / window.kernel,
+        }
+    }
+
+    /// Pixels that a thread takes at once.
+    fn block(&self, weights: &Dense) -> usize {
+        let (pixels, threads) = (self.to.pixels(), rayon::current_num_threads());
+        let products = pixels * weights.shape.outputs * self.words * self.segments;
+        if threads == 1 || products < PARALLEL_FROM {
+            return BLOCK;
+        }
+        pixels.div_ceil(2 * threads).next_multiple_of(12).clamp(LEAST, BLOCK)
+    }
+
+    /// Where the window of a pixel of the result begins, and how many follow at equal distances.
+    #[inline(always)]
+    fn at(&self, pixel: usize) -> (usize, usize) {
+        let (line, x) = (pixel / self.run, pixel % self.run);
+        let (picture, y) = (line / self.to.height, line % self.to.height);
+        (x * self.steps[0] + y * self.steps[1] + picture * self.steps[2], self.run - x)
+    }
+}
+
+/// What becomes of the sums of a tile.
+trait Finishes {
+    /// Pixels of the block: the first, and how many.
+    fn pixels(&self) -> (usize, usize);
+
+    /// Takes the sums of some pixels with a panel of `columns` columns.
+    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, panel: (usize, usize));
+}
+
+/// Some pixels of a product.
+struct Block<'a, E, F> {
+    values: &'a [E],
+    places: Places,
+    weights: &'a Dense,
+    finish: F,
+}
+
+impl<E: Element, F: Finishes> Work for Block<'_, E, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self, isa: I) {
+        let words = self.places.words * self.places.segments;
+        for panel in 0..self.weights.panels() {
+            let lines = self.weights.panel(panel);
+            if lines.len() == 2 * words {
+                self.panel::<I, 2>(isa, panel, lines.as_chunks().0);
+            } else {
+                self.panel::<I, 1>(isa, panel, lines.as_chunks().0);
+            }
+        }
+    }
+}
+
+impl<E: Element, F: Finishes> Block<'_, E, F> {
+    #[inline(always)]
+    fn panel<I: Isa, const V: usize>(&mut self, isa: I, panel: usize, lines: &[[Line; V]]) {
+        let (first, count) = self.finish.pixels();
+        let (mut pixel, end) = (first, first + count);
+        while pixel < end {
+            let (start, left) = self.places.at(pixel);
+            let place = (panel, pixel, start);
+            pixel += match left.min(end - pixel) {
+                1 => self.tile::<I, 1, V>(isa, place, lines),
+                2 | 3 => self.tile::<I, 2, V>(isa, place, lines),
+                4 | 5 => self.tile::<I, 4, V>(isa, place, lines),
+                6 | 7 => self.tile::<I, 6, V>(isa, place, lines),
+                8..=11 | 16 => self.tile::<I, 8, V>(isa, place, lines),
+                _ => self.tile::<I, 12, V>(isa, place, lines),
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn tile<I: Isa, const R: usize, const V: usize>(
+        &mut self,
+        isa: I,
+        (panel, pixel, start): (usize, usize, usize),
+        lines: &[[Line; V]],
+    ) -> usize {
+        let Places { steps, segments, pitch, words, .. } = self.places;
+        let windows = Windows { values: self.values, start, stride: steps[0], segments, pitch, words };
+        let sums = E::tile::<I, R, V>(isa, windows, lines);
+        self.finish.finish::<I, R>(&sums, pixel, (panel, V * LINE));
+        R
+    }
+}
+
+/// Bias, what is added, and activation.
+struct Finish<'a> {
+    then: Product<'a>,
+    bias: &'a [f32],
+    places: Places,
+    out: &'a mut [f32],
+    outputs: usize,
+    first: usize,
+}
+
+impl Finishes for Finish<'_> {
+    fn pixels(&self) -> (usize, usize) {
+        (self.first, self.out.len() / self.outputs)
+    }
+
+    #[inline(always)]
+    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, (panel, columns): (usize, usize)) {
+        let column = panel * PANEL;
+        let width = columns.min(self.outputs - column);
+        let area = self.places.to.height * self.places.to.width;
+        for (row, sums) in sums.iter().enumerate() {
+            let mut line = *sums;
+            let mut add = |values: &[f32]| line.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            add(&self.bias[column..column + PANEL]);
+            if let Some(extra) = self.then.extra {
+                add(&extra[(pixel + row) / area * self.outputs + column..][..width]);
+            }
+            let whole = (pixel + row) * self.outputs + column;
+            if let Some(residual) = self.then.add {
+                add(&residual[whole..whole + width]);
+            }
+            if self.then.relu {
+                line.iter_mut().for_each(|value| *value = larger(*value, 0.0));
+            }
+            let place = whole - self.first * self.outputs;
+            self.out[place..place + width].copy_from_slice(&line[..width]);
+        }
+    }
+}
+
+/// The first 16 columns of each panel times the GELU of the others.
+struct Gate<'a, E> {
+    bias: &'a [f32],
+    out: &'a mut [E],
+    /// Values from a pixel to the next.
+    pixel: usize,
+    first: usize,
+}
+
+impl<E: Element> Finishes for Gate<'_, E> {
+    fn pixels(&self) -> (usize, usize) {
+        (self.first, self.out.len() / self.pixel)
+    }
+
+    #[inline(always)]
+    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, (panel, _): (usize, usize)) {
+        let bias = &self.bias[panel * PANEL..(panel + 1) * PANEL];
+        // The columns behind the last are zeros, of which one may fill up a word.
+        let width = LINE.min(self.pixel - panel * LINE);
+        for (row, sums) in sums.iter().enumerate() {
+            let mut line = [E::default(); LINE];
+            for at in 0..LINE {
+                let gate = gelu::<I>(sums[LINE + at] + bias[LINE + at]);
+                line[at] = E::of((sums[at] + bias[at]) * gate);
+            }
+            let place = (pixel - self.first + row) * self.pixel + panel * LINE;
+            self.out[place..place + width].copy_from_slice(&line[..width]);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+"""diffusers' networks of Stable Diffusion 1.5 with random weights, as a program that reads sides of the
+latents and says how long each took.
+
+`diffuse.py unet|vae|few f32|bf16 THREADS`; the answers are those of workers/paint/examples/draw.rs.
+"""
+
+import json
+import sys
+import time
+
+start = time.perf_counter()
+import torch
+
+network, kind, threads = sys.argv[1:4]
+dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[kind]
+torch.set_num_threads(int(threads))
+# Parameters get other values below: those that modules give themselves cost minutes.
+for name in ("kaiming_uniform_", "uniform_", "normal_", "xavier_uniform_"):
+    setattr(torch.nn.init, name, lambda tensor, *args, **settings: tensor)
+
+
+def ready(module):
+    for name, value in module.named_parameters():
+        if value.ndim > 1:
+            value.uniform_(-1, 1).mul_((3 / (value.numel() / value.shape[0])) ** 0.5)
+        else:
+            value.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.01)
+    # In the order of its channels that is quicker here.
+    return module.eval().to(dtype).to(memory_format=torch.channels_last)
+
+
+def unet():
+    from diffusers import UNet2DConditionModel
+
+    return ready(UNet2DConditionModel(
+        sample_size=64, in_channels=4, out_channels=4, layers_per_block=2, cross_attention_dim=768,
+        block_out_channels=(320, 640, 1280, 1280), attention_head_dim=8,
+        down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+    ))
+
+
+def vae():
+    from diffusers import AutoencoderKL
+
+    return ready(AutoencoderKL(
+        latent_channels=4, layers_per_block=2, block_out_channels=(128, 256, 512, 512), norm_num_groups=32,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+    ))
+
+
+def noise(*shape):
+    return torch.randn(*shape, dtype=dtype)
+
+
+def maps(batch, side):
+    return noise(batch, 4, side, side).to(memory_format=torch.channels_last)
+
+
+with torch.inference_mode():
+    if network == "unet":
+        model, context = unet(), noise(2, 77, 768)
+        run = lambda side: model(maps(2, side), 500, encoder_hidden_states=context)
+    elif network == "vae":
+        model = vae()
+        run = lambda side: model.decode(maps(1, side))
+    else:
+        from diffusers import AutoencoderTiny
+        from transformers import CLIPTextConfig, CLIPTextModel
+
+        config = CLIPTextConfig(
+            vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
+        )
+        text, model, tiny = ready(CLIPTextModel(config)), unet(), ready(AutoencoderTiny())
+        ids = (torch.arange(77) * 600).unsqueeze(0)
+
+        def run(side):
+            states = text(ids).last_hidden_state
+            tiny.decode(model(maps(1, side), 500, encoder_hidden_states=states).sample)
+
+    print(json.dumps({"load": time.perf_counter() - start}), flush=True)
+    for line in sys.stdin:
+        start = time.perf_counter()
+        run(int(line))
+        print(json.dumps({"seconds": time.perf_counter() - start}), flush=True)
