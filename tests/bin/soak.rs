@@ -1,6 +1,6 @@
 //! `./dev soak`: one job a second for hours, and samples of every process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -41,8 +41,9 @@ fn main() -> std::io::Result<ExitCode> {
     }
     let Arguments { minutes, seed, keep, apply: settings, .. } = arguments;
     let plan = Soak { seed, minutes, every: Duration::from_secs_f64(arguments.every), keep, settings };
-    let mut store = Command::new(std::env::current_exe()?);
-    let faults = soak(&plan, store.arg("--store"), &|line| eprintln!("soak: {line}"));
+    let program = std::env::current_exe()?;
+    let store = |folder: &Path| Objects::in_child(Command::new(program).arg("--store").arg(folder), folder);
+    let faults = soak(&plan, store, &|line| eprintln!("soak: {line}"));
     faults.iter().for_each(|fault| eprintln!("soak: {fault}"));
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

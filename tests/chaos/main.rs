@@ -1,9 +1,11 @@
-//! The short form of `./dev chaos`, with a seed of its own each time.
+//! The short forms of `./dev chaos`, with a seed of its own each time, and of `./dev soak`.
 
 mod judge;
 
-use shanshui_tests::chaos::{Plan, Trial, run};
-use shanshui_tests::scratch;
+use std::time::Duration;
+
+use shanshui_tests::chaos::{Plan, Soak, Trial, run, soak};
+use shanshui_tests::{Objects, scratch};
 
 /// `SHANSHUI_CHAOS_SEED` replays a run.
 #[test]
@@ -21,4 +23,22 @@ fn g1_sixty_jobs_survive_whatever_is_killed_stopped_slowed_or_cut() {
     for what in ["worker killed", "nats-server killed", "S3", "NATS"] {
         assert!(broken.iter().any(|broken| broken.contains(what)), "seed {seed}: {what} was never broken: {broken:?}");
     }
+}
+
+#[test]
+fn r36_a_soak_of_seconds_ends_with_its_measurements_and_without_faults() {
+    let folder = scratch();
+    let (every, keep) = (Duration::from_millis(250), folder.path().to_owned());
+    let plan = Soak { seed: 4, minutes: 0.25, every, keep, settings: Vec::new() };
+    let faults = soak(&plan, Objects::start, &|line| eprintln!("{line}"));
+    assert!(faults.is_empty(), "{faults:#?}");
+    let rows = |name: &str| {
+        let text = std::fs::read_to_string(folder.path().join(name)).expect("a file of measurements");
+        text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("jobs.csv").len(), 60, "one row for each job");
+    for process in ["nats-server", "s3", "gateway", "transcribe-0", "paint-1", "reconcile-0"] {
+        assert!(rows("processes.csv").iter().any(|row| row.contains(&format!(",{process},"))), "{process}");
+    }
+    assert!(rows("ends.csv").iter().any(|row| row.starts_with("done,")));
 }

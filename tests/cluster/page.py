@@ -98,6 +98,7 @@ class Run:
                 f"--config.file={self.folder}/prometheus.yml",
                 f"--storage.tsdb.path={self.folder}/tsdb",
                 f"--web.listen-address=127.0.0.1:{self.watch}",
+                "--enable-feature=exemplar-storage",
             ],
             "prometheus",
         )
@@ -118,6 +119,18 @@ async def twice(run) -> None:
     job = {"id": "twice", "text": "a red apple", "attempts": 2}
     await client.jetstream().publish("shanshui.text.default", json.dumps(job).encode())
     await client.close()
+
+
+def exemplars(address: str) -> bool:
+    """Whether Prometheus has single jobs with their traces: what a dashboard draws as points."""
+    now = time.time()
+    found = json.loads(
+        get(f"{address}/api/v1/query_exemplars?query=shanshui_job_seconds_bucket&start={now - 600}&end={now + 60}")
+    )
+    labels = [one["labels"] for series in found["data"] for one in series["exemplars"]]
+    good = bool(labels) and all(re.fullmatch("[0-9a-f]{32}", one["trace_id"]) and one["job"] for one in labels)
+    print(f"{'ok' if good else 'FAIL'}  exemplars: Prometheus has {len(labels)} jobs with their traces")
+    return good
 
 
 def same_names(path: str) -> bool:
@@ -154,7 +167,8 @@ def main(program: str, server: str, path: str, prometheus: str = "") -> bool:
         )
         time.sleep(10 if prometheus else 0)
         pathlib.Path(path).write_text(run.page(), encoding="utf-8")
-        return same_names(path) & queries.main(path, f"http://127.0.0.1:{run.watch}" if prometheus else "")
+        address = f"http://127.0.0.1:{run.watch}" if prometheus else ""
+        return same_names(path) & queries.main(path, address) & (not prometheus or exemplars(address))
     finally:
         run.stop()
 

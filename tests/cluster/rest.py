@@ -3,7 +3,7 @@
     SHANSHUI_MODELS=… python tests/cluster/rest.py PROGRAM NATS_SERVER RCLONE [SECONDS]
 
 Real workers of both stages on a nats-server with deploy/nats.conf. Rest: requests that the server counts and CPU time
-of the process, over SECONDS (240). Start: from the start of the process to the job's event `accepted`, which follows
+of the process, over SECONDS (600). Start: from the start of the process to the job's event `accepted`, which follows
 its lease; a job waits already.
 """
 
@@ -51,12 +51,19 @@ def start(machine: Machine, stage: str, at: int) -> float:
         told.update({one["data"]["kind"]: one["time"] for one in events})
         return bool({"done", "failed"} & set(told))
 
+    # Asking costs a process, which would compete with the start.
+    time.sleep(4)
     wait(f"{job} is done", 120, accepted)
     machine.stop(stage)
     return (datetime.datetime.fromisoformat(told["accepted"].replace("Z", "")[:26] + "+00:00") - began).total_seconds()
 
 
-def main(program: str, server: str, rclone: str, seconds: str = "240") -> bool:
+def judge(good: bool, words: str) -> bool:
+    print(f"{'ok' if good else 'FAIL'}  {words}", flush=True)
+    return good
+
+
+def main(program: str, server: str, rclone: str, seconds: str = "600") -> bool:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="shanshui-rest-"))
     machine = Machine((os.path.abspath(program), os.path.abspath(server), os.path.abspath(rclone)), folder / "disk")
     good = True
@@ -65,8 +72,8 @@ def main(program: str, server: str, rclone: str, seconds: str = "240") -> bool:
         machine.ask("admin", "streams", "apply")
         for stage in STAGES:
             times = sorted(start(machine, stage, at) for at in range(STARTS))
-            good &= times[-1] <= 3
-            print(f"start  {stage}: first lease after {times[STARTS // 2]:.2f} s, at most {times[-1]:.2f} s of {STARTS}")
+            half, most = times[STARTS // 2], times[-1]
+            good &= judge(most <= 3, f"start: {stage}: first lease after {half:.2f} s, at most {most:.2f} s of {STARTS}")
         for stage in STAGES:
             machine.login(stage)
             machine.start(stage, machine.program, stage)
@@ -75,8 +82,9 @@ def main(program: str, server: str, rclone: str, seconds: str = "240") -> bool:
         time.sleep(int(seconds))
         for stage, (asked, busy) in before.items():
             asked, busy = requests(machine, stage) - asked, cpu(machine.running[stage].pid) - busy
-            good &= asked <= int(seconds) / 10
-            print(f"rest   {stage}: {asked} requests and {busy:.2f} s of CPU in {seconds} s")
+            # What is asked every five minutes may fall into a shorter time as a whole.
+            few = asked <= int(seconds) / 10 + 12
+            good &= judge(few, f"rest: {stage}: {asked} requests and {busy:.2f} s of CPU in {seconds} s")
         return good
     finally:
         machine.stop()

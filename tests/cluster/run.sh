@@ -80,6 +80,7 @@ cluster() {
     judge "prometheus.yml: promtool check config" check_prometheus_config || status=1
     judge "grafana: the dashboards are what make.py makes" "$interpreter" "$root/deploy/grafana/make.py" --check || status=1
     SHANSHUI_MODELS=$models:$root/models "$interpreter" "$checks/page.py" "$program" "$server" "$page" "$(command -v prometheus)" || status=1
+    SHANSHUI_MODELS=$models:$root/models "$interpreter" "$checks/rest.py" "$program" "$server" "$cache/foreign/bin/rclone" 60 || status=1
     judge "backup and restore of queue and bucket" env "SHANSHUI_MODELS=$models:$root/models" \
         "$interpreter" "$checks/backup.py" "$program" "$server" "$cache/foreign/bin/rclone" || status=1
     return "$status"

@@ -4,7 +4,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use shanshui_tests::{Job, PATIENCE, Process, Stack, until};
+use shanshui_tests::{Job, PATIENCE, Pages, Process, Stack, until};
 
 use crate::clients::stack;
 
@@ -84,9 +84,30 @@ async fn without_workers_a_probe_ends_with_1_in_time_and_the_pool_is_said_to_hav
     assert!(chart.contains("class paint lost"), "{chart}");
     let (_, out, _) = said(&stack.run(&["top", "--once"]));
     assert!(out.contains("no live worker"), "{out}");
+    the_reconciler_measures_the_queues(&stack).await;
     // No job has ever been done.
     let (code, _, err) = said(&stack.run(&["plan", "--jobs-per-hour", "10"]));
     assert!(code == Some(2) && err.contains("no finished job of transcribe"), "{err}");
+}
+
+/// Two of them: each says the same, and no worker says it.
+async fn the_reconciler_measures_the_queues(stack: &Stack) {
+    let client = stack.client().await;
+    client.publish(&Job::new("waits"), "text", json!({ "text": "a dog" }).to_string()).await;
+    let pages = [Pages::reserve(), Pages::reserve()];
+    let _running = pages.each_ref().map(|pages| {
+        let mut command = stack.command(&["reconcile", "--audit-seconds", "1"]);
+        Process::spawn("reconcile", command.env("SHANSHUI_HTTP", pages.address()))
+    });
+    for pages in &pages {
+        pages.answers().await;
+        let of = |name: &str| pages.metric(&format!("{name}{{stage=\"paint\",pool=\"default\"}}"));
+        until("two jobs that wait", async || (of("shanshui_queue_waiting_jobs") == 2.0).then_some(())).await;
+        assert!(of("shanshui_queue_oldest_waiting_seconds") >= 1.0);
+        assert_eq!((of("shanshui_queue_asking_workers"), of("shanshui_queue_in_work_jobs")), (0.0, 0.0));
+        assert!(pages.metric("shanshui_stream_bytes{stream=\"TEXT\"}") > 0.0);
+        assert_eq!(pages.metric("shanshui_stream_messages{stream=\"TEXT\"}"), 2.0);
+    }
 }
 
 #[test]
@@ -111,7 +132,9 @@ async fn top_shows_a_running_job_line_by_line() {
     top.says("\"levels\"", PATIENCE);
     let client = stack.client().await;
     let job = Job::new("watched");
-    client.publish(&job, "text", json!({ "text": "a cat", "picture": { "steps": 60 } }).to_string()).await;
+    // However fast the model is: it is canceled as soon as it has been seen.
+    let long = json!({ "text": "a cat", "picture": { "steps": 150, "count": 16 } });
+    client.publish(&job, "text", long.to_string()).await;
     until("the running job", async || {
         let running = |line: &str| {
             let told: Value = serde_json::from_str(line).ok()?;
@@ -121,8 +144,9 @@ async fn top_shows_a_running_job_line_by_line() {
         top.log().lines().find_map(running)
     })
     .await;
+    client.cancel(&job.id).await;
     client.follow(&job.id).await;
-    until("its end", async || top.log().contains("\"done\":1").then_some(())).await;
+    until("its end", async || top.log().contains("\"canceled\":1").then_some(())).await;
     top.signal("INT");
     assert!(top.ends(PATIENCE).success(), "{}", top.log());
 }

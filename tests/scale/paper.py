@@ -139,7 +139,25 @@ def thousands(times: Times) -> None:
         print(row(f"{jobs:,} in an hour, {up} pods in 30 s, at most {result.most:,} workers", jobs, result))
 
 
+def settings() -> None:
+    """The day of `./dev scale` with other settings: what each of them buys."""
+    print(HEAD.format("setting"))
+    come = arrivals(11, 6000)
+    quick = {"unneeded": 120.0}
+    for name, rules, times in (
+        ("as it is", {}, {}),
+        ("an idle node goes after 2 minutes, not 10", {}, quick),
+        ("target 4 jobs a worker, not 2", {"target": 4.0}, {}),
+        ("down after 1 minute, not 5; none after 1, not 5", {"window": 60.0, "cooldown": 60.0}, {}),
+        ("all three", {"target": 4.0, "window": 60.0, "cooldown": 60.0}, quick),
+        ("target 4, an idle node goes after 2 minutes", {"target": 4.0}, quick),
+        ("the same, nodes that come in 60 s", {"target": 4.0}, {**quick, "node": 60.0}),
+    ):
+        result = Fleet(Times(**times), Rules(**rules)).play(come, DAY)
+        print(row(name, len(come), result))
+
+
 if __name__ == "__main__":
-    rates(Times())
-    print()
-    thousands(Times())
+    for part in (lambda: rates(Times()), settings, lambda: thousands(Times())):
+        part()
+        print()

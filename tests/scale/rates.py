@@ -23,14 +23,14 @@ SECONDS = 6
 JOBS = 600
 
 
-async def many(count: int, do) -> int:
+async def many(count: int, do, most: int) -> int:
     """Keeps so many operations going for some seconds; how many were done."""
     end, done = time.monotonic() + SECONDS, 0
 
     async def one(number: int) -> None:
         nonlocal done
         turn = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end and done + count <= most:
             await do(number, turn)
             turn, done = turn + 1, done + 1
 
@@ -38,10 +38,10 @@ async def many(count: int, do) -> int:
     return done
 
 
-async def measured(lab: Lab, name: str, count: int, do) -> str:
+async def measured(lab: Lab, name: str, count: int, do, most: int = 10**9) -> str:
     use = Use(lab.nats.pid)
     cpu, at = use.cpu(), time.monotonic()
-    done = await many(count, do)
+    done = await many(count, do, most)
     seconds, spent = time.monotonic() - at, use.cpu() - cpu
     return f"| {name} | {done / seconds:,.0f} | {spent / max(1, done) * 1e6:,.0f} µs |\n"
 
@@ -57,20 +57,23 @@ async def operations(lab: Lab) -> str:
         publish = lambda number, turn: js.publish("shanshui.text.default", BODY)
         text += await measured(lab, f"job published, PubAck awaited, {flying} at a time", flying, publish)
 
-    async def take(number: int, turn: int) -> None:
-        asked = json.dumps({"batch": 1, "expires": 5_000_000_000}).encode()
-        message = await nc.request("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", asked, timeout=10)
-        await nc.request(message.reply, b"+ACK", timeout=10)
+    pulls = [await js.pull_subscribe_bind("paint", stream="TEXT") for _ in range(32)]
 
+    async def take(number: int, turn: int) -> None:
+        await (await pulls[number].fetch(1, timeout=10))[0].ack_sync(timeout=10)
+
+    # As many as were published, so that nobody waits for one more.
+    waiting = (await js.stream_info("TEXT")).state.messages
     for flying in (1, 32):
-        text += await measured(lab, f"job pulled and acknowledged twice over, {flying} at a time", flying, take)
+        text += await measured(lab, f"job pulled and acknowledged, {flying} at a time", flying, take, waiting // 2)
     await nc.jetstream().purge_stream("TEXT")
 
-    async def idle(number: int, turn: int) -> None:
-        # A pull that finds nothing and is told so at once: what a pull costs beside the waiting.
-        await nc.request("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", b'{"batch":1,"no_wait":true}', timeout=10)
+    async def nothing(number: int, turn: int) -> None:
+        answer = await nc.request("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", b'{"batch":1,"no_wait":true}', timeout=10)
+        if (answer.headers or {}).get("Status") != "404":
+            raise RuntimeError(f"a pull of an empty queue: {answer}")
 
-    text += await measured(lab, "pull of an idle worker, 64 at a time", 64, idle)
+    text += await measured(lab, "pull that finds nothing, 64 at a time", 64, nothing)
     read = lambda number, turn: nc.request("$JS.API.STREAM.MSG.GET.EVENTS", b'{"last_by_subj":"shanshui.events.r0-0-1.started"}', timeout=10)
     text += await measured(lab, "last event of a job read, 64 at a time", 64, read)
     await nc.close()
@@ -115,6 +118,21 @@ async def through(lab: Lab, prefixes: list, lanes: list, workers: int) -> str:
     return f"| {said} | {workers} | {len(ended) / took:,.0f} | {spent / JOBS * 1e3:,.1f} ms | {'each once' if right else 'FAILED'} |\n"
 
 
+def idle(lab: Lab, count: int = 8) -> str:
+    """What workers without a job ask of nats-server."""
+    crew = [lab.worker("paint", SHANSHUI_WORKER_NAME=f"idle-{number}") for number in range(count)]
+    time.sleep(8)
+    use = Use(lab.nats.pid)
+    before, cpu, at = lab.asked("varz")["in_msgs"], use.cpu(), time.monotonic()
+    time.sleep(30)
+    seconds = time.monotonic() - at
+    asked, spent = lab.asked("varz")["in_msgs"] - before, use.cpu() - cpu
+    for worker in crew:
+        lab.stop(worker)
+    each = f"{asked / seconds / count:.2f} requests a second, {spent / seconds / count * 1e6:,.0f} µs of CPU a second"
+    return f"An idle worker costs nats-server {each} ({count} workers over half a minute)."
+
+
 def main() -> None:
     lab = Lab(sys.argv[1])
     try:
@@ -124,6 +142,7 @@ def main() -> None:
         # default lies in partition 2, a in 0, b in 1 (docs/contract.md, Lanes).
         for prefixes, lanes in ((["shanshui"], ["default"]), (["shanshui"], ["default", "a"]), (["shanshui", "second"], ["default", "a"])):
             print(asyncio.run(through(lab, prefixes, lanes, 4)), end="", flush=True)
+        print("\n" + idle(lab))
     finally:
         lab.end()
 

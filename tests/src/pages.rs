@@ -37,6 +37,11 @@ impl Pages {
         Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
     }
 
+    /// Waits until somebody serves them.
+    pub async fn answers(&self) {
+        until("pages", async || self.get("/livez")).await;
+    }
+
     /// Waits until the worker says that it is ready.
     pub async fn ready(&self) {
         until("readiness", async || self.get("/readyz").filter(|(status, _)| *status == 200)).await;

@@ -211,6 +211,8 @@ fn cloud_event() -> Value {
             "type": { "type": "string", "pattern": "^shanshui\\.job\\.[a-z-]+\\.v1$" },
             "time": { "type": "string", "format": "date-time" },
             "datacontenttype": { "const": "application/json" },
+            "traceparent": { "type": "string", "description": "W3C Trace Context: the attempt that tells it" },
+            "tracestate": { "type": "string" },
             "data": reference("Event"),
         },
     })

@@ -6,19 +6,23 @@
 
 mod buffer;
 mod dense;
+mod doubled;
 mod element;
 mod heads;
 mod measure;
 mod moments;
 mod operand;
+mod paired;
 mod product;
 
 pub use buffer::{Buffer, Pool, Pooled};
 pub use dense::{Dense, Shape};
+pub use doubled::Doubled;
 pub use element::Precision;
 pub use heads::Heads;
 pub use moments::Affine;
 pub use operand::{Border, Grid, Operand, Prepare};
+pub use paired::{Paired, Pairs};
 pub use product::{Product, Window};
 
 pub(crate) use element::{Bf16, Element, LINE, Line, PANEL};

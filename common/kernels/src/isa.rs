@@ -43,17 +43,28 @@ pub(crate) trait Isa: Copy {
     /// If the rows end before the panel does.
     fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R>;
 
-    /// Products of R rows of f32, at most twelve, with the columns of a panel of V lines.
+    /// Products of R rows of f32, at most twelve, with the columns of a panel of V lines. Where V is one, the
+    /// other columns keep what they held.
     ///
     /// # Panics
     /// If the rows end before the panel does.
-    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R>;
+    fn floats<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, f32>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    );
 
     /// The same of bf16. Each word is two of them, and so is each of the panel.
     ///
     /// # Panics
     /// If the rows end before the panel does.
-    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R>;
+    fn halves<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, Bf16>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    );
 }
 
 /// Code that is compiled once for each path. `run` must be `#[inline(always)]`: otherwise it is

@@ -2,7 +2,7 @@
 
 use shanshui_kernels::{
     Kernels, Norm,
-    floats::{Border, Dense, Grid, Precision, Prepare, Product, Shape, Window},
+    floats::{Border, Dense, Doubled, Grid, Paired, Precision, Prepare, Product, Shape, Window},
 };
 
 const PRECISIONS: [Precision; 2] = [Precision::F32, Precision::Bf16];
@@ -105,6 +105,75 @@ fn convolutions_of_every_shape_are_those_of_f64() {
                 let then = Product { extra: Some(&extra), add: Some(&add), relu: true };
                 let mut out = vec![f32::NAN; expected.len()];
                 kernels.product(&operand, window, &packed, then, &mut out);
+                let error = error(&out, &expected);
+                assert!(error < allowed(precision), "{} {precision:?} {sizes:?}: {error}", kernels.path());
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_by_pairs_are_those_of_f64() {
+    let cases = [([1, 1, 1, 3], 5), ([2, 5, 13, 6], 33), ([1, 3, 50, 20], 16), ([3, 4, 32, 4], 64)];
+    for (at, (sizes, outputs)) in cases.into_iter().enumerate() {
+        let mut values = Values(at as u64);
+        let [batch, height, width, channels] = sizes;
+        let grid = Grid { batch, height, width, channels };
+        let source = values.many(grid.len());
+        let shape = Shape { outputs, inputs: channels, kernel: 3 };
+        let (weights, bias) = (values.many(outputs * channels * 9), values.many(outputs));
+        let (extra, add) = (values.many(batch * outputs), values.many(grid.pixels() * outputs));
+        let (border, window) = (Border { before: 1, after: 1 }, Window { kernel: 3, stride: 1 });
+        let mut expected = convolve(&doubles(&source), grid, border, window, &weights, outputs);
+        for (place, value) in expected.iter_mut().enumerate() {
+            let (output, picture) = (place % outputs, place / (height * width * outputs));
+            *value += f64::from(bias[output]) + f64::from(extra[picture * outputs + output]) + f64::from(add[place]);
+        }
+        for precision in PRECISIONS {
+            let packed = Paired::pack(precision, shape, &weights, &bias);
+            assert_eq!((packed.shape(), packed.precision()), (shape, precision));
+            for kernels in Kernels::available() {
+                let operand = kernels.pairs((&source, grid), Prepare::Keep, precision);
+                let then = Product { extra: Some(&extra), add: Some(&add), relu: false };
+                let mut out = vec![f32::NAN; expected.len()];
+                kernels.paired_product(&operand, &packed, then, &mut out);
+                let error = error(&out, &expected);
+                assert!(error < 1.5 * allowed(precision), "{} {precision:?} {sizes:?}: {error}", kernels.path());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_doubled_map_is_convolved_as_if_it_were_large() {
+    for (at, (sizes, outputs)) in [([1, 1, 1, 3], 5), ([2, 9, 13, 6], 33), ([1, 40, 17, 4], 16)].into_iter().enumerate()
+    {
+        let mut values = Values(at as u64);
+        let [batch, height, width, channels] = sizes;
+        let grid = Grid { batch, height, width, channels };
+        let source = values.many(grid.len());
+        let shape = Shape { outputs, inputs: channels, kernel: 3 };
+        let (weights, bias) = (values.many(outputs * channels * 9), values.many(outputs));
+        let large = Grid { height: 2 * height, width: 2 * width, ..grid };
+        let pixel = |at: usize| {
+            let (x, y, picture) = (at % large.width, at / large.width % large.height, at / large.width / large.height);
+            ((picture * height + y / 2) * width + x / 2) * channels
+        };
+        let doubled: Vec<f64> =
+            (0..large.pixels()).flat_map(|at| doubles(&source[pixel(at)..pixel(at) + channels])).collect();
+        let (border, window) = (Border { before: 1, after: 1 }, Window { kernel: 3, stride: 1 });
+        let mut expected = convolve(&doubled, large, border, window, &weights, outputs);
+        for (place, value) in expected.iter_mut().enumerate() {
+            *value += f64::from(bias[place % outputs]);
+            *value = if at == 1 { value.max(0.0) } else { *value };
+        }
+        for precision in PRECISIONS {
+            let packed = Doubled::pack(precision, shape, &weights, &bias);
+            assert_eq!((packed.shape(), packed.precision()), (shape, precision));
+            for kernels in Kernels::available() {
+                let operand = kernels.operand((&source, grid), Prepare::Keep, precision, ([height, width], border));
+                let mut out = vec![f32::NAN; expected.len()];
+                kernels.doubled_product(&operand, &packed, at == 1, &mut out);
                 let error = error(&out, &expected);
                 assert!(error < allowed(precision), "{} {precision:?} {sizes:?}: {error}", kernels.path());
             }

@@ -5,7 +5,6 @@ mod sample;
 mod stories;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,13 +49,12 @@ pub struct Soak {
     pub settings: Vec<String>,
 }
 
-/// Carries it out; `store` is the command of the S3 server. Returns what must not be: jobs lost, jobs
+/// Carries it out; `store` starts the S3 server over a folder. Returns what must not be: jobs lost, jobs
 /// doubled, another end. Whether memory is flat, the report says that reads the files.
-pub fn soak(plan: &Soak, store: &mut Command, tell: &(dyn Fn(&str) + Sync)) -> Vec<String> {
+pub fn soak(plan: &Soak, store: impl FnOnce(&Path) -> Objects, tell: &(dyn Fn(&str) + Sync)) -> Vec<String> {
     std::fs::create_dir_all(&plan.keep).expect("a folder for the measurements");
     let settings: Vec<&str> = plan.settings.iter().map(String::as_str).collect();
-    let start = |folder: &Path| Objects::in_child(store.arg(folder), folder);
-    let stack = Stack::with_store(start, &settings);
+    let stack = Stack::with_store(store, &settings);
     let jobs = (plan.minutes * 60.0 / plan.every.as_secs_f64()).ceil() as usize;
     tell(&format!("seed {}: {jobs} jobs, one every {:?}, to {}", plan.seed, plan.every, plan.keep.display()));
     let orders = order::gentle(plan.seed, jobs);

@@ -1,24 +1,30 @@
 //! Times the networks of Stable Diffusion 1.5 with random weights, at sides that it reads: what
 //! `tests/bench` drives.
 //!
-//! `draw unet|vae|few f32|bf16`, then a side of the latents a line; a line of JSON comes back for each.
+//! `draw unet|vae|few|mini f32|bf16`, then a side of the latents a line; a line of JSON comes back for each.
 //! `unet` is a step with guidance, `few` a whole picture of a model of one step: text, UNet without
-//! guidance, tiny decoder. `draw apart SIDE` says how far bf16 is from f32, in dB.
+//! guidance, tiny decoder; `mini` two pictures of the model that ships, whatever the side. `draw apart SIDE` says how far bf16 is from f32, in dB.
 
 #![expect(clippy::print_stdout, reason = "the answers")]
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, Write as _};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
+use shanshui_kernels::floats::Pool;
 use shanshui_paint::diffusers::text_config::TextConfig;
 use shanshui_paint::diffusers::unet_config::UnetConfig;
 use shanshui_paint::diffusers::vae_config::VaeConfig;
 use shanshui_paint::diffusers::weights::{Maker, WeightFiles, Weights};
+use shanshui_paint::model::Model;
 use shanshui_paint::noise::NoiseKey;
+use shanshui_paint::paint::{Request, paint};
+use shanshui_paint::prompt::syntax::Syntax;
 use shanshui_paint::text_encoder::TextEncoder;
 use shanshui_paint::unet::{Context, Unet};
 use shanshui_paint::vae::Vae;
@@ -29,11 +35,13 @@ const TEXT: (usize, usize) = (77, 768);
 
 fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [network, kind] = words.as_slice() else { bail!("allowed: draw unet|vae|few f32|bf16, draw apart SIDE") };
+    let [network, kind] = words.as_slice() else { bail!("allowed: draw unet|vae|few|mini f32|bf16, draw apart SIDE") };
     if network == "apart" {
         return apart(kind.parse()?);
     }
     let dtype = if kind == "f32" { DType::F32 } else { DType::BF16 };
+    // As in a job of several steps and pictures.
+    let _pool = Pool::open();
     let start = Instant::now();
     let network = Network::load(network, dtype)?;
     println!("{}", json!({ "load": start.elapsed().as_secs_f64() }));
@@ -51,6 +59,7 @@ enum Network {
     Unet(Box<(Unet, Context)>),
     Vae(Box<Vae>),
     Few(Box<(TextEncoder, Unet, TinyDecoder)>),
+    Mini(Box<Model>),
 }
 
 impl Network {
@@ -63,7 +72,11 @@ impl Network {
             }
             "vae" => Self::Vae(Box::new(vae(dtype)?)),
             "few" => Self::Few(Box::new((text()?, unet(dtype)?, tiny(dtype)?))),
-            _ => bail!("network: {name} is not allowed; allowed: unet, vae, few"),
+            "mini" => {
+                let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/mini");
+                Self::Mini(Box::new(Model::load(&folder, &Device::Cpu, dtype)?))
+            }
+            _ => bail!("network: {name} is not allowed; allowed: unet, vae, few, mini"),
         })
     }
 
@@ -79,8 +92,29 @@ impl Network {
                 let context = unet.prepare(&text.forward(&[ids])?)?;
                 tiny.decode(&unet.forward(&latents(1)?, &steps(1)?, &context)?)?
             }
+            Self::Mini(model) => {
+                let painted = paint(model, &wish(model)?, 2, &mut |_| ControlFlow::Continue(()))?;
+                Tensor::new(painted.pictures.len() as u32, &Device::Cpu)?
+            }
         })
     }
+}
+
+fn wish(model: &Model) -> anyhow::Result<Request> {
+    let best = model.recommended();
+    Ok(Request {
+        prompt: "high mountains and a river under a full moon".to_owned(),
+        negative: String::new(),
+        width: best.width,
+        height: best.height,
+        steps: best.steps,
+        guidance: best.guidance,
+        sampler: best.sampler.parse()?,
+        seed: 42,
+        count: 2,
+        syntax: Syntax::Plain,
+        loras: Vec::new(),
+    })
 }
 
 /// One network after the other, so that they do not lie in memory together.

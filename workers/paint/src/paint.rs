@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use shanshui_kernels::floats::Pool;
 use shanshui_pipeline::telemetry::entered;
 
 use crate::error::{JobError, PaintError, WorkerError};
@@ -101,6 +102,8 @@ pub fn paint_shown(
     let total = schedule.len() * request.count.div_ceil(max_batch) + request.count;
     let mut work = Work { report, progress: Progress { done: 0, total } };
     work.check()?;
+    // Every step needs the same memory.
+    let _pool = Pool::open();
     let text = {
         let _phase = entered("text");
         Text::encode(model, request)?

@@ -156,7 +156,7 @@ impl Plan<'_> {
             let weights = weights.at(format!("down_blocks.{index}"));
             let before = self.levels[index.saturating_sub(1)].channels;
             let inputs = |layer| if layer == 0 { before } else { level.channels };
-            let resnets: Vec<_> = (0..level.layers).map(|layer| self.resnet(inputs(layer), level.channels)).collect();
+            let resnets: Vec<_> = (0..level.layers).map(|layer| self.resnet(inputs(layer), level)).collect();
             let attended = if level.attends_down { level.layers } else { 0 };
             let stack = Stack::load(&weights, &resnets, self.attention(level), attended)?;
             let halving = Window { kernel: 3, stride: 2, before: 1, after: 1 };
@@ -175,7 +175,7 @@ impl Plan<'_> {
             MidBlock::CrossAttention => (2, 1),
             MidBlock::Plain => (1, 0),
         };
-        let resnets = vec![self.resnet(level.channels, level.channels); layers];
+        let resnets = vec![self.resnet(level.channels, level); layers];
         Ok(Some(Stack::load(weights, &resnets, self.attention(level), attended)?))
     }
 
@@ -187,7 +187,7 @@ impl Plan<'_> {
             let weights = weights.at(format!("up_blocks.{index}"));
             let mut resnets = Vec::new();
             for _ in 0..=level.layers {
-                resnets.push(self.resnet(before + skips.pop().unwrap_or(0), level.channels));
+                resnets.push(self.resnet(before + skips.pop().unwrap_or(0), level));
                 before = level.channels;
             }
             let attended = if level.attends_up { resnets.len() } else { 0 };
@@ -208,9 +208,10 @@ impl Plan<'_> {
         skips
     }
 
-    fn resnet(&self, inputs: usize, outputs: usize) -> ResnetConfig {
-        let time = Some(4 * self.levels[0].channels);
-        ResnetConfig { inputs, outputs, time, groups: self.config.norm_num_groups, epsilon: self.config.norm_eps }
+    fn resnet(&self, inputs: usize, level: &Level) -> ResnetConfig {
+        let (time, groups) = (Some(4 * self.levels[0].channels), self.config.norm_num_groups);
+        let (outputs, epsilon) = (level.channels, self.config.norm_eps);
+        ResnetConfig { inputs, outputs, time, groups, epsilon, wide: level.wide }
     }
 
     fn attention(&self, level: &Level) -> TransformerConfig {

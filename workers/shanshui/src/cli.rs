@@ -65,16 +65,13 @@ pub(crate) enum Command {
     /// Take recordings that are dropped into a bucket, and bring the results back there
     #[command(after_long_help = exit::HELP)]
     Intake(Box<intake::IntakeArgs>),
-    /// Show the stages, their queues and pools, and who works there
+    // These four say more in their own words.
     #[command(after_long_help = exit::HELP)]
     Topology(Box<topology::TopologyArgs>),
-    /// Watch the pipeline: queues, workers, running jobs, what ended
     #[command(after_long_help = exit::HELP)]
     Top(Box<top::TopArgs>),
-    /// Plan how many workers are needed for so many jobs an hour
     #[command(after_long_help = exit::HELP)]
     Plan(Box<plan::PlanArgs>),
-    /// Do one small job from end to end, and end with 0 if it is done in time, else with 1
     #[command(after_long_help = exit::HELP)]
     Probe(Box<probe::ProbeArgs>),
     /// Create, change or check streams, consumers and the bucket

@@ -24,6 +24,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use shanshui_model::Origin;
+use shanshui_pipeline::telemetry::entered;
 
 use crate::{
     decoding::{self, OnProgress, Options, TranscribeError, Transcript},
@@ -145,6 +146,7 @@ impl Whisper {
 
     /// Encodes log-mel frames, one after the other; fewer than a full window are allowed, if even.
     pub(crate) fn hear(&self, frames: &[f32]) -> anyhow::Result<Box<dyn Listening + '_>> {
+        let _phase = entered("encode");
         self.towers.hear(frames)
     }
 

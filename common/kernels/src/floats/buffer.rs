@@ -1,7 +1,8 @@
 //! Memory that is used again: fresh pages of a large map cost about as much as its norm.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
+    marker::PhantomData,
     ops::{Deref, DerefMut},
     thread::LocalKey,
 };
@@ -19,16 +20,24 @@ pub struct Buffer<T: Pooled> {
 pub trait Pooled: Copy + Default + 'static {
     #[doc(hidden)]
     fn free() -> &'static LocalKey<Free<Self>>;
+
+    /// Fresh zeros, which the system makes when they are first touched.
+    #[doc(hidden)]
+    fn zeros(length: usize) -> Vec<Self>;
 }
 
 type Free<T> = RefCell<Option<Vec<Vec<T>>>>;
 
 macro_rules! pooled {
-    ($($kind:ty),+) => {
+    ($($kind:ty = $zeros:expr),+) => {
         $(impl Pooled for $kind {
             fn free() -> &'static LocalKey<Free<Self>> {
                 thread_local!(static FREE: Free<$kind> = const { RefCell::new(None) });
                 &FREE
+            }
+
+            fn zeros(length: usize) -> Vec<Self> {
+                $zeros(length)
             }
         })+
         fn set_all(open: bool) {
@@ -36,25 +45,35 @@ macro_rules! pooled {
         }
     };
 }
-pooled!(f32, Bf16, Line);
+pooled!(f32 = |length| vec![0.0; length], Bf16 = Bf16::zeros, Line = |length| vec![Line::default(); length]);
 
-/// As long as it lives, buffers of its thread are kept for those that follow. Then all memory goes
-/// back.
+thread_local!(static DEPTH: Cell<usize> = const { Cell::new(0) });
+
+/// As long as it lives, buffers of its thread are kept for those that follow. When the last pool of a
+/// thread closes, all memory goes back.
+///
+/// Large pages would be quicker still, but where memory is in pieces the system first takes seconds to
+/// make them.
 #[derive(Debug)]
-pub struct Pool(());
+pub struct Pool(PhantomData<*const ()>);
 
 impl Pool {
-    /// Opens the pool of this thread.
+    /// Opens a pool for this thread, or joins the one that is open.
     #[must_use]
     pub fn open() -> Self {
-        set_all(true);
-        Self(())
+        if DEPTH.replace(DEPTH.get() + 1) == 0 {
+            set_all(true);
+        }
+        Self(PhantomData)
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        set_all(false);
+        DEPTH.set(DEPTH.get() - 1);
+        if DEPTH.get() == 0 {
+            set_all(false);
+        }
     }
 }
 
@@ -63,7 +82,7 @@ impl<T: Pooled> Buffer<T> {
     #[must_use]
     pub fn new(length: usize) -> Self {
         let kept = T::free().with(|free| take(free.borrow_mut().as_mut()?, length));
-        Self { values: kept.unwrap_or_else(|| vec![T::default(); length]), length }
+        Self { values: kept.unwrap_or_else(|| T::zeros(length)), length }
     }
 }
 
@@ -115,6 +134,8 @@ mod tests {
         let again = Buffer::<f32>::new(800);
         assert_eq!((address(&again), again.len()), (place, 800));
         drop(again);
+        drop(Pool::open());
+        assert_eq!(address(&Buffer::new(1000)), place, "the outer pool is still open");
         drop(pool);
         f32::free().with(|free| assert!(free.borrow().is_none()));
         assert!(Buffer::<f32>::new(900).iter().all(|value| *value == 0.0), "fresh memory");

@@ -23,6 +23,14 @@ pub(crate) struct Line(pub(crate) [u32; LINE]);
 pub(crate) struct Bf16(pub(crate) u16);
 
 impl Bf16 {
+    /// Zeros as the system gives them. The library does so for its own types alone.
+    #[expect(unsafe_code, reason = "a vector of u16 becomes one of a type that is a u16")]
+    pub(crate) fn zeros(length: usize) -> Vec<Self> {
+        let (pointer, length, capacity) = vec![0_u16; length].into_raw_parts();
+        // SAFETY: the type is transparent: size and alignment are those of a u16.
+        unsafe { Vec::from_raw_parts(pointer.cast(), length, capacity) }
+    }
+
     /// The nearest one, the even one of two.
     #[inline(always)]
     pub(crate) fn nearest(value: f32) -> Self {
@@ -62,7 +70,8 @@ pub(crate) trait Element: Copy + Default + Send + Sync + 'static {
         isa: I,
         rows: Windows<'_, Self>,
         panel: &[[Line; V]],
-    ) -> FloatSums<R>;
+        out: &mut FloatSums<R>,
+    );
 }
 
 impl Element for f32 {
@@ -88,8 +97,9 @@ impl Element for f32 {
         isa: I,
         rows: Windows<'_, Self>,
         panel: &[[Line; V]],
-    ) -> FloatSums<R> {
-        isa.floats(rows, panel)
+        out: &mut FloatSums<R>,
+    ) {
+        isa.floats(rows, panel, out);
     }
 }
 
@@ -116,7 +126,8 @@ impl Element for Bf16 {
         isa: I,
         rows: Windows<'_, Self>,
         panel: &[[Line; V]],
-    ) -> FloatSums<R> {
-        isa.halves(rows, panel)
+        out: &mut FloatSums<R>,
+    ) {
+        isa.halves(rows, panel, out);
     }
 }

@@ -246,9 +246,10 @@ impl<E: Element> State<E> {
     fn score<I: Isa>(&mut self, isa: I, keys: &[Line], (to, tile, length): (&Heads, usize, usize)) {
         let (words, row) = (to.words(), to.width.next_multiple_of(E::VALUES));
         let rows = Windows { values: &self.queries[..], start: tile * row, stride: row, segments: 1, pitch: 0, words };
+        let mut sums: FloatSums<TILE> = [[0.0; PANEL]; TILE];
         for panel in 0..length / PANEL {
             let lines = keys[panel * words * 2..][..words * 2].as_chunks::<2>().0;
-            let sums: FloatSums<TILE> = E::tile::<I, TILE, 2>(isa, rows, lines);
+            E::tile::<I, TILE, 2>(isa, rows, lines, &mut sums);
             for (query, sums) in sums.iter().enumerate() {
                 self.scores[query * KEYS + panel * PANEL..][..PANEL].copy_from_slice(sums);
             }
@@ -260,12 +261,15 @@ impl<E: Element> State<E> {
     fn gather<I: Isa>(&mut self, isa: I, values: &[Line], (to, tile, length): (&Heads, usize, usize)) {
         let (words, parts) = (length / E::VALUES, to.value_lines());
         let rows = Windows { values: &self.weights[..], start: 0, stride: KEYS, segments: 1, pitch: 0, words };
+        let mut found: FloatSums<TILE> = [[0.0; PANEL]; TILE];
         for first in (0..parts).step_by(2) {
             let lines = &values[first * words..];
-            let (found, width): (FloatSums<TILE>, _) = if first + 1 < parts {
-                (E::tile::<I, TILE, 2>(isa, rows, lines[..2 * words].as_chunks().0), PANEL)
+            let width = if first + 1 < parts {
+                E::tile::<I, TILE, 2>(isa, rows, lines[..2 * words].as_chunks().0, &mut found);
+                PANEL
             } else {
-                (E::tile::<I, TILE, 1>(isa, rows, lines[..words].as_chunks().0), LINE)
+                E::tile::<I, TILE, 1>(isa, rows, lines[..words].as_chunks().0, &mut found);
+                LINE
             };
             for (query, found) in found.iter().enumerate() {
                 let sums = &mut self.sums[((tile + query) * parts + first) * LINE..][..width];

@@ -154,19 +154,31 @@ impl Kernels {
     }
 }
 
+/// A map on its way into an operand.
 #[derive(Clone, Copy)]
-struct Lines<'a> {
-    source: &'a [f32],
-    grid: Grid,
-    to: Grid,
-    border: Border,
-    prepare: Prepare<'a>,
+pub(super) struct Lines<'a> {
+    pub(super) source: &'a [f32],
+    pub(super) grid: Grid,
+    pub(super) to: Grid,
+    pub(super) border: Border,
+    pub(super) prepare: Prepare<'a>,
 }
 
 /// Values that are worth a second thread.
 const PARALLEL_FROM: usize = 1 << 15;
 
 impl Lines<'_> {
+    /// One line of a picture, prepared and without its border.
+    #[inline(always)]
+    pub(super) fn line<I: Isa>(&self, (picture, y): (usize, usize), out: &mut [f32]) {
+        let Grid { height, width, channels, .. } = self.grid;
+        let source = &self.source[(picture * height + y) * width * channels..][..width * channels];
+        let mut row = vec![0.0; channels];
+        for (values, out) in source.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+            self.prepare.apply::<I, f32>((values, picture), &mut row, out);
+        }
+    }
+
     fn fill<E: Element>(self, kernels: Kernels, words: &mut [E]) {
         let pixel = self.to.channels.next_multiple_of(E::VALUES);
         let line = (self.to.width + self.border.both()) * pixel;

@@ -30,7 +30,7 @@ pub struct Product<'a> {
 }
 
 /// Pixels that a panel of weights meets before the next one comes: their operand stays in the cache.
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 
 /// Fewer pixels are not worth a thread: it would read all weights for them.
 const LEAST: usize = 48;
@@ -46,13 +46,12 @@ impl Kernels {
     pub fn product(self, operand: &Operand, window: Window, weights: &Dense, then: Product<'_>, out: &mut [f32]) {
         assert!(!weights.gated, "these weights are for a gated product");
         let places = Places::of(operand, window, weights);
-        let (pixels, outputs) = (places.to.pixels(), weights.shape.outputs);
-        assert_eq!(out.len(), pixels * outputs, "values of a result");
-        assert!(then.extra.is_none_or(|extra| extra.len() == places.to.batch * outputs), "values for each picture");
-        assert!(then.add.is_none_or(|add| add.len() == out.len()), "values of a residual");
+        let outputs = weights.shape.outputs;
+        then.assert_fits(places.to, out.len());
         let block = places.block(weights);
         let work = |(part, out): (usize, &mut [f32])| {
-            let finish = Finish { then, bias: &weights.bias, places, out, outputs, first: part * block };
+            let area = places.to.height * places.to.width;
+            let finish = Finish { then, bias: &weights.bias, area, out, outputs, first: part * block };
             self.run(operand, (places, weights), finish);
         };
         each_block(out, block * outputs, work);
@@ -104,7 +103,9 @@ fn each_block<T: Send>(out: &mut [T], length: usize, work: impl Fn((usize, &mut 
 
 /// Where the windows of a product lie.
 #[derive(Clone, Copy)]
-struct Places {
+pub(super) struct Places {
+    /// Where the first window begins.
+    origin: usize,
     to: Grid,
     /// Pixels of the result whose windows are equally far apart.
     run: usize,
@@ -132,6 +133,7 @@ impl Places {
         let picture = (grid.height + border.before + border.after) * line;
         let plain = window == Window { kernel: 1, stride: 1 } && border == Border::NONE;
         Self {
+            origin: 0,
             to,
             run: if plain { to.pixels() } else { to.width },
             steps: [window.stride * pixel, window.stride * line, picture],
@@ -139,6 +141,15 @@ impl Places {
             pitch: line,
             words: shape.words(precision) / window.kernel,
         }
+    }
+
+    /// Those of one of the four pixels that come of each, when a map is doubled.
+    pub(super) fn doubled(operand: &Operand, weights: &Dense, [down, right]: [usize; 2]) -> Self {
+        let places = Self::of(operand, Window { kernel: 2, stride: 1 }, weights);
+        let origin = down * places.steps[1] + right * places.steps[0];
+        // One place less than there would be: the windows begin where the parity says.
+        let to = Grid { channels: places.to.channels, ..operand.grid };
+        Self { origin, to, run: to.width, ..places }
     }
 
     /// Pixels that a thread takes at once.
@@ -156,12 +167,12 @@ impl Places {
     fn at(&self, pixel: usize) -> (usize, usize) {
         let (line, x) = (pixel / self.run, pixel % self.run);
         let (picture, y) = (line / self.to.height, line % self.to.height);
-        (x * self.steps[0] + y * self.steps[1] + picture * self.steps[2], self.run - x)
+        (self.origin + x * self.steps[0] + y * self.steps[1] + picture * self.steps[2], self.run - x)
     }
 }
 
 /// What becomes of the sums of a tile.
-trait Finishes {
+pub(super) trait Finishes {
     /// Pixels of the block: the first, and how many.
     fn pixels(&self) -> (usize, usize);
 
@@ -170,11 +181,11 @@ trait Finishes {
 }
 
 /// Some pixels of a product.
-struct Block<'a, E, F> {
-    values: &'a [E],
-    places: Places,
-    weights: &'a Dense,
-    finish: F,
+pub(super) struct Block<'a, E, F> {
+    pub(super) values: &'a [E],
+    pub(super) places: Places,
+    pub(super) weights: &'a Dense,
+    pub(super) finish: F,
 }
 
 impl<E: Element, F: Finishes> Work for Block<'_, E, F> {
@@ -222,20 +233,23 @@ impl<E: Element, F: Finishes> Block<'_, E, F> {
     ) -> usize {
         let Places { steps, segments, pitch, words, .. } = self.places;
         let windows = Windows { values: self.values, start, stride: steps[0], segments, pitch, words };
-        let sums = E::tile::<I, R, V>(isa, windows, lines);
+        let mut sums = [[0.0; PANEL]; R];
+        E::tile::<I, R, V>(isa, windows, lines, &mut sums);
         self.finish.finish::<I, R>(&sums, pixel, (panel, V * LINE));
         R
     }
 }
 
 /// Bias, what is added, and activation.
-struct Finish<'a> {
-    then: Product<'a>,
-    bias: &'a [f32],
-    places: Places,
-    out: &'a mut [f32],
-    outputs: usize,
-    first: usize,
+pub(super) struct Finish<'a> {
+    pub(super) then: Product<'a>,
+    pub(super) bias: &'a [f32],
+    /// Pixels of a picture.
+    pub(super) area: usize,
+    pub(super) out: &'a mut [f32],
+    pub(super) outputs: usize,
+    /// The first pixel of `out`.
+    pub(super) first: usize,
 }
 
 impl Finishes for Finish<'_> {
@@ -244,27 +258,63 @@ impl Finishes for Finish<'_> {
     }
 
     #[inline(always)]
-    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, (panel, columns): (usize, usize)) {
-        let column = panel * PANEL;
-        let width = columns.min(self.outputs - column);
-        let area = self.places.to.height * self.places.to.width;
+    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, panel: (usize, usize)) {
         for (row, sums) in sums.iter().enumerate() {
-            let mut line = *sums;
-            let mut add = |values: &[f32]| line.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-            add(&self.bias[column..column + PANEL]);
-            if let Some(extra) = self.then.extra {
-                add(&extra[(pixel + row) / area * self.outputs + column..][..width]);
-            }
-            let whole = (pixel + row) * self.outputs + column;
-            if let Some(residual) = self.then.add {
-                add(&residual[whole..whole + width]);
-            }
-            if self.then.relu {
-                line.iter_mut().for_each(|value| *value = larger(*value, 0.0));
-            }
-            let place = whole - self.first * self.outputs;
-            self.out[place..place + width].copy_from_slice(&line[..width]);
+            self.row(sums, pixel + row, panel);
         }
+    }
+}
+
+impl Finish<'_> {
+    /// The sums of a pixel with a panel of so many columns.
+    #[inline(always)]
+    pub(super) fn row(&mut self, sums: &[f32; PANEL], pixel: usize, (panel, columns): (usize, usize)) {
+        let column = panel * PANEL;
+        let whole = pixel * self.outputs + column;
+        let extra = self.then.extra.map(|extra| &extra[pixel / self.area * self.outputs + column..]);
+        let residual = self.then.add.map(|residual| &residual[whole..]);
+        let out = &mut self.out[whole - self.first * self.outputs..];
+        let mut line = *sums;
+        add(&mut line, Some(&self.bias[column..]));
+        let width = columns.min(self.outputs - column);
+        if width == PANEL {
+            add(&mut line, extra);
+            add(&mut line, residual);
+        } else {
+            add_some(&mut line[..width], extra);
+            add_some(&mut line[..width], residual);
+        }
+        if self.then.relu {
+            line.iter_mut().for_each(|value| *value = larger(*value, 0.0));
+        }
+        match out.first_chunk_mut::<PANEL>().filter(|_| width == PANEL) {
+            Some(out) => *out = line,
+            None => out[..width].copy_from_slice(&line[..width]),
+        }
+    }
+}
+
+/// Whole registers.
+#[inline(always)]
+fn add(line: &mut [f32; PANEL], values: Option<&[f32]>) {
+    if let Some(values) = values.and_then(|values| values.first_chunk::<PANEL>()) {
+        for at in 0..PANEL {
+            line[at] += values[at];
+        }
+    }
+}
+
+#[inline(always)]
+fn add_some(line: &mut [f32], values: Option<&[f32]>) {
+    line.iter_mut().zip(values.unwrap_or_default()).for_each(|(sum, value)| *sum += value);
+}
+
+impl Product<'_> {
+    /// Refuses what has other sizes than the result.
+    pub(super) fn assert_fits(&self, to: Grid, values: usize) {
+        assert_eq!(values, to.len(), "values of a result");
+        assert!(self.extra.is_none_or(|extra| extra.len() == to.batch * to.channels), "values for each picture");
+        assert!(self.add.is_none_or(|add| add.len() == values), "values of a residual");
     }
 }
 

@@ -46,17 +46,27 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R> {
+    fn floats<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, f32>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    ) {
         rows.assert_whole(R, panel.len());
         // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
-        unsafe { avx2_floats::floats(rows, panel) }
+        unsafe { avx2_floats::floats(rows, panel, out) }
     }
 
     #[inline(always)]
-    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R> {
+    fn halves<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, Bf16>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    ) {
         rows.assert_whole(R, panel.len());
         // SAFETY: as above.
-        unsafe { avx2_floats::halves(rows, panel) }
+        unsafe { avx2_floats::halves(rows, panel, out) }
     }
 }
 
@@ -76,17 +86,27 @@ impl Isa for AvxVnni {
     }
 
     #[inline(always)]
-    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R> {
+    fn floats<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, f32>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    ) {
         rows.assert_whole(R, panel.len());
         // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
-        unsafe { avx2_floats::floats(rows, panel) }
+        unsafe { avx2_floats::floats(rows, panel, out) }
     }
 
     #[inline(always)]
-    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R> {
+    fn halves<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, Bf16>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    ) {
         rows.assert_whole(R, panel.len());
         // SAFETY: as above.
-        unsafe { avx2_floats::halves(rows, panel) }
+        unsafe { avx2_floats::halves(rows, panel, out) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::arch::x86_64::{
     _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
 };
 
-use crate::floats::{Bf16, FloatSums, LINE, Line, PANEL, Windows};
+use crate::floats::{Bf16, FloatSums, LINE, Line, Windows};
 
 /// Rows whose sums with a line fit the registers.
 const ROWS: usize = 6;
@@ -19,8 +19,8 @@ macro_rules! tile {
         pub(super) unsafe fn $name<const R: usize, const V: usize>(
             rows: Windows<'_, $kind>,
             panel: &[[Line; V]],
-        ) -> FloatSums<R> {
-            let mut out = [[0.0; PANEL]; R];
+            out: &mut FloatSums<R>,
+        ) {
             for part in 0..V {
                 let mut first = 0;
                 while first < R {
@@ -29,16 +29,15 @@ macro_rules! tile {
                     // SAFETY: the caller vouches for all rows.
                     unsafe {
                         match count {
-                            6 => block::<6, R, V>(rows, panel, place, &mut out),
-                            4 => block::<4, R, V>(rows, panel, place, &mut out),
-                            2 => block::<2, R, V>(rows, panel, place, &mut out),
-                            _ => block::<1, R, V>(rows, panel, place, &mut out),
+                            6 => block::<6, R, V>(rows, panel, place, out),
+                            4 => block::<4, R, V>(rows, panel, place, out),
+                            2 => block::<2, R, V>(rows, panel, place, out),
+                            _ => block::<1, R, V>(rows, panel, place, out),
                         }
                     }
                     first += if matches!(count, 6 | 4 | 2) { count } else { 1 };
                 }
             }
-            return out;
 
             /// # Safety
             /// As above, for the rows of the block.

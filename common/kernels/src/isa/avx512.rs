@@ -41,17 +41,33 @@ impl<const BF16: bool> Isa for Avx512<BF16> {
     }
 
     #[inline(always)]
-    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R> {
+    fn floats<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, f32>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    ) {
         rows.assert_whole(R, panel.len());
         // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
-        unsafe { avx512_floats::floats(rows, panel) }
+        unsafe { avx512_floats::floats(rows, panel, out) }
     }
 
     #[inline(always)]
-    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R> {
+    fn halves<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, Bf16>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    ) {
         rows.assert_whole(R, panel.len());
         // SAFETY: as above.
-        unsafe { if BF16 { avx512_floats::halves(rows, panel) } else { avx512_floats::halves_as_floats(rows, panel) } }
+        unsafe {
+            if BF16 {
+                avx512_floats::halves(rows, panel, out)
+            } else {
+                avx512_floats::halves_as_floats(rows, panel, out)
+            }
+        }
     }
 }
 

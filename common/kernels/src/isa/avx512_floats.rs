@@ -5,7 +5,7 @@ use std::arch::x86_64::{
     _mm512_load_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps,
 };
 
-use crate::floats::{Bf16, FloatSums, LINE, Line, PANEL, Windows};
+use crate::floats::{Bf16, FloatSums, LINE, Line, Windows};
 
 /// A tile for a kind of step: what becomes of sums, a word of a row and a line of weights.
 macro_rules! tile {
@@ -18,7 +18,8 @@ macro_rules! tile {
         pub(super) unsafe fn $name<const R: usize, const V: usize>(
             rows: Windows<'_, $kind>,
             panel: &[[Line; V]],
-        ) -> FloatSums<R> {
+            out: &mut FloatSums<R>,
+        ) {
             let mut sums = [[_mm512_setzero_ps(); V]; R];
             let mut line = panel.as_ptr();
             for segment in 0..rows.segments {
@@ -42,7 +43,7 @@ macro_rules! tile {
                     line = line.wrapping_add(1);
                 }
             }
-            store(sums)
+            store(sums, out);
         }
     };
 }
@@ -83,13 +84,11 @@ fn step_two_floats(sum: __m512, word: u32, weights: __m512) -> __m512 {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store<const R: usize, const V: usize>(sums: [[__m512; V]; R]) -> FloatSums<R> {
-    let mut out = [[0.0; PANEL]; R];
+fn store<const R: usize, const V: usize>(sums: [[__m512; V]; R], out: &mut FloatSums<R>) {
     for (out, sums) in out.iter_mut().zip(sums) {
         for (out, sum) in out.as_chunks_mut::<LINE>().0.iter_mut().zip(sums) {
             // SAFETY: sixteen numbers of four bytes are the 64 bytes that are written.
             unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sum) };
         }
     }
-    out
 }

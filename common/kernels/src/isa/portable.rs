@@ -2,7 +2,7 @@
 
 use super::{COLUMNS, Isa, Sums, assert_whole};
 use crate::{
-    floats::{Bf16, Element, FloatSums, LINE, Line, PANEL, Windows},
+    floats::{Bf16, Element, FloatSums, LINE, Line, Windows},
     packed::Group,
 };
 
@@ -37,9 +37,14 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    fn floats<const R: usize, const V: usize>(self, rows: Windows<'_, f32>, panel: &[[Line; V]]) -> FloatSums<R> {
+    fn floats<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, f32>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    ) {
         rows.assert_whole(R, panel.len());
-        tile(rows, panel, |sums, values, line| {
+        tile(rows, panel, out, |sums, values, line| {
             for (sum, weight) in sums.iter_mut().zip(line.0) {
                 *sum = Self::mul_add(values[0], f32::from_bits(weight), *sum);
             }
@@ -47,9 +52,14 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    fn halves<const R: usize, const V: usize>(self, rows: Windows<'_, Bf16>, panel: &[[Line; V]]) -> FloatSums<R> {
+    fn halves<const R: usize, const V: usize>(
+        self,
+        rows: Windows<'_, Bf16>,
+        panel: &[[Line; V]],
+        out: &mut FloatSums<R>,
+    ) {
         rows.assert_whole(R, panel.len());
-        tile(rows, panel, |sums, values, line| {
+        tile(rows, panel, out, |sums, values, line| {
             let [low, high] = [0, 1].map(|at| f32::from_bits(u32::from(values[at].0) << 16));
             for (sum, pair) in sums.iter_mut().zip(line.0) {
                 *sum = Self::mul_add(low, f32::from_bits(pair << 16), *sum);
@@ -64,9 +74,9 @@ impl Isa for Portable {
 fn tile<E: Element, const R: usize, const V: usize>(
     rows: Windows<'_, E>,
     panel: &[[Line; V]],
+    out: &mut FloatSums<R>,
     step: impl Fn(&mut [f32; LINE], &[E], &Line),
-) -> FloatSums<R> {
-    let mut out = [[0.0; PANEL]; R];
+) {
     for part in 0..V {
         // Four rows at a time: the sums of more do not stay in registers.
         for first in (0..R).step_by(4) {
@@ -84,5 +94,4 @@ fn tile<E: Element, const R: usize, const V: usize>(
             }
         }
     }
-    out
 }

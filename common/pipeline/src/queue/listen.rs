@@ -39,6 +39,14 @@ impl Queue {
         Ok(news.filter_map(|message| std::future::ready(heard(&message))))
     }
 
+    /// All events of all jobs from now on, as they are told. For people who watch: anybody who may publish
+    /// events may have told them, and what comes while the connection is down is missing.
+    pub async fn told(&self) -> anyhow::Result<impl Stream<Item = Envelope> + Send + Unpin + use<>> {
+        let news = self.client.subscribe(self.names.any_event("*")).await?;
+        let read = |message: async_nats::Message| serde_json::from_slice::<Envelope>(&message.payload).ok();
+        Ok(news.filter_map(move |message| std::future::ready(read(message))))
+    }
+
     /// What workers say of themselves from now on: stage, worker, and the rest.
     ///
     /// # Errors
@@ -50,14 +58,6 @@ impl Queue {
             std::future::ready(small.then(|| serde_json::from_slice(&message.payload).ok()).flatten())
         };
         Ok(announced.filter_map(read))
-    }
-
-    /// All events of all jobs from now on, as they are told. For people who watch: anybody who may publish
-    /// events may have told them, and what comes while the connection is down is missing.
-    pub async fn told(&self) -> anyhow::Result<impl Stream<Item = Envelope> + Send + Unpin + use<>> {
-        let news = self.client.subscribe(self.names.any_event("*")).await?;
-        let read = |message: async_nats::Message| serde_json::from_slice::<Envelope>(&message.payload).ok();
-        Ok(news.filter_map(move |message| std::future::ready(read(message))))
     }
 
     /// The first event of a job behind `sequence`, if there is one that this version knows.

@@ -1,9 +1,9 @@
 //! Has readiness say what is wrong with the queue, whether or not there is a job to notice it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Subscriber;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
 use crate::causes::causes;
@@ -15,8 +15,8 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How often it is looked whether all is well, where nobody said that something has changed. Each look asks
 /// once for every stream and consumer.
 const REST: Duration = Duration::from_secs(300);
-/// Changes that come together are looked at together.
-const TOGETHER: Duration = Duration::from_secs(1);
+/// Changes that come together are looked at together, and not by all workers in the same moment.
+const TOGETHER: std::ops::Range<f64> = 1.0..3.0;
 
 /// Follows the connection.
 pub(super) async fn link(mut state: watch::Receiver<LinkState>, health: Scope) {
@@ -38,6 +38,7 @@ pub(super) async fn link(mut state: watch::Receiver<LinkState>, health: Scope) {
 pub(super) async fn streams(queue: Queue, (stage, pools): (&'static str, Vec<String>), health: Scope) {
     let (mut known, mut link) = (None, queue.link_state());
     let mut news = queue.changes().await.ok();
+    let mut looked = Instant::now();
     loop {
         let quiet = tokio::time::sleep(if known.is_some() { LOOK } else { REST });
         tokio::select! {
@@ -45,9 +46,13 @@ pub(super) async fn streams(queue: Queue, (stage, pools): (&'static str, Vec<Str
             () = heard(&mut news) => {}
             Ok(()) = link.changed() => {}
         }
-        tokio::time::sleep(TOGETHER).await;
+        let spread = Duration::from_secs_f64(rand::random_range(TOGETHER));
+        // However often something is told: whoever may publish could tell it.
+        tokio::time::sleep(spread.max(LOOK.saturating_sub(looked.elapsed()))).await;
         queue.wait_connected().await;
         link.mark_unchanged();
+        while heard(&mut news).now_or_never().is_some() {}
+        looked = Instant::now();
         let wrong = queue.check(stage, &pools).await.err().map(|error| causes(&error));
         match &wrong {
             Some(wrong) => health.down(Part::Streams, wrong),

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use super::super::storm::now;
 use crate::stack::Stack;
 
-const STREAMS: [&str; 6] = ["AUDIO", "TEXT", "EVENTS", "DEAD", "STATE", "ADVISORIES"];
+const STREAMS: [&str; 8] = ["AUDIO", "TEXT", "EVENTS", "ENDS", "CANCELS", "DEAD", "STATE", "ADVISORIES"];
 /// Ticks of `/proc/PID/stat` in a second, on every Linux of today.
 const TICKS: f64 = 100.0;
 

@@ -91,6 +91,8 @@ pub struct Level {
     pub channels: usize,
     /// Residual blocks on the way down; on the way up there is one more.
     pub layers: usize,
+    /// Whether its maps have 32 pixels a line or more, in pictures of the size that the model was made for.
+    pub wide: bool,
     /// Attention heads.
     pub heads: usize,
     /// Transformer blocks in each attention.
@@ -178,9 +180,15 @@ impl UnetConfig {
         let heads = heads.each(count, "attention_head_dim")?;
         let layers = self.layers_per_block.each(count, "layers_per_block")?;
         let depth = self.transformer_layers_per_block.each(count, "transformer_layers_per_block")?;
+        let width = match self.sample_size {
+            Some(Size::Square(side)) => side,
+            Some(Size::Sides(_, width)) => width,
+            None => 0,
+        };
         let level = |index: usize| Level {
             channels: self.block_out_channels[index],
             layers: layers[index],
+            wide: width >> index >= WIDE,
             heads: heads[index],
             depth: depth[index],
             attends_down: self.down_block_types[index] == DownBlock::CrossAttnDownBlock2D,
@@ -205,6 +213,9 @@ impl UnetConfig {
         Ok(())
     }
 }
+
+/// Pixels of a line of a wide map.
+const WIDE: usize = 32;
 
 /// Latents of 512 pixels.
 const OLD_SAMPLE_SIZE: usize = 64;

@@ -34,6 +34,8 @@ pub struct ResnetConfig {
     pub groups: usize,
     /// Epsilon of the norms.
     pub epsilon: f64,
+    /// Whether maps have at least 16 pixels a line.
+    pub wide: bool,
 }
 
 impl Resnet {
@@ -42,15 +44,16 @@ impl Resnet {
     /// # Errors
     /// When a tensor is missing or misshapen, or channels do not divide into groups.
     pub fn load(weights: &Weights<'_>, config: ResnetConfig) -> Result<Self> {
-        let ResnetConfig { inputs, outputs, time, groups, epsilon } = config;
+        let ResnetConfig { inputs, outputs, time, groups, epsilon, wide } = config;
+        let load = if wide { Conv::load_wide } else { Conv::load };
         let point = Window { kernel: 1, stride: 1, before: 0, after: 0 };
         let shortcut = || Conv::with_window(&weights.at("conv_shortcut"), inputs, outputs, point);
         Ok(Self {
             norm1: GroupNorm::load(&weights.at("norm1"), inputs, groups, epsilon)?.with_silu(),
-            conv1: Conv::load(&weights.at("conv1"), inputs, outputs)?,
+            conv1: load(&weights.at("conv1"), inputs, outputs)?,
             time: time.map(|width| Linear::load(&weights.at("time_emb_proj"), width, outputs)).transpose()?,
             norm2: GroupNorm::load(&weights.at("norm2"), outputs, groups, epsilon)?.with_silu(),
-            conv2: Conv::load(&weights.at("conv2"), outputs, outputs)?,
+            conv2: load(&weights.at("conv2"), outputs, outputs)?,
             shortcut: (inputs != outputs).then(shortcut).transpose()?,
         })
     }

@@ -70,7 +70,7 @@ fn up(weights: &Weights<'_>, config: &VaeConfig, mut before: usize) -> Result<Ve
     for (index, channels) in config.block_out_channels.iter().rev().enumerate() {
         let weights = weights.at(format!("up_blocks.{index}"));
         let resnets = resnets(&weights, config, (before, *channels), config.layers_per_block + 1)?;
-        let grow = || Conv::load(&weights.at("upsamplers.0.conv"), *channels, *channels);
+        let grow = || Conv::load_doubling(&weights.at("upsamplers.0.conv"), *channels, *channels, true);
         blocks.push((resnets, (index + 1 < count).then(grow).transpose()?));
         before = *channels;
     }

@@ -82,7 +82,7 @@ fn attend(norm: &GroupNorm, attention: &Attention, x: &Tensor) -> candle_core::R
 
 /// The shape of one of the autoencoder's residual blocks.
 pub(super) fn resnet(config: &VaeConfig, inputs: usize, outputs: usize) -> ResnetConfig {
-    ResnetConfig { inputs, outputs, time: None, groups: config.norm_num_groups, epsilon: EPSILON }
+    ResnetConfig { inputs, outputs, time: None, groups: config.norm_num_groups, epsilon: EPSILON, wide: true }
 }
 
 /// `count` residual blocks, the first of which changes the channels.

@@ -66,14 +66,18 @@ impl TinyDecoder {
         first: usize,
         shape: &dyn Fn(String) -> Option<&'f [usize]>,
     ) -> Result<Vec<Layer>> {
-        let conv = |name: String| -> Result<Option<Conv>> {
+        let load = |name: String, grown: bool| -> Result<Option<Conv>> {
             let Some(&[outputs, inputs, 3, 3]) = shape(format!("{name}.weight")) else { return Ok(None) };
-            Conv::load_with_or_without_bias(&weights.at(name), inputs, outputs).map(Some)
+            let weights = weights.at(name);
+            let load = || Conv::load_with_or_without_bias(&weights, inputs, outputs);
+            if grown { Conv::load_doubling(&weights, inputs, outputs, false) } else { load() }.map(Some)
         };
+        let conv = |name| load(name, false);
         let mut layers = Vec::new();
         let mut gap = false;
         for index in first..first + MAX_LAYERS {
-            let layer = if let Some(plain) = conv(index.to_string())? {
+            let grown = matches!(layers.last(), Some(Layer::Grow));
+            let layer = if let Some(plain) = load(index.to_string(), grown)? {
                 Layer::Conv(plain)
             } else if let Some(inner) = conv(format!("{index}.conv.0"))? {
                 let [Some(second), Some(third)] = [conv(format!("{index}.conv.2"))?, conv(format!("{index}.conv.4"))?]

@@ -10,8 +10,6 @@ use super::{
     window::{Decoded, Window, detect_language},
     words::{self, Script},
 };
-use shanshui_pipeline::telemetry::entered;
-
 use crate::mel::Spectrogram;
 use crate::whisper::{
     Whisper,
@@ -170,11 +168,7 @@ impl Recording<'_, '_> {
         temperatures: &[f32],
     ) -> Result<(Spoken, Decoded), TranscribeError> {
         self.report(frame as f64)?;
-        let heard = {
-            let _phase = entered("encode");
-            self.whisper.hear(&self.mel.rows(frame, heard, frames))?
-        };
-        let _phase = entered("tokens");
+        let heard = self.whisper.hear(&self.mel.rows(frame, heard, frames))?;
         let spoken = self.language(&*heard)?;
         let task = self.options.task_for(spoken.language.code);
         let beginning = self.whisper.tokens().beginning(spoken.language, task, self.options.timestamps)?;

@@ -1,6 +1,7 @@
 //! One window of 30 seconds: tokens, and whether they are to be trusted.
 
 use anyhow::ensure;
+use shanshui_pipeline::telemetry::entered;
 
 use super::{
     Options, Stopped, TranscribeError,
@@ -71,6 +72,7 @@ impl Window<'_> {
     /// Tries one temperature after the other until the text passes the thresholds.
     /// If none does, the likeliest of the texts that do not repeat themselves is taken.
     pub(super) fn decode(&self, tick: &mut Tick<'_>) -> Result<Decoded, TranscribeError> {
+        let _phase = entered("tokens");
         let mut failed: Vec<Decoded> = Vec::new();
         let mut spent = 0;
         for (attempt, temperature) in self.temperatures.iter().enumerate() {
@@ -255,6 +257,7 @@ pub(super) fn detect_language(
     whisper: &Whisper,
     heard: &dyn Listening,
 ) -> anyhow::Result<Vec<(&'static Language, f32)>> {
+    let _phase = entered("tokens");
     let mut text = heard.start()?;
     text.feed(&[whisper.tokens().start])?;
     let logits = text.logits(0)?;
