@@ -152,7 +152,10 @@ async function writes(page, words) {
 
 async function leaving(page) {
   await check("the server goes, and the page says so; it comes back, and the job goes on", async () => {
+    // Longer than it takes to come back, however quick the worker is.
     await set(page, "steps", "150");
+    await page.locator("#set-shape").selectOption("custom");
+    for (const side of ["width", "height"]) await set(page, side, "512");
     await writes(page, "a sailboat on the sea at sunset");
     await page.waitForFunction(() => document.querySelector(".work").dataset.state === "working");
     await gate.shut();
@@ -164,7 +167,7 @@ async function leaving(page) {
     await page.locator("#notice:not([hidden])").waitFor();
     hold(/could not be reached/.test(await text(page, "#notice")), await text(page, "#notice"));
     await gate.open();
-    await set(page, "steps", "");
+    await page.getByRole("button", { name: "Reset the settings" }).click();
     await page.locator("#notice").getByRole("button", { name: "Send again" }).click();
     await page.locator("#link").waitFor({ state: "hidden" });
     for (const { id, words } of await jobs(page)) if (words.startsWith("a sailboat")) await page.evaluate((id) => (location.hash = id), id);
