@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::json;
+
 use shanshui_tests::{Job, PATIENCE, Stack, faketime};
 
 use super::{Worker, painting, small};
@@ -38,7 +40,10 @@ async fn r31_a_clock_that_jumps_during_a_job_neither_expires_it_nor_loses_its_le
         let worker = Worker::spawn("jumping", command);
         let before = second(&worker.process.says("taking jobs", PATIENCE));
         let (client, job) = (stack.client().await, Job::new("jump"));
-        client.publish(&job, "text", painting(&job, 150)).await;
+        // It must last longer than the second in which a new clock is seen.
+        let picture = json!({ "width": 384, "height": 384, "steps": 60, "count": 1 });
+        let payload = json!({ "id": job.id, "text": "a boat", "picture": picture }).to_string();
+        client.publish(&job, "text", payload).await;
         client.follow_to(&job.id, "progress", "paint").await;
         turn(&stack, shift);
         client.follow(&job.id).await;

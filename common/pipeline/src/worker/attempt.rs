@@ -144,8 +144,11 @@ impl Attempt {
     }
 
     async fn work_and_settle<S: Stage>(mut self, stage: &S) -> anyhow::Result<Consequence> {
+        let shared = Arc::clone(&self.shared);
+        // Before admission looks for a cancel: one that comes while it looks must not be missed.
+        let cancel = shared.cancels.watch(&self.job, self.delivery.lane());
         let end = match self.admit::<S>().instrument(phase("admit")).await {
-            Ok(job) => self.work(stage, job).await,
+            Ok(job) => self.work(stage, job, &cancel.token).await,
             Err(end) => end,
         };
         self.settle(end).instrument(phase("settle")).await

@@ -25,16 +25,22 @@ const NOTICE: Duration = Duration::from_secs(10);
 const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 
 impl Attempt {
-    pub(super) async fn work<S: Stage>(&self, stage: &S, job: S::Input) -> End {
+    /// Runs the stage until it is done, or `cancel` or something else stops it.
+    pub(super) async fn work<S: Stage>(&self, stage: &S, job: S::Input, cancel: &CancellationToken) -> End {
         let left = bounds::time_left(&self.shared.env.options, job.meta());
         let notice = NOTICE.max(self.stall());
         self.lease.until(Some(Instant::now() + left.time + notice));
-        let end = self.work_within(stage, job, left).await;
+        let end = self.work_within(stage, job, (left, cancel)).await;
         self.lease.until(None);
         end
     }
 
-    async fn work_within<S: Stage>(&self, stage: &S, job: S::Input, left: TimeLeft) -> End {
+    async fn work_within<S: Stage>(
+        &self,
+        stage: &S,
+        job: S::Input,
+        (left, cancel): (TimeLeft, &CancellationToken),
+    ) -> End {
         let context = self.context(self.is_last(job.meta()));
         // A stage that passes no job of its own on hands the one that came to the next stage.
         let same = (!context.last).then(|| job.to_value());
@@ -47,7 +53,7 @@ impl Attempt {
                 Ok(Err(failure)) => End::Failed(failure),
                 Err(panic) => End::Failed(Failure::Retry(anyhow!("the stage panicked: {}", words_of(&*panic)))),
             },
-            stopped = self.reason_to_stop() => stopped,
+            stopped = self.reason_to_stop(cancel) => stopped,
             failure = bounds::overtime(left) => End::Failed(failure),
             failure = overweight => End::Failed(failure),
             never = self.tell_progress() => match never {},
@@ -98,14 +104,13 @@ impl Attempt {
     }
 
     /// Resolves when the work must not go on.
-    async fn reason_to_stop(&self) -> End {
-        let watch = self.shared.cancels.watch(&self.job, self.delivery.lane());
+    async fn reason_to_stop(&self, cancel: &CancellationToken) -> End {
         let every = self.shared.ack_wait / 3;
         // The first look was at admission.
         let mut check = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         loop {
             tokio::select! {
-                () = watch.token.cancelled() => return End::Canceled,
+                () = cancel.cancelled() => return End::Canceled,
                 () = self.shared.shutdown.stop.cancelled() => return End::Failed(Failure::Interrupted),
                 _ = check.tick() => {
                     if self.lease.progress.silence() > self.stall() {

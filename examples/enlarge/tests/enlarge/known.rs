@@ -71,7 +71,8 @@ async fn the_audit_counts_a_job_that_waits_for_the_stage_and_topology_says_that_
         lines.contains("enlarge: takes shanshui.pictures.<lane> from stream PICTURES, makes enlargement"),
         "{lines}"
     );
-    assert!(lines.contains("1 waiting, 0 running, 0 idle workers, no live worker"), "{lines}");
+    assert!(lines.contains("pool default: 1 waiting (the oldest for "), "{lines}");
+    assert!(lines.contains(" s), 0 running, 0 idle workers, no live worker"), "{lines}");
     let enlarge = &told(&stack, &["topology", "--json"])["steps"][2];
     assert_eq!((&enlarge["stage"], &enlarge["pools"][0]["abandoned"]), (&"enlarge".into(), &true.into()));
 
