@@ -55,6 +55,12 @@ fn painting(job: &Job, steps: u32) -> String {
     json!({ "id": job.id, "text": "a boat", "picture": picture }).to_string()
 }
 
+/// One picture that takes a second or more on any machine.
+fn lasting(job: &Job) -> String {
+    let picture = json!({ "width": 384, "height": 384, "steps": 60, "count": 1 });
+    json!({ "id": job.id, "text": "a boat", "picture": picture }).to_string()
+}
+
 /// JetStream as any client sees it.
 async fn connect(stack: &Stack) -> jetstream::Context {
     jetstream::new(async_nats::connect(stack.url()).await.expect("the queue answers"))

@@ -2,11 +2,9 @@
 
 use std::process::Command;
 
-use serde_json::json;
-
 use shanshui_tests::{Job, PATIENCE, Stack, faketime};
 
-use super::{Worker, painting, small};
+use super::{Worker, lasting, painting, small};
 
 /// A second of the day, of 86,400.
 type Second = i64;
@@ -41,9 +39,7 @@ async fn r31_a_clock_that_jumps_during_a_job_neither_expires_it_nor_loses_its_le
         let before = second(&worker.process.says("taking jobs", PATIENCE));
         let (client, job) = (stack.client().await, Job::new("jump"));
         // It must last longer than the second in which a new clock is seen.
-        let picture = json!({ "width": 384, "height": 384, "steps": 60, "count": 1 });
-        let payload = json!({ "id": job.id, "text": "a boat", "picture": picture }).to_string();
-        client.publish(&job, "text", payload).await;
+        client.publish(&job, "text", lasting(&job)).await;
         client.follow_to(&job.id, "progress", "paint").await;
         turn(&stack, shift);
         client.follow(&job.id).await;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use shanshui_tests::{Job, Stack, recording, sha256, until};
 
-use super::{Worker, connect, painting};
+use super::{Worker, connect, lasting};
 
 /// The ack wait of these tests, in seconds: the shortest there is.
 const ACK_WAIT: u64 = 2;
@@ -44,7 +44,7 @@ async fn r02_killed_between_the_last_object_and_the_final_event_nothing_is_compu
     let stack = Stack::start_with(&["--ack-wait-seconds", &ACK_WAIT.to_string()]);
     let (client, first, job) = (stack.client().await, Worker::start(&stack, "paint", "first"), Job::new("stored"));
     let loaded = calls(&first);
-    client.publish(&job, "text", painting(&job, 60)).await;
+    client.publish(&job, "text", lasting(&job)).await;
     client.follow_to(&job.id, "progress", "paint").await;
     // Objects are stored at once, and the worker hears of it later: the kill comes between.
     stack.objects().faults().slow(HELD);
@@ -64,7 +64,7 @@ async fn r02_killed_between_the_last_object_and_the_final_event_nothing_is_compu
 async fn r02_killed_between_a_picture_and_its_event_the_picture_stays_and_is_told_once() {
     let stack = Stack::start_with(&["--ack-wait-seconds", &ACK_WAIT.to_string()]);
     let (client, first, job) = (stack.client().await, Worker::start(&stack, "paint", "first"), Job::new("untold"));
-    client.publish(&job, "text", painting(&job, 60)).await;
+    client.publish(&job, "text", lasting(&job)).await;
     client.follow_to(&job.id, "progress", "paint").await;
     stack.objects().faults().stall(true);
     there(&stack, &job, "0.png").await;

@@ -1,12 +1,14 @@
 //! NATS that is late, killed, or stands still.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use shanshui_tests::{Job, PATIENCE, Stack, recording, until};
 
-use super::{Worker, connect, painting, small, told};
+use super::{Worker, connect, lasting, painting, small, told};
 
 /// A worker takes jobs again this long after its queue is back.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -31,6 +33,35 @@ async fn r05_a_server_killed_under_load_loses_no_accepted_job_and_no_worker() {
         assert_eq!(story.all("picture").len(), 1, "{:#?}", story.told());
     }
     assert!(workers.iter().all(|worker| worker.process.is_running()), "a worker ended");
+}
+
+#[tokio::test]
+async fn r05_a_killed_server_that_forgot_a_delivery_keeps_no_worker_from_going_on() {
+    let mut stack = Stack::start_with(&["--ack-wait-seconds", "5"]);
+    let (job, next) = (Job::new("forgotten"), Job::new("next"));
+    stack.client().await.publish(&job, "text", lasting(&job)).await;
+    stack.stop_nats();
+    let consumers = stack.folder().join("nats/jetstream/$G/streams/TEXT/obs");
+    let before = stack.folder().join("before");
+    copy(&consumers, &before);
+    stack.start_nats();
+    let worker = Worker::start(&stack, "paint", "hand");
+    stack.client().await.follow_to(&job.id, "progress", "paint").await;
+    stack.stop_nats();
+    std::fs::remove_dir_all(&consumers).expect("the consumers of TEXT");
+    copy(&before, &consumers);
+    stack.start_nats();
+    let client = stack.client().await;
+    client.follow(&job.id).await;
+    let story = client.whole_story(&job.id).await;
+    assert_eq!((story.finals(), story.all("picture").len()), (vec!["done"], 1), "{:#?}", story.told());
+    assert_eq!(client.publish_and_follow(&next, "text", painting(&next, 2)).await.finals(), ["done"]);
+    assert!(worker.process.log().contains("does not know this delivery any more"), "{}", worker.process.log());
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").arg(from).arg(to).status();
+    assert!(copied.expect("cp starts").success(), "cp -r {} {}", from.display(), to.display());
 }
 
 /// Jobs on both queues, some of them in work.
