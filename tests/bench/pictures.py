@@ -69,7 +69,7 @@ def page(times, memory, apart, rounds, versions):
     today = datetime.date.today()
     return f"""# Speed of pictures
 
-`./dev bench` wrote this page on {today.day} {today:%B %Y}: {rounds} rounds, the engines in turns, networks of the
+`./dev bench` wrote this page on {today.day} {today:%B %Y}: {rounds} {"round" if rounds == 1 else "rounds"}, the engines in turns, networks of the
 shape of Stable Diffusion 1.5 with random weights. Seconds: median (least–most).
 
 CPU: {cpu()}. Load of the machine at the end: {load()}. {versions}
