@@ -11,27 +11,24 @@ use crate::{
     packed::Group,
 };
 
-/// Made by [`run`] alone.
+/// Made by [`run`] alone, and by [`run_vnni`] with AVX-VNNI's product of bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Avx2(());
-
-/// Made by [`run_vnni`] alone.
-#[derive(Clone, Copy)]
-pub(super) struct AvxVnni(());
+pub(super) struct Avx2<const VNNI: bool>(());
 
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn run<W: Work>(work: W) -> W::Output {
-    work.run(Avx2(()))
+    work.run(Avx2::<false>(()))
 }
 
 #[target_feature(enable = "avx2,fma,avxvnni")]
 pub(super) fn run_vnni<W: Work>(work: W) -> W::Output {
-    work.run(AvxVnni(()))
+    work.run(Avx2::<true>(()))
 }
 
-impl Isa for Avx2 {
-    /// The sum of two products of bytes must fit 16 bits: 2 · 127 · 127 does, 2 · 255 · 127 does not.
-    const LEVELS: u8 = 127;
+impl<const VNNI: bool> Isa for Avx2<VNNI> {
+    /// Without AVX-VNNI the sum of two products of bytes must fit 16 bits: 2 · 127 · 127 does, 2 · 255 · 127
+    /// does not.
+    const LEVELS: u8 = if VNNI { u8::MAX } else { 127 };
 
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
@@ -42,47 +39,7 @@ impl Isa for Avx2 {
     fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R> {
         assert_whole(rows, stride, R, panel);
         // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
-        unsafe { tile(rows.as_ptr(), stride, panel) }
-    }
-
-    #[inline(always)]
-    fn floats<const R: usize, const V: usize>(
-        self,
-        rows: Windows<'_, f32>,
-        panel: &[[Line; V]],
-        out: &mut FloatSums<R>,
-    ) {
-        rows.assert_whole(R, panel.len());
-        // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
-        unsafe { avx2_floats::floats(rows, panel, out) }
-    }
-
-    #[inline(always)]
-    fn halves<const R: usize, const V: usize>(
-        self,
-        rows: Windows<'_, Bf16>,
-        panel: &[[Line; V]],
-        out: &mut FloatSums<R>,
-    ) {
-        rows.assert_whole(R, panel.len());
-        // SAFETY: as above.
-        unsafe { avx2_floats::halves(rows, panel, out) }
-    }
-}
-
-impl Isa for AvxVnni {
-    const LEVELS: u8 = u8::MAX;
-
-    #[inline(always)]
-    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
-    }
-
-    #[inline(always)]
-    fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R> {
-        assert_whole(rows, stride, R, panel);
-        // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
-        unsafe { tile_vnni(rows.as_ptr(), stride, panel) }
+        unsafe { if VNNI { tile_vnni(rows.as_ptr(), stride, panel) } else { tile(rows.as_ptr(), stride, panel) } }
     }
 
     #[inline(always)]
