@@ -63,7 +63,7 @@ impl Context {
     ///
     /// # Errors
     /// When they have other numbers of tokens, or the device fails.
-    pub(crate) fn join(parts: &[&Self]) -> candle_core::Result<Self> {
+    pub fn join(parts: &[&Self]) -> candle_core::Result<Self> {
         let layer = |at: usize| KeysValues::join(&parts.iter().map(|part| &part.layers[at]).collect::<Vec<_>>());
         let layers = (0..parts[0].layers.len()).map(layer).collect::<candle_core::Result<_>>()?;
         let guidance: Vec<&Tensor> = parts.iter().filter_map(|part| part.guidance.as_ref()).collect();
