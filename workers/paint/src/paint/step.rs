@@ -104,8 +104,11 @@ impl Asker {
     }
 }
 
+/// Makes a result of each of some items, or of none of them.
+type Work<'a, I, T, E> = dyn FnMut(&[I]) -> Result<Vec<T>, E> + 'a;
+
 /// The results of all items by `work` on some of them together: on all, or where that fails on each half.
-fn halving<I, T, E>(items: &[I], work: &mut dyn FnMut(&[I]) -> Result<Vec<T>, E>) -> Vec<Result<T, PaintError>>
+fn halving<I, T, E>(items: &[I], work: &mut Work<'_, I, T, E>) -> Vec<Result<T, PaintError>>
 where
     PaintError: From<E>,
 {
