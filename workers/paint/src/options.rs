@@ -25,10 +25,12 @@ pub struct PaintOptions {
     /// again for more
     #[arg(long = "lora", env = "SHANSHUI_LORAS", value_name = "PATH[=WEIGHT]", value_delimiter = ';', value_parser = lora)]
     pub loras: Vec<(PathBuf, f64)>,
-    /// Where to compute; cuda needs a build with that feature and never falls back
-    #[arg(long = "paint-device", env = "SHANSHUI_PAINT_DEVICE", value_enum, default_value_t = DeviceKind::Cpu)]
+    /// Where to compute: auto (the first NVIDIA GPU if there is one), cpu, cuda, or cuda:N for the GPU of that
+    /// number; cuda never falls back
+    #[arg(long = "paint-device", env = "SHANSHUI_PAINT_DEVICE", value_name = "DEVICE", default_value_t = DeviceKind::Auto)]
     pub paint_device: DeviceKind,
-    /// Arithmetic of the picture model: bf16 needs half the memory; auto takes it on CPUs that are faster in it
+    /// Arithmetic of the picture model: bf16 needs half the memory; auto takes it on GPUs, and on CPUs that are
+    /// faster in it
     #[arg(long = "paint-precision", env = "SHANSHUI_PAINT_PRECISION", value_enum, default_value_t)]
     pub paint_precision: Precision,
     /// Most pixels of one picture, width times height
@@ -51,7 +53,7 @@ pub struct PaintOptions {
 /// Numbers to compute with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
-    /// bf16 on a CPU that multiplies it faster than f32, otherwise f32.
+    /// bf16 on a GPU, and on a CPU that multiplies it faster than f32; otherwise f32.
     #[default]
     Auto,
     /// The large products of UNet and decoder are of numbers with three digits, sums have seven.
@@ -69,8 +71,8 @@ impl Precision {
         let kernels = Kernels::choose()?;
         Ok(match self {
             Self::Bf16 => DType::BF16,
-            Self::Auto if device.is_cpu() && kernels.prefers_bf16() => DType::BF16,
-            // Half precision overflows in some VAEs on a GPU.
+            // bf16 has the range of f32: what overflows in f16, as some decoders do, does not in it.
+            Self::Auto if !device.is_cpu() || kernels.prefers_bf16() => DType::BF16,
             Self::Auto | Self::F32 => DType::F32,
         })
     }

@@ -69,28 +69,30 @@ impl Paint {
     /// # Errors
     /// A device that is not there, or a folder that is not a model; says which file and field.
     pub async fn load(options: &PaintOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
-        let device = options.paint_device.open()?;
-        let dtype = options.paint_precision.dtype(&device)?;
         let (path, extras) = (folder.to_owned(), options.extras());
+        let (kind, precision) = (options.paint_device, options.paint_precision);
         let model = ModelThread::spawn("paint-model", move || {
+            let device = kind.open()?;
+            let dtype = precision.dtype(&device)?;
             let loaded = Source::find(&path).and_then(|source| Model::open(&source, &extras, &device, dtype));
             loaded.with_context(|| format!("cannot load {}", path.display()))
         });
         let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
         let known = model.call(|model| {
             let bounds = Bounds { side_unit: model.scale(), steps: model.scheduler().num_train_timesteps };
-            (model.origin().clone(), model.hashes().to_vec(), model.recommended().clone(), bounds)
+            let (device, dtype) = model.arithmetic();
+            let about = About { origin: model.origin().clone(), hashes: model.hashes().to_vec(), device, dtype };
+            (about, model.recommended().clone(), bounds)
         });
-        let (origin, hashes, recommended, bounds) = known.await?;
-        let device = options.paint_device.name();
-        let about = Arc::new(About { origin, hashes, device, dtype: dtype.as_str() });
+        let (about, recommended, bounds) = known.await?;
+        let about = Arc::new(about);
         let (sampler, steps) = (recommended.sampler.as_str(), recommended.steps);
         let (name, commit) = (about.origin.name.as_str(), about.origin.commit.as_deref());
         tracing::info!(
             model = name,
             commit,
             hash = about.short_hash(),
-            device,
+            device = about.device,
             dtype = about.dtype,
             sampler,
             steps,
@@ -158,7 +160,12 @@ impl Paint {
                 progress.report(at.done as f64, at.total as f64);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            paint_shown(model, &request, max_batch, &mut report, &mut |sketch| previews.show(model, sketch))
+            let painted =
+                paint_shown(model, &request, max_batch, &mut report, &mut |sketch| previews.show(model, sketch));
+            if matches!(&painted, Err(PaintError::Worker(error)) if error.is_out_of_memory()) {
+                model.trim();
+            }
+            painted
         });
         let tell = async {
             while let Some(event) = shown.recv().await {
