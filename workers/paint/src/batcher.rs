@@ -62,6 +62,12 @@ impl Batcher {
         &self.model
     }
 
+    /// How requests are put together.
+    #[must_use]
+    pub fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
     /// Takes an order, to be worked on in [`Batcher::turn`]s, in the span of the caller.
     pub fn add(&mut self, order: Order) {
         if let Some(job) = Job::new(&self.model, order) {
