@@ -55,6 +55,12 @@ speak(line, sound.subarray(44), { pcm: 16000, job: { picture } });
 told = heard(await line.until("end"));
 check("bare samples", /cat/i.test(told.words) && told.png, told);
 
+// Words come before the transcript, and what is settled of them begins it.
+speak(line, sound, { job: { until: "transcript" } });
+const all = (await line.until("end")).filter(({ event }) => ["partial", "transcript"].includes(event?.data.kind)).map(({ event }) => event.data);
+const settled = all.filter((data) => data.settled).map((data) => data.text).join("");
+check("words while they are decoded", all.length > 1 && all[0].kind === "partial" && /^A cat/i.test(all[0].text) && all.at(-1).kind === "transcript" && all.at(-1).text.startsWith(settled), all);
+
 line.say({ type: "start", job: { picture: { steps: 0 } } });
 speak(line, sound);
 let [refused] = (await line.until("error")).slice(-1);

@@ -28,6 +28,7 @@ pub(crate) use phases::JobSpan;
 use phases::Phases;
 pub use phases::{entered, phase};
 pub(crate) use process::resident_bytes;
+pub use prometheus_client::metrics::histogram::Histogram;
 pub(crate) use within::parent;
 pub use within::within;
 

@@ -23,7 +23,7 @@ fn who_speaks_into_a_socket_hears_words_and_sees_pictures() {
     socket.args(["--experimental-websocket", "tests/clients/speak.mjs"]);
     socket.env("DOOR", format!("ws://{}/v1/speak", door.address()));
     socket.env("KEY", BASE64_URL_SAFE_NO_PAD.encode("key of a page"));
-    passes("speak", &mut socket, 16);
+    passes("speak", &mut socket, 17);
 }
 
 const SOCKET: [(&str, &str); 4] = [

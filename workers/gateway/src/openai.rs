@@ -2,6 +2,7 @@
 
 pub(crate) mod audio;
 mod audio_answer;
+mod audio_stream;
 pub(crate) mod images;
 mod images_stream;
 pub(crate) mod models;
