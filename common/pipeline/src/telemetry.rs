@@ -32,6 +32,7 @@ pub(crate) use phases::JobSpan;
 use phases::Phases;
 pub use phases::{entered, phase};
 pub(crate) use process::resident_bytes;
+pub use prometheus_client::metrics::histogram::Histogram;
 pub(crate) use sampler::next;
 pub use server::{Request, ServerSpan};
 pub(crate) use within::parent;

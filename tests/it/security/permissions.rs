@@ -42,6 +42,7 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.ACK.WEBHOOKS.webhooks.1.1.1.1.1", &["gateway"]),
     ("$JS.API.CONSUMER.CREATE.WEBHOOKS.webhooks.shanshui.webhook.*.*", &["admin"]),
     ("$JS.API.STREAM.MSG.GET.WEBHOOKS", &["reconcile", "gateway"]),
+    ("$JS.API.STREAM.MSG.DELETE.WEBHOOKS", &["gateway"]),
     ("$JS.API.CONSUMER.MSG.NEXT.AUDIO.transcribe", &["transcribe"]),
     ("$JS.API.CONSUMER.MSG.NEXT.TEXT.paint", &["paint"]),
     ("$JS.API.CONSUMER.MSG.NEXT.ADVISORIES.reconcile", &["reconcile"]),

@@ -33,6 +33,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     media-src 'self' blob:; connect-src 'self'; worker-src 'self'; font-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Longest `Host`: the longest name of the DNS, and a port.
+const LONGEST: usize = 253 + 6;
 /// Longest refusal of the router's.
 const SAID: usize = 4096;
 
@@ -135,16 +137,20 @@ pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, 
 
 /// Who calls: the owner of a key, or whoever has a link to the picture that is asked for.
 fn caller(gateway: &Gateway, request: &Request) -> Result<Caller, ApiError> {
+    let link = links::look(gateway.options.gateway_secret.as_ref(), request);
+    // A link opens its picture, whatever key a browser sends along.
+    if link == Link::Holds {
+        return Ok(Caller::guest());
+    }
     if let Some(caller) = gateway.keys.caller(key(request.headers()).as_deref()) {
         return Ok(caller);
     }
-    match links::look(gateway.options.gateway_secret.as_ref(), request) {
-        Link::Holds => Ok(Caller::guest()),
+    match link {
         Link::Expired => {
             let message = "this link has expired; ask for another one with an API key";
             Err(ApiError::new(StatusCode::FORBIDDEN, "link-expired", message))
         }
-        Link::None => {
+        Link::None | Link::Holds => {
             let message = "an API key is missing or unknown: send `Authorization: Bearer KEY`";
             Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid-api-key", message))
         }
@@ -210,6 +216,10 @@ fn check_origin(gateway: &Gateway, method: &Method, headers: &HeaderMap) -> Resu
     if headers.get_all(HOST).iter().nth(1).is_some() {
         return Err(body::bad("Host: more than one is not allowed; allowed: one").about("Host"));
     }
+    if !is_host(host) {
+        let allowed = format!("a name or an address, and a port; at most {LONGEST} characters");
+        return Err(FieldError::new("Host", host, allowed).into());
+    }
     if !gateway.keys.are_needed() && !is_local(host) {
         return refused("this host is not allowed; allowed without API keys: localhost and loopback addresses");
     }
@@ -221,6 +231,11 @@ fn check_origin(gateway: &Gateway, method: &Method, headers: &HeaderMap) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+/// Whether this may be where we are reached: it is kept with webhooks and stands in every link that they get.
+fn is_host(host: &str) -> bool {
+    host.len() <= LONGEST && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte))
 }
 
 fn is_local(host: &str) -> bool {
@@ -240,7 +255,17 @@ fn rand_id() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::is_local;
+    use super::{is_host, is_local};
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_a_port() {
+        for host in ["", "localhost:8080", "a_b.example", "xn--fsq.example", "[fe80::1%25eth0]:80", &"a".repeat(253)] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in ["a b", "a/b", "a.example?x", "a\"b", "a@b", "a#b", "a\\b", "<a>", &"a".repeat(260)] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
 
     #[test]
     fn only_names_of_this_machine_are_local() {

@@ -6,12 +6,14 @@ mod session;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::keys::Caller;
 use crate::server::Held;
+use crate::site::site;
 use crate::wait;
 use session::Session;
 
@@ -25,13 +27,16 @@ pub(crate) async fn speak(
     State(gateway): State<Gateway>,
     Extension(caller): Extension<Caller>,
     held: Option<Extension<Held>>,
+    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, ApiError> {
-    let seat = wait::seat(&gateway, &caller)?;
+    let refused = || wait::too_many("sockets of this caller are open");
+    let seat = (wait::seat(&gateway, &caller)?, gateway.sockets.take(&caller.name).ok_or_else(refused)?);
+    let site = site(&headers);
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(MESSAGE).max_frame_size(MESSAGE);
     Ok(upgrade.on_upgrade(async move |socket| {
         // The connection counts, and so does the caller's place, until this is over.
         let _held = (held, seat);
-        Session::new(gateway, caller, socket).serve().await;
+        Session::new(gateway, caller, (site, socket)).serve().await;
     }))
 }

@@ -104,11 +104,12 @@ impl Follower {
     }
 
     async fn tell(&mut self, event: KeptEvent) -> anyhow::Result<News> {
-        self.last = event.sequence;
-        self.heard |= matches!(event.envelope.data, Event::Transcript { .. });
         // After a replay the job has another run, with an end of its own.
-        self.over =
-            event.envelope.data.is_final() && !self.gateway.queue.has_run_after(&self.job, event.sequence).await?;
+        let is_final = event.envelope.data.is_final();
+        let over = is_final && !self.gateway.queue.has_run_after(&self.job, event.sequence).await?;
+        // Last: whoever gives up waiting before has not heard the event, and gets it again.
+        (self.last, self.over) = (event.sequence, over);
+        self.heard |= matches!(event.envelope.data, Event::Transcript { .. });
         Ok(News::Kept(Box::new(event)))
     }
 
@@ -125,9 +126,13 @@ impl Follower {
 
 /// A place for one more request that waits for events.
 pub(crate) fn seat(gateway: &Gateway, caller: &Caller) -> Result<Seat, ApiError> {
-    let message = "too many requests of this caller wait for events";
-    let refused = || ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-followers", message).after(5);
+    let refused = || too_many("requests of this caller wait for events");
     gateway.followers.take(&caller.name).ok_or_else(refused)
+}
+
+/// A caller has more of these than it may.
+pub(crate) fn too_many(what: &str) -> ApiError {
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-followers", format!("too many {what}")).after(5)
 }
 
 /// All events of a job up to its end, or none if that does not come within `patience`. A refusal of

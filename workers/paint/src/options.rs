@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use shanshui_kernels::{Kernels, PathError};
 use shanshui_model::DeviceKind;
 
+use crate::batcher::Sharing;
 use crate::limits::Limits;
 use crate::model::Extras;
 
@@ -46,6 +47,22 @@ pub struct PaintOptions {
     /// Pictures denoised together; more needs more memory
     #[arg(long, env = "SHANSHUI_MAX_BATCH", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub max_batch: u16,
+    /// Whether pictures of several jobs are denoised together; auto: on a GPU, for a CPU is hardly faster by it,
+    /// and all of the jobs would end late
+    #[arg(long, env = "SHANSHUI_BATCH_JOBS", value_enum, default_value_t)]
+    pub batch_jobs: BatchJobs,
+}
+
+/// Whose pictures may be one batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum BatchJobs {
+    /// As the device is.
+    #[default]
+    Auto,
+    /// Those of several jobs.
+    Yes,
+    /// Those of one job.
+    No,
 }
 
 /// Numbers to compute with.
@@ -88,6 +105,16 @@ fn lora(text: &str) -> Result<(PathBuf, f64), String> {
 }
 
 impl PaintOptions {
+    /// How pictures are put together on a device.
+    pub fn sharing(&self, device: &Device) -> Sharing {
+        let requests = match self.batch_jobs {
+            BatchJobs::Auto => !device.is_cpu(),
+            BatchJobs::Yes => true,
+            BatchJobs::No => false,
+        };
+        Sharing { pictures: self.max_batch.into(), requests }
+    }
+
     /// What is loaded beside the model.
     pub fn extras(&self) -> Extras {
         Extras { tiny_decoder: self.tiny_decoder.clone(), loras: self.loras.clone() }

@@ -80,7 +80,22 @@ impl Queue {
         let mut headers = HeaderMap::new();
         headers.insert(JOB_HEADER, job.as_str());
         let (subject, message_id) = (self.names.webhook_in(lane, job.as_str()), format!("{job}/webhook/{run}"));
-        self.publish(Outgoing { subject, message_id, headers, payload }).await.map(drop)
+        self.publish_surely(Outgoing { subject, message_id, headers, payload }).await
+    }
+
+    /// Removes what has been told, by its sequence, and with `of` who wanted to be told of that job: the stream
+    /// has room for those that are still to be told.
+    ///
+    /// # Errors
+    /// NATS is away, or refuses.
+    pub async fn forget_webhook(&self, told: u64, of: Option<&JobId>) -> anyhow::Result<()> {
+        self.remove(WEBHOOKS.0, told).await?;
+        let Some(job) = of else { return Ok(()) };
+        let (stream, subject) = (self.names.stream(WEBHOOKS.0), self.names.webhook(job.as_str()));
+        if let Some(wish) = self.read(&stream, Ask::Last { last_by_subj: &subject }).await? {
+            self.remove(WEBHOOKS.0, wish.sequence).await?;
+        }
+        Ok(())
     }
 
     /// The ends of jobs, and what is to be told, for whoever tells it.

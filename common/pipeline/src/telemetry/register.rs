@@ -49,6 +49,7 @@ impl Metrics {
         ours.register_with_unit("job", "Time of one attempt", Unit::Seconds, self.seconds.clone());
         let model = self.model_seconds.clone();
         ours.register_with_unit("model", "Time of one call of the model", Unit::Seconds, model);
+        ours.register("batch_size", "Pictures in one call of the model", self.batches.clone());
         let help = "Time from publication to the first delivery";
         ours.register_with_unit("queue_wait", help, Unit::Seconds, self.waited.clone());
         let help = "Time of one part of an attempt, the parts within it left out";

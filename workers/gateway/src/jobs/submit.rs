@@ -58,7 +58,7 @@ pub(crate) async fn submit(
     let mut wish = parse::wish(&gateway, &caller, request).await?;
     name(&mut wish, &caller, &headers)?;
     let hook = Hook::of(&gateway, &caller, (&lane, &site(&headers)), wish.meta_mut(), wanted.webhook)?;
-    let sent = send(&gateway, &lane, wish, hook.as_ref()).await?;
+    let sent = send(&gateway, &lane, wish, hook.as_ref()).await.map_err(|error| refusal(&headers, error))?;
     if let Some(patience) = patience
         && let Ok(Some(story)) = wait::end(&gateway, (&sent.id, sent.submitted.sequence), Some(patience), |_| ()).await
     {
@@ -81,6 +81,11 @@ pub(crate) async fn submit(
 /// Whether a request that is sent again is the same job.
 pub(crate) fn is_named(headers: &HeaderMap) -> bool {
     headers.contains_key(IDEMPOTENCY_KEY)
+}
+
+/// A refusal in the words of the request: its sender may not know the name of the job.
+pub(crate) fn refusal(headers: &HeaderMap, error: ApiError) -> ApiError {
+    if is_named(headers) { error.of_key() } else { error }
 }
 
 /// Whether the caller may send one more job now.

@@ -9,7 +9,7 @@ use shanshui_pipeline::delivery::Delivery;
 use shanshui_pipeline::event::Envelope;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::{Burial, Inlet};
-use shanshui_pipeline::{Code, causes};
+use shanshui_pipeline::{Code, Event, causes};
 use tokio::task::JoinSet;
 
 use super::Hook;
@@ -31,6 +31,8 @@ const LONGEST: Duration = Duration::from_secs(6 * 3600);
 const LEAST: u64 = 3;
 /// Between two looks at what is still to be told.
 const LOOK: Duration = Duration::from_secs(10);
+/// Longest pause before an end comes again that could not be dealt with.
+const UNHEARD: Duration = Duration::from_secs(60);
 /// After a failure of our own.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -74,16 +76,23 @@ async fn failed(error: &anyhow::Error) {
 /// Ends of jobs that somebody wants to be told of go to the queue of webhooks.
 async fn hear(gateway: &Gateway, ends: &Inlet) -> Infallible {
     loop {
-        let heard = async {
-            match ends.one().await? {
-                Some(delivery) => queue(gateway, &delivery).await,
-                None => Ok(()),
-            }
+        let heard = match ends.one().await {
+            Ok(Some(delivery)) => heard(gateway, &delivery).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
         };
-        if let Err(error) = heard.await {
+        if let Err(error) = heard {
             failed(&error).await;
         }
     }
+}
+
+/// An end that cannot be dealt with now comes again, and keeps none behind it waiting.
+async fn heard(gateway: &Gateway, delivery: &Delivery) -> anyhow::Result<()> {
+    let Err(error) = queue(gateway, delivery).await else { return Ok(()) };
+    let (sequence, error) = (delivery.sequence, causes(&error));
+    tracing::warn!(sequence, error, "cannot queue the webhook of a job that has ended; trying again");
+    delivery.hand_back(pause(delivery.waited).min(UNHEARD)).await
 }
 
 async fn queue(gateway: &Gateway, delivery: &Delivery) -> anyhow::Result<()> {
@@ -96,7 +105,7 @@ async fn queue(gateway: &Gateway, delivery: &Delivery) -> anyhow::Result<()> {
         && let Some(wish) = gateway.queue.wanted_webhook(&job).await?
         && let Ok(hook) = serde_json::from_slice::<Hook>(&wish)
     {
-        let (lane, due) = (hook.lane.clone(), Due { hook, run, end });
+        let (lane, due) = (hook.lane.clone(), Due::of(hook, run, end));
         gateway.queue.queue_webhook(&lane, (&job, run), serde_json::to_vec(&due)?.into()).await?;
     }
     delivery.ack().await
@@ -151,7 +160,9 @@ impl Told {
             Ok(()) => {
                 self.gateway.metrics.webhook("delivered");
                 tracing::info!(%job, run = due.run, attempt = self.delivery.delivered, "a webhook is delivered");
-                return self.delivery.ack().await;
+                // Only a job that has failed may have another run, and its receiver wants to hear of that.
+                let over = !matches!(due.end.data, Event::Failed { .. });
+                return self.over(over.then_some(&job)).await;
             }
             Err(met) => met,
         };
@@ -175,7 +186,9 @@ impl Told {
         let target = due.target(&options.webhook_allow)?;
         let body = due.body(&self.gateway, job).await?;
         let request = due.request(job, &target, secret, body);
-        self.sender.send(&target, request.ok_or_else(|| Unheard::Never("its address is none".to_owned()))?).await
+        self.sender
+            .send(&due.hook.caller, &target, request.ok_or_else(|| Unheard::Never("its address is none".to_owned()))?)
+            .await
     }
 
     /// Keeps the message meanwhile.
@@ -211,7 +224,16 @@ impl Told {
             sequence: self.delivery.sequence,
         };
         self.gateway.queue.bury(&burial, &self.delivery.original()).await.context("cannot bury a webhook")?;
-        self.delivery.ack().await
+        self.over(None).await
+    }
+
+    /// The message is done. That it stays on the stream for some days harms nobody; only its room is missed.
+    async fn over(&self, job: Option<&JobId>) -> anyhow::Result<()> {
+        self.delivery.ack().await?;
+        if let Err(error) = self.gateway.queue.forget_webhook(self.delivery.sequence, job).await {
+            tracing::debug!(error = causes(&error), "a webhook that is over stays on its stream");
+        }
+        Ok(())
     }
 }
 
