@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use shanshui_pipeline::Code;
 use shanshui_pipeline::fields::FieldError;
-use shanshui_pipeline::telemetry::within;
+use shanshui_pipeline::telemetry::{self, ServerSpan, within};
 use shanshui_pipeline::trace::TraceContext;
 
 use crate::body::{self, BodyError};
@@ -26,6 +26,7 @@ use crate::gateway::Gateway;
 use crate::keys::Caller;
 use crate::links::{self, Link};
 use crate::room::Full;
+use crate::routes;
 
 /// Nothing is loaded from another host, and nothing that was said becomes code.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
@@ -50,12 +51,19 @@ const HEADERS: [(HeaderName, &str); 5] = [
 pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let (interface, id) = (interface(request.uri().path()), format!("{:016x}", rand_id()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let caller = trace(request.headers());
+    let span = ServerSpan::begin(caller.as_ref());
+    let place = span.as_ref().map(|span| span.context().clone()).or(caller);
     let response = match check_origin(&gateway, request.method(), request.headers()) {
-        Ok(()) => within(trace(request.headers()), next.run(request)).await,
+        Ok(()) => within(place, next.run(request)).await,
         Err(error) => error.into_response(),
     };
     let mut response = enveloped(response).await;
     let status = response.status().as_u16();
+    if let Some(span) = span {
+        let (method, route) = (known(&method), routes::template(&path));
+        span.end(&telemetry::Request { method, path: &path, route, scheme: "http", status });
+    }
     gateway.metrics.answered(interface, status);
     if response.status().is_server_error() {
         tracing::info!(request = id, %method, path, status, "a request failed");
@@ -91,6 +99,12 @@ async fn enveloped(response: Response) -> Response {
     let said = axum::body::to_bytes(response.into_body(), SAID).await.unwrap_or_default();
     let code = if status.is_server_error() { Code::Failed } else { Code::BadInput };
     ApiError::new(status, code.as_str(), String::from_utf8_lossy(&said)).into_response()
+}
+
+/// Anybody may invent methods; the names of spans are to be few.
+fn known(method: &Method) -> &str {
+    let all = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH];
+    if all.contains(method) { method.as_str() } else { "_OTHER" }
 }
 
 fn interface(path: &str) -> &'static str {
