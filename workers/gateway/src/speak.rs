@@ -13,6 +13,7 @@ use crate::gateway::Gateway;
 use crate::keys::Caller;
 use crate::server::Held;
 use crate::wait;
+pub(crate) use message::wav;
 use session::Session;
 
 /// What a client asks for in `Sec-WebSocket-Protocol`, if it asks for anything.
