@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// Tries that every webhook gets, however long all gateways were away.
 const LEAST: u64 = 3;
+/// Between two looks at what is still to be told.
+const LOOK: Duration = Duration::from_secs(10);
 /// Longest pause before an end comes again that could not be dealt with.
 const UNHEARD: Duration = Duration::from_secs(60);
 /// After a failure of our own.
@@ -52,7 +54,18 @@ pub(crate) async fn work(gateway: &Gateway) -> Infallible {
             Err(error) => failed(&error).await,
         }
     };
-    tokio::join!(hear(gateway, &ends), tell(gateway, &dues, &sender)).0
+    tokio::join!(hear(gateway, &ends), tell(gateway, &dues, &sender), measure(gateway)).0
+}
+
+/// What is still to be told, for `/metrics`. Every gateway says the same.
+async fn measure(gateway: &Gateway) -> Infallible {
+    loop {
+        match gateway.queue.webhook_level().await {
+            Ok(level) => gateway.metrics.webhooks_due(level),
+            Err(error) => tracing::debug!(error = causes(&error), "cannot measure webhooks; trying again"),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn failed(error: &anyhow::Error) {
@@ -123,7 +136,10 @@ async fn tell(gateway: &Gateway, dues: &Inlet, sender: &Arc<Sender>) -> Infallib
         requests.spawn(async move {
             let settled = match places {
                 (Some(host), Some(caller)) => told.settle(due, [host, caller]).await,
-                _ => told.delivery.hand_back(NO_PLACE).await,
+                _ => {
+                    told.gateway.metrics.webhook("no-place");
+                    told.delivery.hand_back(NO_PLACE).await
+                }
             };
             if let Err(error) = settled {
                 tracing::warn!(error = causes(&error), "cannot settle a webhook; it comes again");
@@ -146,6 +162,7 @@ impl Told {
         let Some((job, due)) = named else { return self.bury("(unknown)", "this is no webhook").await };
         let met = match self.held(self.send(&job, &due)).await {
             Ok(()) => {
+                self.gateway.metrics.webhook("delivered");
                 tracing::info!(%job, run = due.run, attempt = self.delivery.delivered, "a webhook is delivered");
                 // Only a job that has failed may have another run, and its receiver wants to hear of that.
                 let over = !matches!(due.end.data, Event::Failed { .. });
@@ -156,6 +173,7 @@ impl Told {
         match met {
             Unheard::Later(reason) if !is_late(&self.gateway, &self.delivery) => {
                 let pause = pause(self.delivery.waited);
+                self.gateway.metrics.webhook("again");
                 tracing::info!(%job, attempt = self.delivery.delivered, reason, delay_seconds = pause.as_secs(), "a webhook comes again");
                 self.delivery.hand_back(pause).await
             }
@@ -194,6 +212,7 @@ impl Told {
 
     /// Copies it to DEAD, from where an operator replays it.
     async fn bury(&self, job: &str, reason: &str) -> anyhow::Result<()> {
+        self.gateway.metrics.webhook("given-up");
         let worker = std::process::id().to_string();
         let burial = Burial {
             stage: "webhook",
