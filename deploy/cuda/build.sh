@@ -6,21 +6,22 @@
 compute_cap=${CUDA_COMPUTE_CAP:-80}
 
 cuda() {
-    local profile=${1:-local} features=${2:-cudnn} place=$cache/cuda start=$SECONDS
-    case $features in cuda | cudnn) ;; *) die "cuda: $features is not allowed; allowed: cuda, cudnn" ;; esac
+    local profile=${1:-local} kind=${2:-cudnn} place=$cache/cuda start
+    case $kind in cuda | cudnn) ;; *) die "cuda: $kind is not allowed; allowed: cuda, cudnn" ;; esac
     need_tools
     build
     need_toolkit "$place"
-    say "build with the feature $features for compute capability $compute_cap (a first build takes 10 minutes)"
+    say "build with the feature $kind for compute capability $compute_cap (a first build takes 10 minutes)"
+    start=$SECONDS
     (cd "$root" && in_toolkit "$place" cargo build --profile "$profile" --package shanshui --package shanshui-paint \
-        --bin shanshui --example gpu --features "shanshui/$features" --locked)
+        --bin shanshui --example gpu "${features[@]}" --features "shanshui/$kind" --locked)
     start=$((SECONDS - start))
-    bundle "$place" "$profile" "$features"
+    bundle "$place" "$profile" "$kind"
     check_words "$place"
-    cuda_report "$place/bundle/shanshui-cuda" "$features" "$start"
+    cuda_report "$place/bundle/shanshui-cuda" "$kind" "$start"
 }
 
-# bundle PLACE PROFILE FEATURES: what tests/bench/gpu.py needs, in a folder that can be carried to a machine with a GPU.
+# bundle PLACE PROFILE FEATURE: what tests/bench/gpu.py needs, in a folder that can be carried to a machine with a GPU.
 bundle() {
     local bundle=$1/bundle made=$1/target/$2
     mkdir -p "$bundle/models"
@@ -102,10 +103,10 @@ says() {
     say "it says: $said"
 }
 
-# cuda_report PROGRAM FEATURES SECONDS
+# cuda_report PROGRAM FEATURE SECONDS
 cuda_report() {
     say "$1"
-    printf 'features: %s; compute capability: %s; nvcc: %s\n' "$2" "$compute_cap" \
+    printf 'feature: %s; compute capability: %s; nvcc: %s\n' "$2" "$compute_cap" \
         "$(in_toolkit "$cache/cuda" nvcc --version | sed -n 's/.*, V//p')"
     printf 'size: %s bytes; seconds: %s\n' "$(stat -c %s "$1")" "$3"
     readelf --dynamic --wide "$1" | sed -n 's/.*Shared library: /needs: /p'

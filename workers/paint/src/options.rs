@@ -48,6 +48,33 @@ pub struct PaintOptions {
     /// Pictures denoised together; more needs more memory
     #[arg(long, env = "SHANSHUI_MAX_BATCH", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub max_batch: u16,
+    /// Whether pictures of several jobs are denoised together; auto: on a GPU, for a CPU is hardly faster by it,
+    /// and all of the jobs would end late
+    #[arg(long, env = "SHANSHUI_BATCH_JOBS", value_enum, default_value_t)]
+    pub batch_jobs: BatchJobs,
+}
+
+/// Whose pictures may be one batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum BatchJobs {
+    /// As the device is.
+    #[default]
+    Auto,
+    /// Those of several jobs.
+    Yes,
+    /// Those of one job.
+    No,
+}
+
+impl BatchJobs {
+    /// Whether a batch may hold pictures of several jobs on a device.
+    pub(crate) fn holds(self, device: &Device) -> bool {
+        match self {
+            Self::Auto => !device.is_cpu(),
+            Self::Yes => true,
+            Self::No => false,
+        }
+    }
 }
 
 /// Numbers to compute with.

@@ -45,7 +45,7 @@ pub struct Unet {
 #[derive(Clone)]
 pub struct Context {
     layers: Vec<KeysValues>,
-    /// The embedded scale of guidance, for models that are told it.
+    /// The embedded scale of guidance, for models that are told it: one for all, or one for each.
     guidance: Option<Tensor>,
 }
 
@@ -59,6 +59,18 @@ impl Context {
     ) -> candle_core::Result<Self> {
         let guidance = width.map(|width| time::embed_guidance(guidance, width, device)).transpose()?;
         Ok(Self { guidance, ..self })
+    }
+
+    /// The texts of one batch after the other. A scale of guidance is that of a batch of one.
+    ///
+    /// # Errors
+    /// When they have other numbers of tokens, or the device fails.
+    pub fn join(parts: &[&Self]) -> candle_core::Result<Self> {
+        let layer = |at: usize| KeysValues::join(&parts.iter().map(|part| &part.layers[at]).collect::<Vec<_>>());
+        let layers = (0..parts[0].layers.len()).map(layer).collect::<candle_core::Result<_>>()?;
+        let guidance: Vec<&Tensor> = parts.iter().filter_map(|part| part.guidance.as_ref()).collect();
+        let guidance = if guidance.is_empty() { None } else { Some(Tensor::cat(&guidance, 0)?) };
+        Ok(Self { layers, guidance })
     }
 }
 

@@ -22,10 +22,11 @@ use shanshui_pipeline::telemetry::{Metrics, Yield, phase};
 use tracing::Instrument;
 
 use crate::audio::{self, Budget, DecodeError, Ffmpeg, Recording, Source};
-use crate::decoding::{self, Options, TranscribeError, Transcript, Verdict, subtitles};
+use crate::decoding::{self, Options, Progress, Told, TranscribeError, Transcript, Verdict, subtitles};
 use crate::folder::{files, find};
 use crate::gate;
 use crate::options::TranscribeOptions;
+use crate::partial::Partials;
 use crate::record::{self, Said};
 use crate::whisper::{Whisper, find_language};
 
@@ -138,13 +139,16 @@ impl Transcribe {
     async fn understand(&self, recording: Recording, options: Options, context: &Context) -> Result<Heard, Failure> {
         let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
         let Recording { samples, source, sound } = recording;
+        let (mut partials, heard) = Partials::channel();
         let transcribed = self.model.call_in_turn(&context.progress, move |whisper| {
-            whisper.transcribe_stretches(&samples, &sound.stretches, &options, &mut |at| {
+            let mut report = |at: Progress| {
                 progress.report(at.done, at.total);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
+            };
+            let told = Told { progress: &mut report, hearing: &mut |hearing| partials.hear(hearing) };
+            whisper.transcribe_told(&samples, &sound.stretches, &options, told)
         });
-        match transcribed.await {
+        match context.mention_during(transcribed, heard).await {
             Err(gone) => Err(Failure::Broken(anyhow!(gone))),
             Ok(Err(TranscribeError::Stopped(_))) => Err(Failure::Interrupted),
             Ok(Err(TranscribeError::Wish(refused))) => Err(Failure::Reject(refused)),

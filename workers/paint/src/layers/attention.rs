@@ -31,6 +31,30 @@ pub enum KeysValues {
     Tensors([Tensor; 2]),
 }
 
+impl KeysValues {
+    /// Those of one batch after the other; all have as many tokens.
+    ///
+    /// # Errors
+    /// When they do not fit, or the device fails.
+    pub(crate) fn join(parts: &[&Self]) -> candle_core::Result<Self> {
+        let packed: Vec<&Heads> = parts.iter().filter_map(|part| part.packed()).collect();
+        if packed.len() == parts.len() && !parts.is_empty() {
+            return Ok(Self::Packed(Heads::join(&packed).into()));
+        }
+        let tensors: Vec<&[Tensor; 2]> = parts.iter().filter_map(|part| part.tensors()).collect();
+        let join = |at: usize| Tensor::cat(&tensors.iter().map(|pair| &pair[at]).collect::<Vec<_>>(), 0);
+        Ok(Self::Tensors([join(0)?, join(1)?]))
+    }
+
+    fn packed(&self) -> Option<&Heads> {
+        if let Self::Packed(heads) = self { Some(heads) } else { None }
+    }
+
+    fn tensors(&self) -> Option<&[Tensor; 2]> {
+        if let Self::Tensors(tensors) = self { Some(tensors) } else { None }
+    }
+}
+
 /// Query, key, value and output projections around scaled dot-product attention (arXiv:1706.03762).
 pub struct Attention {
     query: Linear,

@@ -39,7 +39,7 @@ impl TimeEmbedding {
     }
 
     /// Timesteps (batch) to (batch, 4 · channels), with the SiLU that every residual block begins with;
-    /// `guidance` (1, width) is the embedded scale, in models that are told it.
+    /// `guidance` (1 or batch, width) is the embedded scale, in models that are told it.
     pub(super) fn forward(
         &self,
         timesteps: &Tensor,
