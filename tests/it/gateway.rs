@@ -1,5 +1,6 @@
 //! The HTTP door: jobs, events, objects and the shapes of others, against a running pipeline.
 
+mod erase;
 mod events;
 mod guard;
 mod jobs;

@@ -26,6 +26,7 @@ mod seats;
 mod server;
 mod site;
 mod speak;
+pub mod topology;
 mod wait;
 mod webhooks;
 
