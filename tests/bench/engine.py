@@ -12,8 +12,8 @@ INSTRUCTIONS = ["avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf1
 class Engine:
     """A program that reads a line and answers with a line of JSON, with so many threads."""
 
-    def __init__(self, name, threads, command):
-        environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
+    def __init__(self, name, threads, command, **more):
+        environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads), **more)
         self.name, self.threads = name, threads
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, bufsize=1

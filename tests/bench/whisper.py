@@ -23,13 +23,16 @@ SAID = {
 }
 TIMED = {"jfk.flac": "11 s", "mountains.wav": "3 s"}
 OURS, WHOLE, FLOATS, PEER = "int8, default", "int8, 30 s windows", "f32, 30 s windows", "faster-whisper int8"
+# Instructions beyond AVX2 are kept from both.
+OURS_2, WHOLE_2, PEER_2 = f"{OURS}, AVX2", f"{WHOLE}, AVX2", f"{PEER}, AVX2"
+CAPPED = {"CT2_FORCE_CPU_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 
 class Hearer(Engine):
     """One that answers the name of a recording with seconds and words."""
 
-    def __init__(self, name, threads, command):
-        super().__init__(name, threads, command)
+    def __init__(self, name, threads, command, **more):
+        super().__init__(name, threads, command, **more)
         self.errors, self.texts = {}, {}
         self.seconds = {clip: [] for clip in TIMED}
 
@@ -63,7 +66,12 @@ def engines(hear, model, python, threads):
     yield Hearer(OURS, threads, [hear, model, "int8"])
     yield Hearer(WHOLE, threads, [hear, model, "int8", "whole"])
     yield Hearer(FLOATS, threads, [hear, model, "f32", "whole"])
-    yield Hearer(PEER, threads, [python, str(HERE / "faster.py"), model, str(threads)])
+    peer = [python, str(HERE / "faster.py"), model, str(threads)]
+    yield Hearer(PEER, threads, peer)
+    if threads == 1:
+        yield Hearer(OURS_2, threads, [hear, model, "int8"], SHANSHUI_KERNELS="avx2")
+        yield Hearer(WHOLE_2, threads, [hear, model, "int8", "whole"], SHANSHUI_KERNELS="avx2")
+        yield Hearer(PEER_2, threads, peer, **CAPPED)
 
 
 def measure(all_engines, rounds):
@@ -85,8 +93,9 @@ def measure(all_engines, rounds):
 def page(results, rounds, versions):
     times, memory, errors = [], [], []
     for all_engines in results:
-        peer = next(engine for engine in all_engines if engine.name == PEER)
+        named = {engine.name: engine for engine in all_engines}
         for engine in all_engines:
+            peer = named[PEER_2 if engine.name in (OURS_2, WHOLE_2, PEER_2) else PEER]
             row = [str(engine.threads), engine.name]
             for clip in TIMED:
                 row += [cell(engine, clip), f"{middle(peer, clip) / middle(engine, clip):.1f}×"]

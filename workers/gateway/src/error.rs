@@ -38,6 +38,15 @@ impl ApiError {
         Self { job: Some(job.clone()), ..self }
     }
 
+    /// The same for whoever has named no job but sent an `Idempotency-Key`.
+    pub(crate) fn of_key(self) -> Self {
+        if self.code != Code::NameUsed.as_str() || self.param.as_deref() != Some("id") {
+            return self;
+        }
+        let message = "Idempotency-Key: (used) is not allowed; allowed: another one for each other request";
+        Self { message: message.to_owned(), ..self }.about("Idempotency-Key")
+    }
+
     pub(crate) fn after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }

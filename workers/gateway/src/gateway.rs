@@ -26,6 +26,10 @@ use crate::{routes, server, webhooks, wyoming};
 const FOLLOWERS: usize = 1024;
 /// Searches of one caller at a time.
 const SEARCHES: usize = 16;
+/// Lists of one caller at a time: each reads many messages.
+const LISTS: usize = 8;
+/// Sockets of one caller at a time: each may hold a message of which the end has not come.
+const SOCKETS: usize = 256;
 
 /// What a gateway works with.
 pub struct Parts {
@@ -70,6 +74,10 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<Room>,
     /// Requests that wait for events.
     pub(crate) followers: Seats,
+    /// Requests that list jobs.
+    pub(crate) lists: Seats,
+    /// Sockets that are open.
+    pub(crate) sockets: Seats,
     /// Requests that look for a job in the queues.
     pub(crate) searches: Seats,
     /// Held by the one of them that does so now.
@@ -112,6 +120,8 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
         events,
         room,
         followers: Seats::new(FOLLOWERS),
+        lists: Seats::new(LISTS),
+        sockets: Seats::new(SOCKETS),
         searches: Seats::new(SEARCHES),
         looking: tokio::sync::Mutex::default(),
         stop: stop.clone(),

@@ -34,9 +34,9 @@ pub struct GatewayOptions {
     /// from it; without it webhooks are refused
     #[arg(long, env = "SHANSHUI_GATEWAY_SECRET", hide_env_values = true)]
     pub gateway_secret: Option<Secret>,
-    /// Hosts that may receive webhooks over http and at private addresses, as a name or an address, separated
-    /// by commas; all others need https and a public address
-    #[arg(long, env = "SHANSHUI_WEBHOOK_ALLOW", value_name = "HOST", value_delimiter = ',')]
+    /// Hosts that may receive webhooks over http and at private addresses, as a name or an address, with or
+    /// without a port, separated by commas; all others need https and a public address
+    #[arg(long, env = "SHANSHUI_WEBHOOK_ALLOW", value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub webhook_allow: Vec<String>,
     /// Seconds after the end of a job during which its webhook is tried
     #[arg(long, env = "SHANSHUI_WEBHOOK_SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..=518_400))]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,6 +23,10 @@ use crate::stage::Stage;
 
 /// Pause after a failure to reach the queue or the store.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A worker that has jobs looks for further ones so soon after it has taken one, when the stage knows of it,
+/// and less and less often while there are none.
+const SOON: Duration = Duration::from_millis(25);
+const SELDOM: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker<S> {
     stage: S,
@@ -79,9 +83,10 @@ impl<S: Stage> Worker<S> {
 
     async fn take_jobs(self: &Arc<Self>, running: &mut JoinSet<Ended>, until_empty: bool) -> anyhow::Result<usize> {
         let Shared { env, step, shutdown, .. } = &*self.shared;
-        let permits = Arc::new(Semaphore::new(usize::from(env.options.concurrency)));
+        let most = usize::from(env.options.jobs_at_a_time(self.stage.together()));
+        let permits = Arc::new(Semaphore::new(most));
         let mut puller = Puller::new(&env.queue, step, &env.options.pools);
-        let mut taken = 0;
+        let (mut taken, mut pause, mut next_look) = (0, SOON, Instant::now());
         while !shutdown.drain.is_cancelled() {
             let permit = tokio::select! {
                 permit = Arc::clone(&permits).acquire_owned() => permit?,
@@ -92,7 +97,19 @@ impl<S: Stage> Worker<S> {
             if until_empty && running.is_empty() && self.is_empty().await? {
                 return Ok(taken);
             }
-            let Some(delivery) = self.pull(&mut puller, running).await? else { continue };
+            let busy = permits.available_permits() + 1 < most;
+            if busy && (Instant::now() < next_look || !self.stage.has_room()) {
+                tokio::select! {
+                    Some(ended) = running.join_next() => settled(ended)?,
+                    () = tokio::time::sleep(pause) => {}
+                    () = shutdown.drain.cancelled() => break,
+                }
+                continue;
+            }
+            let pulled = self.pull(&mut puller, running, busy).await?;
+            pause = if pulled.is_some() { SOON } else { (pause * 2).min(SELDOM) };
+            next_look = Instant::now() + pause;
+            let Some(delivery) = pulled else { continue };
             taken += 1;
             let worker = Arc::clone(self);
             running.spawn(async move { (worker.process(delivery).await, permit) });
@@ -100,17 +117,19 @@ impl<S: Stage> Worker<S> {
         Ok(taken)
     }
 
-    /// One job, or none after a while.
+    /// One job, or none after a while; a busy worker takes none that an idle one waits for.
     async fn pull(
         self: &Arc<Self>,
         puller: &mut Puller,
         running: &mut JoinSet<Ended>,
+        busy: bool,
     ) -> anyhow::Result<Option<Delivery>> {
         let shutdown = &self.shared.shutdown;
         if shutdown.drain.is_cancelled() {
             return Ok(None);
         }
-        let pulled = match puller.one(&shutdown.drain).await {
+        let pulled = if busy { puller.now().await } else { puller.one(&shutdown.drain).await };
+        let pulled = match pulled {
             Ok(pulled) => pulled,
             Err(error) => return self.pull_failed(error).await.map(|()| None),
         };

@@ -81,7 +81,7 @@ pub(crate) async fn take(
 ) -> Result<Sent, ApiError> {
     name(&mut wish, caller, headers)?;
     let hook = Hook::of(gateway, caller, (&lane, &site(headers)), wish.meta_mut(), webhook)?;
-    send(gateway, &lane, wish, hook.as_ref()).await
+    send(gateway, &lane, wish, hook.as_ref()).await.map_err(|error| refusal(headers, error))
 }
 
 /// What is known of a job that is on its queue, or was sent before.
@@ -101,6 +101,11 @@ pub(crate) async fn told(gateway: &Gateway, caller: &Caller, sent: &Sent, may_be
 /// Whether a request that is sent again is the same job.
 pub(crate) fn is_named(headers: &HeaderMap) -> bool {
     headers.contains_key(IDEMPOTENCY_KEY)
+}
+
+/// A refusal in the words of the request: its sender may not know the name of the job.
+pub(crate) fn refusal(headers: &HeaderMap, error: ApiError) -> ApiError {
+    if is_named(headers) { error.of_key() } else { error }
 }
 
 /// Whether the caller may send one more job now.

@@ -1,0 +1,206 @@
+"""What the pipeline itself costs: no-op stages beside bare async-nats and beside Python gRPC executors.
+
+    SHANSHUI_NATS_SERVER=… SHANSHUI_SOAK=… pipeline.py PROGRAMS [ROUNDS]
+
+PROGRAMS is the folder of `passage`, `shanshui-relay` and `shanshui-pace`. Prints a page of Markdown; `./dev bench
+pipeline` writes it to docs/bench-pipeline.md.
+"""
+
+import datetime
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "scale"))
+
+from engine import cpu, load, table
+from executors import Executors
+from lab import Lab, Use, bound
+from wire import Wire, phases
+
+JOBS, FLYING = 60, 64
+PACE = 0.1
+
+
+class Passage:
+    """The program that publishes jobs and hears their ends."""
+
+    def __init__(self, programs: str, url: str) -> None:
+        command = [f"{programs}/passage", url]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, preexec_fn=bound
+        )
+
+    def run(self, what: str, stages: int, count: int, flying: int = 1) -> dict:
+        self.process.stdin.write(f"{what} {stages} {count} {flying}\n")
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"passage has ended: {self.process.wait()}")
+        return json.loads(line)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Row:
+    """Seconds of the same work in several rounds."""
+
+    def __init__(self) -> None:
+        self.seconds, self.rates = [], []
+
+    def latency(self) -> str:
+        ordered = sorted(self.seconds)
+        return f"{statistics.median(ordered) * 1e3:.2f} | {ordered[int(len(ordered) * 0.99)] * 1e3:.2f}"
+
+    def middle(self) -> float:
+        return statistics.median(self.seconds)
+
+    def rate(self) -> float:
+        return statistics.median(self.rates)
+
+
+def relay(lab: Lab, concurrency: int, **settings: str) -> list:
+    """A worker of each no-op stage."""
+    more = {"SHANSHUI_CONCURRENCY": str(concurrency), **settings}
+    crew = [lab.worker(stage, "--http", "127.0.0.1:0", **more) for stage in ("transcribe", "paint")]
+    time.sleep(2.5)
+    return crew
+
+
+def end(crew: list) -> None:
+    for worker in crew:
+        Lab.stop(worker)
+
+
+def rates(passage: Passage, lab: Lab, rows: dict, peers: Executors, rounds: int) -> None:
+    """Jobs a second with many under way: of one worker for each stage, and of sixteen slots in each."""
+    for concurrency in (1, 16):
+        crew = relay(lab, concurrency)
+        for _ in range(rounds):
+            for name, what in ((f"ours, {concurrency}", "ours"), ("bare", "bare")):
+                count = 10 * JOBS
+                rows[name].rates.append(count / passage.run(what, 2, count, FLYING)["all"])
+            rows["executors"].rates.append(peers.rate(FLYING))
+        end(crew)
+
+
+def one_by_one(passage: Passage, lab: Lab, rows: dict, peers: Executors, rounds: int) -> None:
+    """One job at a time, by turns."""
+    crew = relay(lab, 1)
+    for stages in (1, 2):
+        for what in ("bare", "ours"):
+            passage.run(what, stages, 10)
+    for _ in range(rounds):
+        for stages in (1, 2):
+            for what in ("bare", "ours"):
+                rows[f"{what} {stages}"].seconds += passage.run(what, stages, JOBS)["seconds"]
+        rows["executors"].seconds += peers.latencies(JOBS)
+    end(crew)
+
+
+def measured(programs: str, sync: str, rounds: int) -> dict:
+    names = ["bare 1", "ours 1", "bare 2", "ours 2", "bare", "ours, 1", "ours, 16", "executors"]
+    rows = {name: Row() for name in names}
+    lab, peers = Lab(f"{programs}/shanshui-relay"), Executors()
+    try:
+        if sync != "always":
+            lab.start_nats(sync)
+        passage = Passage(programs, lab.url)
+        one_by_one(passage, lab, rows, peers, rounds)
+        rates(passage, lab, rows, peers, max(1, rounds // 3))
+        passage.close()
+    finally:
+        peers.close()
+        lab.end()
+    return rows
+
+
+def profile(programs: str) -> tuple[list, str]:
+    """One job's way over the wire, phase by phase, and what it asks of NATS and of the store."""
+    lab = Lab(f"{programs}/shanshui-relay")
+    try:
+        wire = Wire(lab.port, int(lab.endpoint.rsplit(":", 1)[1]))
+        seen = {"SHANSHUI_NATS_URL": f"nats://127.0.0.1:{wire.nats}"}
+        crew = relay(lab, 1, SHANSHUI_S3_ENDPOINT=f"http://127.0.0.1:{wire.s3}", **seen)
+        passage = Passage(programs, lab.url)
+        passage.run("ours", 2, 20)
+        wire.clear()
+        passage.run("ours", 2, JOBS)
+        time.sleep(0.3)
+        passage.close()
+        end(crew)
+        return phases(wire.lines, JOBS)
+    finally:
+        lab.end()
+
+
+def consumers(programs: str, rounds: int) -> list:
+    """Jobs a second of so many workers of a stage that takes 100 ms."""
+    lab, rows = Lab(f"{programs}/shanshui-pace"), []
+    try:
+        passage = Passage(programs, lab.url)
+        for processes, slots in ((1, 1), (4, 1), (16, 1), (4, 16)):
+            settings = {"SHANSHUI_PACE_SECONDS": str(PACE), "SHANSHUI_CONCURRENCY": str(slots)}
+            crew = [lab.worker("paint", "--http", "127.0.0.1:0", **settings) for _ in range(processes)]
+            time.sleep(3 + processes / 4)
+            number = processes * slots
+            passage.run("ours", 1, number, number)
+            count, use = number * 40, Use(lab.nats.pid)
+            cpu_before = use.cpu()
+            took = passage.run("ours", 1, count, 2 * number)["all"]
+            spent = (use.cpu() - cpu_before) / count
+            end(crew)
+            rate, linear = count / took, number / PACE
+            rows.append([f"{processes} × {slots}", f"{rate:.1f}", f"{rate / linear:.3f}", f"{spent * 1e3:.2f} ms"])
+        passage.close()
+    finally:
+        lab.end()
+    return rows
+
+
+def page(all_rows: dict, profiled: tuple, scaled: list, rounds: int, programs: str) -> str:
+    latency, rate = [], []
+    for sync, rows in all_rows.items():
+        for stages in ("1", "2"):
+            bare, ours = rows[f"bare {stages}"], rows[f"ours {stages}"]
+            added = (ours.middle() - bare.middle()) * 1e3
+            latency.append([sync, stages, bare.latency(), ours.latency(), f"{added:.2f}"])
+        peer = rows["executors"]
+        latency.append([sync, "2 gRPC executors", "", "", peer.latency(), ""])
+        for name in ("ours, 1", "ours, 16", "bare", "executors"):
+            rate.append([sync, name, f"{rows[name].rate():,.0f}", f"{rows[name].rate() / peer.rate():.2f}×"])
+    lines, said = profiled
+    today = datetime.date.today()
+    version = subprocess.run([f"{programs}/shanshui-relay", "--version"], capture_output=True, text=True).stdout.strip()
+    server = subprocess.run([os.environ["SHANSHUI_NATS_SERVER"], "--version"], capture_output=True, text=True).stdout
+    text = (HERE / "pipeline.md").read_text()
+    return text.format(
+        date=f"{today.day} {today:%B %Y}",
+        rounds=rounds,
+        jobs=JOBS,
+        flying=FLYING,
+        cpu=cpu(),
+        load=load(),
+        versions=f"{version}, {server.strip()}, grpcio of `tests/bench/pipeline.txt`",
+        latency=table(["sync_interval", "stages", "bare, median", "p99", "ours, median", "p99", "ours adds"], latency),
+        rate=table(["sync_interval", "who", "jobs a second", "of the executors'"], rate),
+        profile=table(["what happens", "at, ms", "until the next, ms", "share"], lines),
+        counts=said,
+        consumers=table(["workers × slots", "jobs a second", "of linear", "CPU of nats-server for a job"], scaled),
+    )
+
+
+def main() -> None:
+    programs, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 6
+    all_rows = {sync: measured(programs, sync, rounds) for sync in ("always", "2m")}
+    print(page(all_rows, profile(programs), consumers(programs, rounds), rounds, programs), end="")
+
+
+if __name__ == "__main__":
+    main()
