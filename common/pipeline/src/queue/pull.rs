@@ -150,7 +150,7 @@ impl Puller {
                 }
             }
         }
-        Ok(Pulled::default())
+        Ok(Pulled { job: None, late: None })
     }
 
     /// Consumers in the order in which they are asked.
