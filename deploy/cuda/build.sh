@@ -8,7 +8,7 @@ compute_cap=${CUDA_COMPUTE_CAP:-80}
 cuda() {
     local profile=${1:-local} kind=${2:-cudnn} place=$cache/cuda start
     case $kind in cuda | cudnn) ;; *) die "cuda: $kind is not allowed; allowed: cuda, cudnn" ;; esac
-    need_tools
+    need_models
     build
     need_toolkit "$place"
     say "build with the feature $kind for compute capability $compute_cap (a first build takes 10 minutes)"
@@ -25,11 +25,11 @@ cuda() {
 bundle() {
     local bundle=$1/bundle made=$1/target/$2
     mkdir -p "$bundle/models"
-    cp -r "$root/models/mini" "$bundle/models/"
+    cp -r "$root/models/mini" "$models/whisper-base" "$bundle/models/"
+    cp "$server" "$bundle/nats-server"
     strip -o "$bundle/gpu-$3" "$made/examples/gpu"
     strip -o "$bundle/shanshui-cuda" "$made/shanshui"
     strip -o "$bundle/shanshui" "$target/local/shanshui"
-    [ ! -x "$cache/bin/nats-server" ] || cp "$cache/bin/nats-server" "$bundle/"
 }
 
 # need_toolkit PLACE: PLACE/toolkit is laid out as NVIDIA's installer does it.

@@ -1,8 +1,8 @@
 """The ten points that a GPU must pass. Needs Python alone, and a folder that was carried to the machine.
 
 `gpu.py FOLDER [POINTS]` prints a page of Markdown, and ends with 1 if a point fails. `./dev cuda` makes the folder:
-shanshui, shanshui-cuda, gpu-cudnn (and gpu-cuda, which was built without cuDNN), models/mini; nats-server is put
-beside them. The libraries of CUDA and cuDNN must be where the loader looks (LD_LIBRARY_PATH).
+shanshui, shanshui-cuda, gpu-cudnn (`./dev cuda local cuda`: gpu-cuda, without cuDNN), nats-server, models. The
+libraries of CUDA and cuDNN must be where the loader looks (LD_LIBRARY_PATH).
 """
 
 import datetime
@@ -178,12 +178,13 @@ def i_cold(bench):
         environment, totals, words = dict(os.environ, CUDA_CACHE_PATH=cache), [], []
         for name in ("empty", "full"):
             start = time.monotonic()
-            parts = bench.ask("cold", DEVICE, env=environment)
-            totals.append(time.monotonic() - start)
-            split = ", ".join(f"{part['part']} {part['seconds']:.2f}" for part in parts)
-            rest = totals[-1] - sum(part["seconds"] for part in parts)
-            words.append(f"{name}: {totals[-1]:.1f} s (start and end {rest:.2f}, {split})")
-    return ensure(totals[1] <= 10, f"{'; '.join(words)}; allowed: 10 s with a full cache")
+            parts = {part["part"]: part["seconds"] for part in bench.ask("cold", DEVICE, env=environment)}
+            whole = time.monotonic() - start
+            split = ", ".join(f"{part} {seconds:.2f}" for part, seconds in parts.items())
+            words.append(f"{name}: start and end {whole - sum(parts.values()):.2f}, {split}")
+            # A worker reads its weights; these are made, by one thread of the CPU.
+            totals.append(whole - parts["weights, made on the CPU"])
+    return ensure(totals[1] <= 10, f"{'; '.join(words)}; allowed: 10 s with a full cache, weights not counted")
 
 
 def j_cudnn(bench):
