@@ -6,22 +6,18 @@ context of the sound and 7 s, as ours is.
 
 import json
 import math
-import pathlib
 import sys
 import time
-import wave
-
-import numpy
 
 start = time.perf_counter()
+from faster_whisper import decode_audio
 from pywhispercpp.model import Model
 
 short = "short" in sys.argv[3:]
 model = Model(sys.argv[1], n_threads=int(sys.argv[2]), redirect_whispercpp_logs_to=None, print_progress=False)
 print(json.dumps({"load": time.perf_counter() - start}), flush=True)
 for name in sys.stdin:
-    with wave.open(name.strip()) as file:
-        samples = numpy.frombuffer(file.readframes(file.getnframes()), numpy.int16).astype(numpy.float32) / 32768
+    samples = decode_audio(name.strip())
     # 50 positions a second; 1500 are the whole window, which 0 means.
     context = min(1500, math.ceil(len(samples) / 320) + 350) if short else 0
     start = time.perf_counter()
