@@ -65,7 +65,7 @@ HEALTH = [
      "A minute."),
     ("Attempts by how they ended", "timeseries", "short", [
         ("sum by (stage, outcome) (rate(shanshui_jobs_total[$__rate_interval])) * 60", "{{stage}}: {{outcome}}")],
-     "A minute. `outage`: the store was away. `hung`, `broken`: the worker starts again."),
+     "A minute. `outage`: the store was away. `hung`, `broken`, `device-lost`: the worker starts again."),
     ("Waiting time", "timeseries", "s", quantiles("shanshui_queue_wait_seconds"), "From publication to the first delivery."),
     ("Jobs that come a second time", "timeseries", "percentunit", [
         ("sum by (stage) (rate(shanshui_redelivered_total[$__rate_interval])) / "
@@ -145,7 +145,7 @@ COST = [
         ('sum(rate(shanshui_phase_seconds_sum{stage="paint",phase="steps"}[$__rate_interval])) / sum(rate(shanshui_steps_total[$__rate_interval]))', "")],
      "Of one picture; a batch shares them."),
     ("Seconds for attempts that came to nothing", "timeseries", "percentunit", [
-        ('sum by (stage) (rate(shanshui_jobs_total{outcome=~"failed|broken|hung|outage|interrupted"}[$__rate_interval])) / '
+        ('sum by (stage) (rate(shanshui_jobs_total{outcome=~"failed|broken|hung|device-lost|outage|interrupted"}[$__rate_interval])) / '
          "sum by (stage) (rate(shanshui_jobs_total[$__rate_interval]))", "{{stage}}")],
      "Share of the attempts."),
 ]
