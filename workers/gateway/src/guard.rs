@@ -47,6 +47,10 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// What an answer means whose own status is always 200.
+#[derive(Clone, Copy)]
+pub(crate) struct Meant(pub(crate) StatusCode);
+
 /// For every request: who may ask at all, and what every answer carries.
 pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let (interface, id) = (interface(request.uri().path()), format!("{:016x}", rand_id()));
@@ -59,13 +63,14 @@ pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next
         Err(error) => error.into_response(),
     };
     let mut response = enveloped(response).await;
-    let status = response.status().as_u16();
+    let status = response.extensions().get::<Meant>().map_or(response.status(), |meant| meant.0);
+    let (failed, status) = (status.is_server_error(), status.as_u16());
     if let Some(span) = span {
         let (method, route) = (known(&method), routes::template(&path));
         span.end(&telemetry::Request { method, path: &path, route, scheme: "http", status });
     }
     gateway.metrics.answered(interface, status);
-    if response.status().is_server_error() {
+    if failed {
         tracing::info!(request = id, %method, path, status, "a request failed");
     } else {
         tracing::debug!(request = id, %method, path, status, "a request is answered");
@@ -113,26 +118,29 @@ fn interface(path: &str) -> &'static str {
         path if path.starts_with("/sdapi/") => "a1111",
         path if theirs.iter().any(|start| path.starts_with(start)) => "openai",
         path if path.starts_with("/v1/") => "jobs",
+        path if path.starts_with("/shanshui.v1.") || path.starts_with("/grpc.") => "grpc",
+        "/graphql" => "graphql",
         _ => "page",
     }
 }
 
 /// For the interfaces: a key, a connection to NATS, and a body of allowed size.
 pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
-    let caller = match caller(&gateway, &request) {
-        Ok(caller) => caller,
-        Err(refused) => return refused.into_response(),
-    };
-    if !gateway.queue.is_connected() {
-        return ApiError::away(&anyhow::anyhow!("NATS does not answer")).into_response();
-    }
-    match hold(&gateway, &caller, &mut request) {
-        Ok(()) => {
-            request.extensions_mut().insert::<Caller>(caller);
-            next.run(request).await
-        }
+    match admit(&gateway, &mut request) {
+        Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
+}
+
+/// Lets a request in whose caller is known, and bounds what it sends.
+pub(crate) fn admit(gateway: &Gateway, request: &mut Request) -> Result<(), ApiError> {
+    let caller = caller(gateway, request)?;
+    if !gateway.queue.is_connected() {
+        return Err(ApiError::away(&anyhow::anyhow!("NATS does not answer")));
+    }
+    hold(gateway, &caller, request)?;
+    request.extensions_mut().insert::<Caller>(caller);
+    Ok(())
 }
 
 /// Who calls: the owner of a key, or whoever has a link to the picture that is asked for.
@@ -159,7 +167,7 @@ fn caller(gateway: &Gateway, request: &Request) -> Result<Caller, ApiError> {
 
 /// Bounds the body, and counts it among those that are held as it comes. A length that is only promised
 /// holds nothing: whoever sends slowly keeps nobody out.
-fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
+pub(crate) fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
     let limit = gateway.options.max_body();
     let encodings = request.headers().get_all(CONTENT_ENCODING).iter();
     if let Some(encoding) =

@@ -80,8 +80,12 @@ pub(crate) fn router(gateway: &Gateway) -> Router {
     // The guard has a limit of its own; axum's would cut every form at 2 MB.
     let interfaces = interfaces.layer(DefaultBodyLimit::disable());
     let interfaces = interfaces.layer(from_fn_with_state(gateway.clone(), guard::inner));
-    Router::new()
-        .merge(interfaces)
+    let router = Router::new().merge(interfaces);
+    #[cfg(feature = "grpc")]
+    let router = router.merge(crate::grpc::routes(gateway));
+    #[cfg(feature = "graphql")]
+    let router = router.merge(crate::graphql::routes(gateway));
+    router
         .route("/", get(page::index))
         .route("/page/{name}", get(page::file))
         .route("/docs", get(page::docs))

@@ -62,6 +62,12 @@ impl Batcher {
         &self.model
     }
 
+    /// How requests are put together.
+    #[must_use]
+    pub fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
     /// Takes an order, to be worked on in [`Batcher::turn`]s, in the span of the caller.
     pub fn add(&mut self, order: Order) {
         if let Some(job) = Job::new(&self.model, order) {
@@ -75,9 +81,12 @@ impl Batcher {
     /// As the model does. What cannot have been the reason is given back as stopped; the others hear nothing.
     pub fn turn(&mut self) -> bool {
         self.jobs.retain_mut(Job::goes_on);
-        if self.jobs.is_empty() {
+        if self.jobs.iter().all(|job| job.painting.at_work() == 0) {
+            // What comes may be of another size, and find other memory.
             self.asker.rest();
             self.pool = None;
+        }
+        if self.jobs.is_empty() {
             return false;
         }
         self.pool.get_or_insert_with(Pool::open);

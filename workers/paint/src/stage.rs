@@ -74,11 +74,13 @@ impl Paint {
     /// # Errors
     /// A device that is not there, or a folder that is not a model; says which file and field.
     pub async fn load(options: &PaintOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
-        let device = options.paint_device.open()?;
-        let dtype = options.paint_precision.dtype(&device)?;
         let (path, extras) = (folder.to_owned(), options.extras());
-        let (sharing, sizes) = (options.sharing(&device), metrics.batch_sizes(Self::NAME));
-        let load = move || {
+        let (kind, precision, sizes) = (options.paint_device, options.paint_precision, metrics.batch_sizes(Self::NAME));
+        let (batch_jobs, pictures) = (options.batch_jobs, options.max_batch.into());
+        let load = move || -> anyhow::Result<Batcher> {
+            let device = kind.open()?;
+            let dtype = precision.dtype(&device)?;
+            let sharing = Sharing { pictures, requests: batch_jobs.holds(&device) };
             let loaded = Source::find(&path).and_then(|source| Model::open(&source, &extras, &device, dtype));
             let model = loaded.with_context(|| format!("cannot load {}", path.display()))?;
             Ok(Batcher::new(model, sharing).measured_by(sizes))
@@ -87,18 +89,19 @@ impl Paint {
         let known = model.call(|batcher| {
             let model = batcher.model();
             let bounds = Bounds { side_unit: model.scale(), steps: model.scheduler().num_train_timesteps };
-            (model.origin().clone(), model.hashes().to_vec(), model.recommended().clone(), bounds)
+            let (device, dtype) = model.arithmetic();
+            let about = About { origin: model.origin().clone(), hashes: model.hashes().to_vec(), device, dtype };
+            (about, model.recommended().clone(), bounds, batcher.sharing())
         });
-        let (origin, hashes, recommended, bounds) = known.await?;
-        let device = options.paint_device.name();
-        let about = Arc::new(About { origin, hashes, device, dtype: dtype.as_str() });
+        let (about, recommended, bounds, sharing) = known.await?;
+        let about = Arc::new(about);
         let (sampler, steps) = (recommended.sampler.as_str(), recommended.steps);
         let (name, commit) = (about.origin.name.as_str(), about.origin.commit.as_deref());
         tracing::info!(
             model = name,
             commit,
             hash = about.short_hash(),
-            device,
+            device = about.device,
             dtype = about.dtype,
             sampler,
             steps,

@@ -1,7 +1,7 @@
 //! The denoising network of Stable Diffusion 1.x and 2.x (arXiv:2112.10752), any width.
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use shanshui_kernels::floats::Pool;
 
 use self::{
@@ -12,7 +12,7 @@ use self::{
 use crate::{
     diffusers::{
         unet_config::{Level, MidBlock, UnetConfig},
-        weights::Weights,
+        weights::{Weights, wide},
     },
     layers::{
         attention::KeysValues,
@@ -29,6 +29,8 @@ mod transformer;
 
 /// `UNet2DConditionModel` of diffusers.
 pub struct Unet {
+    /// The type between the first layer and the last.
+    dtype: DType,
     centred: bool,
     enter: Conv,
     time: TimeEmbedding,
@@ -81,6 +83,7 @@ impl Unet {
         let plan = Plan { config, levels: config.levels()? };
         let first = plan.levels[0].channels;
         Ok(Self {
+            dtype: weights.activations(),
             centred: config.center_input_sample,
             // First and last little is computed, and all of it is seen.
             enter: Conv::load(&weights.exact().at("conv_in"), config.in_channels, first)?,
@@ -99,21 +102,22 @@ impl Unet {
     /// # Errors
     /// When the device fails.
     pub fn prepare(&self, states: &Tensor) -> candle_core::Result<Context> {
-        let layers = self.blocks().map(|block| block.text.prepare(states)).collect::<candle_core::Result<_>>()?;
+        let states = states.to_dtype(self.dtype)?;
+        let layers = self.blocks().map(|block| block.text.prepare(&states)).collect::<candle_core::Result<_>>()?;
         Ok(Context { layers, guidance: None })
     }
 
     /// Latents (batch, channels, height, width), a timestep for each row, and the text of each row, to
-    /// the prediction, of the latents' shape.
+    /// the prediction, of the latents' shape. Latents and prediction are not of half precision.
     ///
     /// # Errors
     /// When the batches differ or the device fails.
     pub fn forward(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> candle_core::Result<Tensor> {
         let latents = if self.centred { ((latents * 2.0)? - 1.0)? } else { latents.clone() };
-        let time = self.time.forward(timesteps, context.guidance.as_ref(), latents.dtype())?;
+        let time = self.time.forward(timesteps, context.guidance.as_ref(), self.dtype)?;
         let mut step = Step { time: &time, context: context.layers.iter() };
         let _pool = Pool::open();
-        let mut x = self.enter.forward(&self.enter.take(&latents)?)?;
+        let mut x = self.enter.forward(&self.enter.take(&latents)?)?.to_dtype(self.dtype)?;
         let mut skips = vec![x.clone()];
         for (stack, downsample) in &self.down {
             x = stack.forward(x, &mut step, Ok, |x| skips.push(x.clone()))?;
@@ -132,6 +136,7 @@ impl Unet {
                 x = conv.forward_with(&x, Around { sides, ..Around::default() })?;
             }
         }
+        let x = x.to_dtype(wide(self.dtype))?;
         self.leave.forward_with(&x, Around { norm: Some(&self.norm), ..Around::default() })?.into_tensor()
     }
 

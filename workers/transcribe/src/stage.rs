@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use shanshui_model::gpu;
 use shanshui_pipeline::context::Context;
 use shanshui_pipeline::failure::{Failure, OrFailure as _};
 use shanshui_pipeline::fields::FieldError;
@@ -54,10 +55,11 @@ impl Transcribe {
     /// # Errors
     /// A device that is not there, or a folder that is not a model; says which file and field.
     pub async fn load(options: &TranscribeOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
-        let device = options.whisper_device.open()?;
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        let (path, precision): (PathBuf, _) = (folder.to_owned(), options.whisper_precision);
+        let (path, kind): (PathBuf, _) = (folder.to_owned(), options.whisper_device);
+        let precision = options.whisper_precision;
         let model = ModelThread::spawn("whisper-model", move || {
+            let device = kind.open()?;
             Whisper::load_in(&path, &device, precision).with_context(|| format!("cannot load {}", path.display()))
         });
         let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
@@ -150,6 +152,7 @@ impl Transcribe {
             Err(gone) => Err(Failure::Broken(anyhow!(gone))),
             Ok(Err(TranscribeError::Stopped(_))) => Err(Failure::Interrupted),
             Ok(Err(TranscribeError::Wish(refused))) => Err(Failure::Reject(refused)),
+            Ok(Err(TranscribeError::Model(error))) if gpu::is_lost(&error) => Err(Failure::Lost(error)),
             Ok(Err(TranscribeError::Model(error))) => Err(Failure::Retry(error)),
             Ok(Ok(transcript)) => Ok(match transcript.verdict() {
                 Verdict::Speech => Heard::Speech(Box::new(transcript), Box::new(source)),

@@ -57,7 +57,7 @@ impl Said {
 }
 
 /// The samples as a WAV file (RIFF, PCM of 16 bits, one channel).
-pub(super) fn wav(samples: &[u8], rate: u32) -> Bytes {
+pub(crate) fn wav(samples: &[u8], rate: u32) -> Bytes {
     let length = u32::try_from(samples.len()).unwrap_or(u32::MAX);
     let mut file = BytesMut::with_capacity(44 + samples.len());
     file.put_slice(b"RIFF");

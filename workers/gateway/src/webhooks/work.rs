@@ -91,6 +91,10 @@ async fn hear(gateway: &Gateway, ends: &Inlet) -> Infallible {
 async fn heard(gateway: &Gateway, delivery: &Delivery) -> anyhow::Result<()> {
     let Err(error) = queue(gateway, delivery).await else { return Ok(()) };
     let (sequence, error) = (delivery.sequence, causes(&error));
+    if is_late(gateway, delivery) {
+        tracing::error!(sequence, error, "cannot queue the webhook of a job that has ended; it is given up");
+        return delivery.ack().await;
+    }
     tracing::warn!(sequence, error, "cannot queue the webhook of a job that has ended; trying again");
     delivery.hand_back(pause(delivery.waited).min(UNHEARD)).await
 }
@@ -167,7 +171,7 @@ impl Told {
             Err(met) => met,
         };
         match met {
-            Unheard::Later(reason) if !self.is_late() => {
+            Unheard::Later(reason) if !is_late(&self.gateway, &self.delivery) => {
                 let pause = pause(self.delivery.waited);
                 self.gateway.metrics.webhook("again");
                 tracing::info!(%job, attempt = self.delivery.delivered, reason, delay_seconds = pause.as_secs(), "a webhook comes again");
@@ -206,10 +210,6 @@ impl Told {
         }
     }
 
-    fn is_late(&self) -> bool {
-        self.delivery.delivered >= LEAST && self.delivery.waited >= self.gateway.options.webhook_seconds as f64
-    }
-
     /// Copies it to DEAD, from where an operator replays it.
     async fn bury(&self, job: &str, reason: &str) -> anyhow::Result<()> {
         self.gateway.metrics.webhook("given-up");
@@ -235,6 +235,11 @@ impl Told {
         }
         Ok(())
     }
+}
+
+/// Whether a message has been tried for as long as it may be.
+fn is_late(gateway: &Gateway, delivery: &Delivery) -> bool {
+    delivery.delivered >= LEAST && delivery.waited >= gateway.options.webhook_seconds as f64
 }
 
 /// Grows with the age of a message, so that it is the same whoever tries; with jitter.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use shanshui_kernels::{
     Kernels,
     floats::{Heads, Operand, Precision},
@@ -16,8 +16,11 @@ use super::{
 };
 use crate::diffusers::weights::Weights;
 
-/// Scores are made for at most this many pairs at once: 64 MB in f32.
-const MAX_SCORES: usize = 1 << 24;
+/// Scores are made for at most this many pairs at once: 64 MB in f32 on a CPU, where they are to stay near; on a
+/// GPU half a gigabyte in bf16, and within the 31 bits that the softmax counts in.
+fn max_scores(device: &Device) -> usize {
+    if device.is_cpu() { 1 << 24 } else { 1 << 28 }
+}
 
 /// Keys and values, ready to be multiplied.
 #[derive(Clone)]
@@ -166,7 +169,7 @@ impl Attention {
         let KeysValues::Tensors(context) = context else { candle_core::bail!("the attention computes in the kernels") };
         let queries = self.split(&self.query.forward(x)?)?.contiguous()?;
         let seen = context[0].dim(3)?;
-        let step = (MAX_SCORES / (batch * self.heads * seen)).max(1);
+        let step = (max_scores(x.device()) / (batch * self.heads * seen)).max(1);
         let states = if step >= tokens {
             self.attend(&queries, context, mask)?
         } else {

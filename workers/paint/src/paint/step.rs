@@ -53,7 +53,10 @@ impl Asker {
                     && part.len() > 1
                 {
                     tracing::warn!(%error, pictures = part.len(), "a step failed: now in smaller batches");
-                    self.most = if error.is_out_of_memory() { Some(part.len() / 2) } else { self.most };
+                    if error.is_out_of_memory() {
+                        self.most = Some(part.len() / 2);
+                        model.trim();
+                    }
                 }
                 outputs
             }));
@@ -105,8 +108,9 @@ impl Asker {
 }
 
 /// The results of all items by `work` on some of them together: on all, or where that fails on each half.
-fn halving<I, T, E>(items: &[I], work: &mut dyn FnMut(&[I]) -> Result<Vec<T>, E>) -> Vec<Result<T, PaintError>>
+fn halving<I, T, E, W>(items: &[I], work: &mut W) -> Vec<Result<T, PaintError>>
 where
+    W: FnMut(&[I]) -> Result<Vec<T>, E>,
     PaintError: From<E>,
 {
     match work(items) {
