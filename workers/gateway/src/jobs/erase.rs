@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::Refused;
 use shanshui_pipeline::reconcile::{Erased, Eraser, Standing};
 
 use super::document;
-use crate::error::{ApiError, answer};
+use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::keys::Caller;
 
@@ -18,7 +17,8 @@ use crate::keys::Caller;
 const SEARCH: Duration = Duration::from_secs(60);
 
 /// Erases what is kept of a job of the caller's that has ended: recording, transcript, pictures, events.
-pub(super) async fn erase(gateway: &Gateway, caller: &Caller, id: &JobId) -> Result<Response, ApiError> {
+pub(super) async fn request(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Value, ApiError> {
+    let id = &document::parse(id)?;
     let story = document::story(gateway, caller, id).await?.ok_or_else(|| ApiError::unknown_job(id))?;
     if story.end().is_none() {
         return Err(open(id));
@@ -43,7 +43,7 @@ pub(super) async fn erase(gateway: &Gateway, caller: &Caller, id: &JobId) -> Res
     tracing::info!(job = %id, caller = caller.name, objects = erased.objects, "a job is erased for its caller");
     let Erased { objects, events, letters, queued, .. } = erased;
     let counted = json!({ "objects": objects, "events": events, "dead_letters": letters, "queued": queued });
-    Ok(answer(StatusCode::OK, &json!({ "id": id.as_str(), "erased": counted })))
+    Ok(json!({ "id": id.as_str(), "erased": counted }))
 }
 
 fn open(id: &JobId) -> ApiError {
