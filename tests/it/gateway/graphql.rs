@@ -36,7 +36,7 @@ fn s20_a_query_costs_little_whatever_it_says() {
     };
     let many = aliases(6, r#"draw(job: { text: "a boat" }) { id }"#);
     assert!(many["data"].is_null() && many["errors"].is_array(), "{many}");
-    for wrong in ["{", "7", r#"[{"query": "{ capabilities }"}]"#, r#"{"query": 7}"#] {
+    for wrong in ["[]", "{", "7", r#"["{ capabilities }"]"#, r#"[{"query": "{ capabilities }"}]"#, r#"{"query": 7}"#] {
         let json = [("Content-Type", "application/json")];
         anna.send("POST", "/graphql", &json, wrong.as_bytes()).is(400);
     }
