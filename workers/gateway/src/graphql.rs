@@ -19,7 +19,7 @@ use axum::{Extension, Router};
 use futures::stream::{BoxStream, Stream, once, unfold};
 use futures::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::body;
 use crate::capabilities;
@@ -78,7 +78,9 @@ async fn ask(
     }
     let streams = has(ACCEPT, "text/event-stream");
     let bytes = body::json_within(request, LARGEST).await?;
-    let request: async_graphql::Request = serde_json::from_slice(&bytes)
+    // Read as an object first: a list would do for a request, field by field.
+    let request: async_graphql::Request = serde_json::from_slice::<Map<String, Value>>(&bytes)
+        .and_then(|object| serde_json::from_value(Value::Object(object)))
         .map_err(|error| body::bad(format!("body: {error} is not allowed; allowed: one GraphQL request as JSON")))?;
     let request = limits::checked(request)?;
     let request = request.data(Asked { gateway, caller, headers });

@@ -7,6 +7,8 @@ mod status;
 mod tests;
 mod told;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -32,6 +34,8 @@ use crate::jobs::list::Page;
 use crate::jobs::parse::{self, Wish};
 use crate::jobs::{cancel, document, events, list, objects, submit};
 use crate::keys::Caller;
+use crate::room::{Full, Place};
+use crate::speak::GROWS;
 use call::{Asked, Many, client_stream, server_stream, unary};
 use message::{Pairs, recording_part, submit_request};
 
@@ -99,8 +103,8 @@ async fn pass(admitted: Result<(), ApiError>, request: Request, next: Next) -> R
 }
 
 async fn submit(gateway: Gateway, asked: Asked<message::SubmitRequest>) -> Result<message::SubmitReply, Status> {
-    let Asked { caller, message, .. } = &asked;
-    let (lane, mut fields) = begin(&gateway, caller, message.settings.as_ref())?;
+    let Asked { caller, place, message, .. } = &asked;
+    let (lane, mut fields) = begin(&gateway, (caller, place), message.settings.as_ref())?;
     let wish = match message.of.clone() {
         Some(submit_request::Of::Recording(sound)) => recorded(sound, fields)?,
         Some(submit_request::Of::Text(text)) => {
@@ -120,27 +124,34 @@ async fn submit_recording(
     while let Some(part) = asked.message.message().await? {
         let piece = match (part.of, &begun) {
             (Some(recording_part::Of::Settings(settings)), None) => {
-                begun = Some(begin(&gateway, &asked.caller, Some(&settings))?);
+                begun = Some(begin(&gateway, (&asked.caller, &asked.place), Some(&settings))?);
                 continue;
             }
             (Some(recording_part::Of::Sound(piece)), _) => piece,
             _ => Err(body::bad("settings: they come in the first part, once").about("settings"))?,
         };
         if begun.is_none() {
-            begun = Some(begin(&gateway, &asked.caller, None)?);
+            begun = Some(begin(&gateway, (&asked.caller, &asked.place), None)?);
         }
         if sound.len() + piece.len() > limit {
             Err(body::too_large(&BodyError::TooLarge(limit)))?;
         }
         sound.extend_from_slice(&piece);
     }
-    let (lane, fields) = begun.map_or_else(|| begin(&gateway, &asked.caller, None), Ok)?;
+    let (lane, fields) = begun.map_or_else(|| begin(&gateway, (&asked.caller, &asked.place), None), Ok)?;
     let wish = recorded(sound.freeze(), fields)?;
     send(&gateway, &asked, lane, wish).await
 }
 
 /// Whether the caller may send a job with these settings: its lane, and the fields of the job.
-fn begin(gateway: &Gateway, caller: &Caller, settings: Option<&Bytes>) -> Result<(String, Pairs), ApiError> {
+fn begin(
+    gateway: &Gateway,
+    (caller, place): (&Caller, &Option<Arc<Place>>),
+    settings: Option<&Bytes>,
+) -> Result<(String, Pairs), ApiError> {
+    // They are held, many times as large, until the last of a recording has come.
+    let grown = place.as_ref().zip(settings).map(|(place, settings)| place.grow(GROWS * settings.len()));
+    grown.transpose().map_err(|Full| body::busy())?;
     let (lane, fields) = message::Settings::read(settings)?;
     let lane = submit::lane(caller, lane)?;
     submit::may_send(gateway, caller)?;

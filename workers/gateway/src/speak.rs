@@ -15,7 +15,7 @@ use crate::keys::Caller;
 use crate::server::Held;
 use crate::site::site;
 use crate::wait;
-pub(crate) use message::wav;
+pub(crate) use message::{GROWS, wav};
 use session::Session;
 
 /// What a client asks for in `Sec-WebSocket-Protocol`, if it asks for anything.
