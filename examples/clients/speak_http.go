@@ -10,8 +10,11 @@ import (
 func main() {
 	sound, _ := os.Open(os.Args[2])
 	sent, err := http.Post(os.Args[1]+"/v1/jobs", "audio/wav", sound)
-	if err != nil || sent.StatusCode != 202 {
+	if err != nil {
 		panic(err)
+	}
+	if sent.StatusCode != 202 {
+		panic(sent.Status)
 	}
 	job := os.Args[1] + sent.Header.Get("Location")
 	save(job+"/events", os.Stdout) // until the job has ended

@@ -11,7 +11,7 @@ for await (const text of events.body.pipeThrough(new TextDecoderStream())) {
   for (const [, kind] of text.matchAll(/^event: (.*)$/gm)) console.log(kind);
 }
 const job = await (await fetch(door + links.self)).json();
-console.log(job.state, job.transcript.text);
+console.log(job.state, job.error?.reason ?? job.transcript?.text ?? "");
 for (const { index, url, seed } of job.pictures) {
   const picture = await fetch(door + url);
   await writeFile(`picture-${index}.png`, Buffer.from(await picture.arrayBuffer()));

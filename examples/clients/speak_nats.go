@@ -19,7 +19,7 @@ func main() {
 	if _, err := queue.PublishMsg(sound); err != nil {
 		panic(err)
 	}
-	for kind := ""; kind != "done" && kind != "failed" && kind != "no-speech"; {
+	for kind := ""; kind != "done" && kind != "failed" && kind != "canceled" && kind != "no-speech"; {
 		message, _ := events.NextMsg(time.Minute)
 		kind = message.Subject[len("shanshui.events."+job+"."):]
 		fmt.Println(kind, string(message.Data))

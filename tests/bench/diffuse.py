@@ -1,7 +1,8 @@
 """diffusers' networks of Stable Diffusion 1.5 with random weights, as a program that reads sides of the
 latents and says how long each took.
 
-`diffuse.py unet|vae|few f32|bf16 THREADS`; the answers are those of workers/paint/examples/draw.rs.
+`diffuse.py unet|vae|few f32|bf16|openvino THREADS`; the answers are those of workers/paint/examples/draw.rs.
+OpenVINO gets the same networks by its own converter and takes the precision that it prefers on the machine.
 """
 
 import json
@@ -12,7 +13,7 @@ start = time.perf_counter()
 import torch
 
 network, kind, threads = sys.argv[1:4]
-dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[kind]
+dtype = torch.bfloat16 if kind == "bf16" else torch.float32
 torch.set_num_threads(int(threads))
 # Parameters get other values below: those that modules give themselves cost minutes.
 for name in ("kaiming_uniform_", "uniform_", "normal_", "xavier_uniform_"):
@@ -57,13 +58,48 @@ def maps(batch, side):
     return noise(batch, 4, side, side).to(memory_format=torch.channels_last)
 
 
+class Call(torch.nn.Module):
+    """A network as a function of tensors that gives one tensor: the form that OpenVINO's converter reads."""
+
+    def __init__(self, network, call):
+        super().__init__()
+        self.network, self.call = network, call
+
+    def forward(self, *tensors):
+        return self.call(self.network, *tensors)
+
+
+def engine(network, call, *example):
+    """`call` of the network, by torch or by OpenVINO."""
+    module = Call(network, call)
+    if kind != "openvino":
+        return module
+    import openvino
+
+    core = openvino.Core()
+    core.set_property("CPU", {"INFERENCE_NUM_THREADS": int(threads)})
+    compiled = core.compile_model(openvino.convert_model(module, example_input=example), "CPU")
+    return lambda *tensors: torch.from_numpy(compiled([tensor.numpy() for tensor in tensors])[0])
+
+
+def step(batch):
+    """A step of the UNet, by latents and the states of the text."""
+    call = lambda net, latents, time, states: net(latents, time, encoder_hidden_states=states, return_dict=False)[0]
+    run = engine(unet(), call, maps(batch, 32), torch.tensor(500), noise(batch, 77, 768))
+    return lambda latents, states: run(latents, torch.tensor(500), states)
+
+
+def decoder(network):
+    return engine(network, lambda net, latents: net.decode(latents, return_dict=False)[0], maps(1, 32))
+
+
 with torch.inference_mode():
     if network == "unet":
-        model, context = unet(), noise(2, 77, 768)
-        run = lambda side: model(maps(2, side), 500, encoder_hidden_states=context)
+        unet_step, context = step(2), noise(2, 77, 768)
+        run = lambda side: unet_step(maps(2, side), context)
     elif network == "vae":
-        model = vae()
-        run = lambda side: model.decode(maps(1, side))
+        decode = decoder(vae())
+        run = lambda side: decode(maps(1, side))
     else:
         from diffusers import AutoencoderTiny
         from transformers import CLIPTextConfig, CLIPTextModel
@@ -71,12 +107,10 @@ with torch.inference_mode():
         config = CLIPTextConfig(
             vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
         )
-        text, model, tiny = ready(CLIPTextModel(config)), unet(), ready(AutoencoderTiny())
         ids = (torch.arange(77) * 600).unsqueeze(0)
-
-        def run(side):
-            states = text(ids).last_hidden_state
-            tiny.decode(model(maps(1, side), 500, encoder_hidden_states=states).sample)
+        text = engine(ready(CLIPTextModel(config)), lambda net, ids: net(ids).last_hidden_state, ids)
+        unet_step, decode = step(1), decoder(ready(AutoencoderTiny()))
+        run = lambda side: decode(unet_step(maps(1, side), text(ids)))
 
     print(json.dumps({"load": time.perf_counter() - start}), flush=True)
     for line in sys.stdin:

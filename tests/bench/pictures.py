@@ -1,5 +1,5 @@
-"""The networks of Stable Diffusion 1.5, ours beside diffusers on torch: same shapes, random weights, same
-threads, in turns, in one run.
+"""The networks of Stable Diffusion 1.5, ours beside diffusers on torch and on OpenVINO: same shapes, random
+weights, same threads, in turns, in one run.
 
 `pictures.py DRAW PYTHON [ROUNDS]` prints a page of Markdown; `./dev bench` writes it to docs/bench-pictures.md.
 """
@@ -14,7 +14,8 @@ import sys
 from engine import Engine, cpu, load, table
 
 HERE = pathlib.Path(__file__).parent
-OURS, EXACT, PEER, PEER_HALF = "bf16", "f32", "torch f32", "torch bf16"
+OURS, EXACT, PEER, PEER_HALF, OPENVINO = "bf16", "f32", "torch f32", "torch bf16", "OpenVINO"
+PEERS = (PEER, PEER_HALF, OPENVINO)
 # What is measured, with which threads, at which sides of the latents.
 WORK = {
     "unet": ("UNet step with guidance", (1, 2), (32, 64)),
@@ -27,8 +28,8 @@ def engines(network, threads, draw, python):
     peer = [python, str(HERE / "diffuse.py"), network]
     yield Engine(OURS, threads, [draw, network, "bf16"])
     yield Engine(EXACT, threads, [draw, network, "f32"])
-    yield Engine(PEER, threads, [*peer, "f32", str(threads)])
-    yield Engine(PEER_HALF, threads, [*peer, "bf16", str(threads)])
+    for name, kind in zip(PEERS, ("f32", "bf16", "openvino")):
+        yield Engine(name, threads, [*peer, kind, str(threads)])
 
 
 def measure(network, threads, sides, rounds, programs):
@@ -53,8 +54,8 @@ def cell(times):
 
 def row(name, threads, side, seconds):
     middle = {engine: statistics.median(times) for (at, engine), times in seconds.items() if at == side}
-    best = min(middle[PEER], middle[PEER_HALF])
-    cells = [cell(seconds[side, engine]) for engine in (OURS, EXACT, PEER, PEER_HALF)]
+    best = min(middle[peer] for peer in PEERS)
+    cells = [cell(seconds[side, engine]) for engine in (OURS, EXACT, *PEERS)]
     return [f"{name}, {side}²", str(threads), *cells, f"{best / middle[OURS]:.2f}×", f"{middle[PEER] / middle[EXACT]:.2f}×"]
 
 
@@ -72,17 +73,19 @@ def page(times, memory, apart, rounds, versions):
 `./dev bench` wrote this page on {today.day} {today:%B %Y}: {rounds} {"round" if rounds == 1 else "rounds"}, the engines in turns, networks of the
 shape of Stable Diffusion 1.5 with random weights. Seconds: median (least–most).
 
-CPU: {cpu()}. Load of the machine at the end: {load()}. {versions}
+CPU: {cpu()}. Load of the machine at the end: {load()}. {versions}.
 
-{table(["work, side of the latents", "threads", "ours, bf16", "ours, f32", PEER, PEER_HALF,
-        "bf16 beside the better peer", "f32 beside f32"], times)}
+{table(["work, side of the latents", "threads", "ours, bf16", "ours, f32", *PEERS,
+        "bf16 beside the best peer", "f32 beside torch f32"], times)}
 
 A side of 32 makes pictures of 256 px, one of 64 those of 512 px. torch has its maps channels last.
-`--paint-precision auto` takes bf16 where the CPU is faster in it.
+OpenVINO chooses its precision itself (bf16 where the CPU has the instructions). `--paint-precision auto` takes
+bf16 where the CPU is faster in it.
 
-Most memory of a process over all sides, while it loads as well, in MB; torch makes its weights in f32 first:
+Most memory of a process over all sides, while it loads as well, in MB; torch makes its weights in f32 first, and
+OpenVINO converts torch's:
 
-{table(["work", "ours, bf16", "ours, f32", PEER, PEER_HALF], memory)}
+{table(["work", "ours, bf16", "ours, f32", *PEERS], memory)}
 
 bf16 beside f32 at a side of 32, peak signal to noise: UNet {apart["unet"]}, VAE {apart["vae"]}. A test holds the
 pictures of the model that ships above 35 dB.
@@ -92,7 +95,7 @@ pictures of the model that ships above 35 dB.
 def main():
     draw, python = sys.argv[1:3]
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-    show = "import torch as t, diffusers as d; print(f'torch {t.__version__}, diffusers {d.__version__}.')"
+    show = "import importlib.metadata as m; print(*(f'{n} {m.version(n)}' for n in ('torch', 'diffusers', 'openvino')), sep=', ')"
     versions = subprocess.run([python, "-c", show], capture_output=True, text=True, check=True).stdout.strip()
     times, memory = [], []
     for network, (name, all_threads, sides) in WORK.items():

@@ -55,6 +55,12 @@ speak(line, sound.subarray(44), { pcm: 16000, job: { picture } });
 told = heard(await line.until("end"));
 check("bare samples", /cat/i.test(told.words) && told.png, told);
 
+// Words come before the transcript, and what is settled of them begins it.
+speak(line, sound, { job: { until: "transcript" } });
+const all = (await line.until("end")).filter(({ event }) => ["partial", "transcript"].includes(event?.data.kind)).map(({ event }) => event.data);
+const settled = all.filter((data) => data.settled).map((data) => data.text).join("");
+check("words while they are decoded", all.length > 1 && all[0].kind === "partial" && /^A cat/i.test(all[0].text) && all.at(-1).kind === "transcript" && all.at(-1).text.startsWith(settled), all);
+
 line.say({ type: "start", job: { picture: { steps: 0 } } });
 speak(line, sound);
 let [refused] = (await line.until("error")).slice(-1);
@@ -84,13 +90,12 @@ line.say({ type: "cancel" });
 told = heard(await line.until("end"));
 check("cancel", told.state === "canceled", told);
 
-line.socket.send(Buffer.alloc(1_000_000));
-line.socket.send(Buffer.alloc(1_000_000));
+for (let piece = 0; piece < 5; piece++) line.socket.send(Buffer.alloc(250_000));
 const gone = await line.until("closed");
 check("more than is allowed", gone.at(-2)?.error?.code === "too-large" && gone.at(-1).code === 1009, gone);
 
 const wide = await open();
-wide.socket.send(Buffer.alloc((1 << 20) + 1));
+wide.socket.send(Buffer.alloc((1 << 18) + 1));
 check("a message that is too large", (await wide.until("closed")).length === 1);
 
 for (const [name, protocols] of [["no key", ["shanshui.speak.v1"]], ["a wrong key", ["shanshui.speak.v1", "key.AAAA"]], ["no base64", ["key.!"]]]) {

@@ -1,6 +1,9 @@
 //! The HTTP door: jobs, events, objects and the shapes of others, against a running pipeline.
 
+mod doors;
 mod events;
+#[cfg(feature = "graphql")]
+mod graphql;
 mod guard;
 mod jobs;
 mod lanes;

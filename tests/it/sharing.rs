@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use shanshui_tests::{Client, Job, PATIENCE, Process, Stack, recording, whisper};
 
@@ -25,6 +25,37 @@ async fn two_workers_a_stage_share_the_queues_and_each_job_is_done_once() {
     }
     let all = ["ear-1", "ear-2", "hand-1", "hand-2"].map(str::to_owned);
     assert_eq!(workers, BTreeSet::from(all));
+}
+
+/// A FIFO worker would have painted the long one first, and there would be nothing left to cancel.
+#[tokio::test]
+async fn a_job_joins_another_one_at_its_next_step_and_its_picture_does_not_show_it() {
+    let stack = Stack::start();
+    let mut command = stack.worker_command("paint", "hand");
+    let _worker = Process::spawn("hand", command.env("SHANSHUI_BATCH_JOBS", "yes"));
+    let client = stack.client().await;
+    let publish = async |name: &str, picture: Value| {
+        let job = Job::new(name);
+        let mut payload = json!({ "id": job.id, "text": "a boat on a lake", "picture": picture });
+        (payload["picture"]["width"], payload["picture"]["height"]) = (256.into(), 256.into());
+        payload["picture"]["count"] = 1.into();
+        client.publish(&job, "text", payload.to_string()).await;
+        job
+    };
+    let long = publish("long", json!({ "steps": 150 })).await;
+    client.follow_to(&long.id, "progress", "paint").await;
+    let quick = json!({ "steps": 4, "seed": 7, "sampler": "euler-a" });
+    let (joins, bad) = (publish("joins", quick.clone()).await, publish("bad", json!({ "steps": 9999 })).await);
+    let sums = async |job: &Job| {
+        let story = client.follow(&job.id).await;
+        story.all("picture").iter().map(|data| data["sha256"].to_string()).collect::<Vec<_>>()
+    };
+    let together = sums(&joins).await;
+    assert_eq!(client.follow(&bad.id).await.finals(), ["failed"]);
+    client.cancel(&long.id).await;
+    assert_eq!(client.follow(&long.id).await.finals(), ["canceled"]);
+    let alone = sums(&publish("alone", quick).await).await;
+    assert_eq!((together.len(), together), (1, alone));
 }
 
 /// A worker that has said that it takes jobs.

@@ -60,6 +60,40 @@ fn modified(client: &Client<'_>, key: &str) -> SystemTime {
     file.modified().expect("a file system that tells the time")
 }
 
+/// WAV files one behind the other, three times.
+fn talk(names: &[&str]) -> Vec<u8> {
+    let files: Vec<_> = names.iter().map(|name| recording(name)).collect();
+    let sound: Vec<u8> = [&files; 3].into_iter().flatten().flat_map(|file| file[44..].to_vec()).collect();
+    let length = u32::try_from(sound.len()).expect("a short talk");
+    let mut talk = files[0][..44].to_vec();
+    talk[4..8].copy_from_slice(&(length + 36).to_le_bytes());
+    talk[40..44].copy_from_slice(&length.to_le_bytes());
+    [talk, sound].concat()
+}
+
+#[tokio::test]
+async fn words_are_told_while_the_rest_is_decoded() {
+    let client = shared().client().await;
+    let job = Job::new("partial");
+    let sound = talk(&["mountains.wav", "librispeech-1995-1837-0001.wav", "cat.wav", "apple.wav"]);
+    client.put(&format!("audio/{}", job.id), sound).await;
+    let payload = json!({ "audio": { "key": format!("audio/{}", job.id) }, "until": "transcript" }).to_string();
+    let (story, _) = tokio::join!(client.follow(&job.id), client.publish(&job, "audio", payload));
+    let (partials, words) = (story.all("partial"), story.words());
+    assert!(partials.len() >= 2, "{:#?}", story.told());
+    let part = |data: &Value| data["part"].as_u64().expect("a number");
+    assert!(partials.is_sorted_by_key(|data| part(data)), "{partials:#?}");
+    assert!(partials[0]["text"].as_str().expect("words").starts_with("Paint"), "{partials:#?}");
+    let settled = partials.iter().filter(|data| data["settled"] == true);
+    let settled: String = settled.filter_map(|data| data["text"].as_str()).collect();
+    assert!(!settled.is_empty() && words.starts_with(&settled), "{settled:?} of {words:?}");
+    assert!(partials.iter().all(|data| data["language"] == "en" && data.to_string().len() < 8000));
+    let first = |kind: &str| story.told().iter().position(|told| told.contains(&format!("\"kind\":\"{kind}\"")));
+    assert!(first("partial") < first("transcript"), "{:#?}", story.told());
+    // The stream keeps none.
+    assert!(client.follow(&job.id).await.all("partial").is_empty());
+}
+
 #[tokio::test]
 async fn a_job_may_end_with_its_transcript() {
     let client = shared().client().await;
@@ -95,7 +129,13 @@ async fn mandarin_is_recognised_and_written_down() {
     client.put(&format!("audio/{}", job.id), clip).await;
     let audio = json!({ "key": format!("audio/{}", job.id) });
     let payload = json!({ "audio": audio, "task": "transcribe", "until": "transcript" });
-    let story = client.publish_and_follow(&job, "audio", payload.to_string()).await;
+    let (story, _) = tokio::join!(client.follow(&job.id), client.publish(&job, "audio", payload.to_string()));
+    let partials = story.all("partial");
+    assert!(!partials.is_empty(), "{:#?}", story.told());
+    for partial in partials {
+        let text = partial["text"].as_str().expect("words");
+        assert!(!text.is_empty() && !text.contains('\u{fffd}') && partial["language"] == "zh", "{partial}");
+    }
     assert_eq!(story.one("transcript")["language"], "zh");
     assert!(story.words().contains("广州") || story.words().contains("廣州"), "{}", story.words());
 }

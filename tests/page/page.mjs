@@ -3,6 +3,8 @@
 // ADDRESS is the gateway's, PICTURES a folder for screenshots. POOR is the address of another gateway: it asks
 // for KEY, nobody works for it, and its queue takes few jobs. A line for each promise; the first broken one ends it with 1.
 // NODE_MODULES is the folder that npm has filled; CHROMIUM names the program, where it is not installed.
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DESK, PATIENCE, browserThatHears, check, door, hold, opened } from "./harness.mjs";
 import { accessible, interfaces, photographed } from "./looks.mjs";
@@ -123,6 +125,28 @@ async function ending(page) {
     await reaches(page, "canceled");
     hold((await text(page, ".work .state")) === "Cancelled", await text(page, ".work .state"));
     await set(page, "steps", "");
+  });
+  await check("words appear while the rest of a long recording is decoded, and become the words", async () => {
+    mkdirSync(pictures, { recursive: true });
+    const long = join(pictures, "long.wav");
+    const clips = ["mountains.wav", "librispeech-1995-1837-0001.wav", "jfk.flac", "cat.wav", "apple.wav"].map((name) => join(dirname(recording), name));
+    const padded = clips.map((_, at) => `[${at}]aresample=16000,apad=pad_dur=0.7[c${at}]`).join(";");
+    const joined = clips.map((_, at) => `[c${at}]`).join("");
+    execFileSync("ffmpeg", ["-v", "error", "-y", ...clips.flatMap((clip) => ["-i", clip]), "-filter_complex", `${padded};${joined}concat=n=5:v=0:a=1`, "-ac", "1", long]);
+    await page.evaluate(() => {
+      window.hearing = [];
+      const note = () => {
+        const words = document.querySelector(".work .words.hearing")?.textContent;
+        if (words && window.hearing.at(-1) !== words) window.hearing.push(words);
+      };
+      new MutationObserver(note).observe(document.getElementById("work"), { subtree: true, childList: true, characterData: true });
+    });
+    await page.locator("#file").setInputFiles(long);
+    await page.waitForFunction(() => document.querySelector(".work .words:not(.hearing)")?.textContent.length > 100);
+    await reaches(page, "done");
+    const seen = await page.evaluate(() => window.hearing);
+    hold(seen.length > 1 && seen[0].startsWith("Paint") && seen.some((words) => words.length > seen[0].length), JSON.stringify(seen));
+    return `${seen.length} times, first "${seen[0]}"`;
   });
   await check("silence ends in words", async () => {
     await page.locator("#file").setInputFiles(join(dirname(recording), "silence.wav"));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The kinds that no stream keeps.
-pub(crate) const FLEETING: [&str; 2] = ["progress", "preview"];
+pub(crate) const FLEETING: [&str; 3] = ["progress", "preview", "partial"];
 /// The kinds that end a job.
 pub(crate) const FINAL: [&str; 4] = ["done", "failed", "canceled", "no-speech"];
 
@@ -31,7 +31,7 @@ impl Story {
         !self.finals().is_empty()
     }
 
-    /// The kinds in order, without progress and previews, of which there are more or fewer, and without the
+    /// The kinds in order, without those that no stream keeps, of which there are more or fewer, and without the
     /// end of each stage, for [`Story::stages`].
     pub fn kinds(&self) -> Vec<&str> {
         let kinds = self.events.iter().filter_map(|event| event["data"]["kind"].as_str());

@@ -50,7 +50,7 @@ pub async fn submit<J: Job>(queue: &Queue, lane: &str, job: &mut J) -> Result<Su
     if named {
         check_name(queue, &id, job).await?;
     }
-    queue.submit(lane, job).await.map_err(|error| match error.downcast::<FieldError>() {
+    queue.submit_anew(lane, job).await.map_err(|error| match error.downcast::<FieldError>() {
         Ok(field) => SubmitError::Field(field),
         Err(error) => SubmitError::Away(error),
     })

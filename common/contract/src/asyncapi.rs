@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::event::KEPT_KINDS;
+use crate::event::{KEPT_KINDS, PASSING_KINDS};
 use crate::id::JobId;
 use crate::names::{JOB_HEADER, MESSAGE_ID, Names};
 use crate::schema;
@@ -37,7 +37,7 @@ fn channels(names: &Names) -> Value {
         "textPool": channel(&text_pool, &["text", "textJob"], "The same, for a pool with a model of its own"),
         "cancel": channel(&names.cancel("{job}"), &["cancel", "reason"], "Cancels a job, whatever its lane"),
         "cancelInLane": channel(&names.cancel_in("{job}", "{lane}"), &["cancel", "reason"], "Cancels what is in a lane"),
-        "events": channel(&event(names), &["event"], "What happens to a job. The stream keeps all but progress and preview"),
+        "events": channel(&event(names), &["event"], "What happens to a job. The stream keeps all but progress, preview and partial"),
         "ended": channel(&names.ended("{job}", "{run}"), &["event"], "The last word on each run of a job: exactly one"),
         "intake": channel(&names.intake("{name}"), &["bucketEvent"], "What a store tells of its bucket"),
     })
@@ -60,7 +60,7 @@ fn parameter(name: &str) -> Value {
         "lane" => json!({ "description": "A tenant or a priority: one token", "default": "default" }),
         "pool" => json!({ "description": "A part of the queue for workers with one model" }),
         "kind" => {
-            let all: Vec<&str> = KEPT_KINDS.into_iter().chain(["progress", "preview"]).collect();
+            let all: Vec<&str> = KEPT_KINDS.into_iter().chain(PASSING_KINDS).collect();
             json!({ "description": "The kind of event", "enum": all })
         }
         "run" => json!({ "description": "0, and one more after each replay" }),

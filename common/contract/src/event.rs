@@ -50,6 +50,18 @@ pub enum Event {
     Started { stage: String, worker: String, attempt: u64 },
     /// Part of the work is done, in units of the stage: seconds of audio, denoising steps.
     Progress { stage: String, done: f64, total: f64, eta: Option<f64> },
+    /// Words while they are heard, for people who watch. It is not kept, and `transcript` counts.
+    Partial {
+        /// Which part of the words this is, from 0 in each attempt. A part comes after all before it.
+        part: u32,
+        /// The whole part so far, with its spaces. It takes the place of what was told of this part
+        /// before; empty if nothing of that is left.
+        text: String,
+        /// This attempt does not change the part any more, and the next one follows.
+        settled: bool,
+        /// Whisper's code of the language spoken.
+        language: String,
+    },
     /// The words are there.
     Transcript {
         text: String,
@@ -131,8 +143,11 @@ pub enum Event {
 /// Kinds of the events that end a run of a job; exactly one comes.
 pub const FINAL_KINDS: [&str; 4] = ["done", "failed", "canceled", "no-speech"];
 
-/// Kinds that the stream keeps. `progress` and `preview` are worth nothing once the next one is
-/// there: whoever listens gets them, and no disk is asked.
+/// Kinds that no stream keeps. They are worth nothing once the next one is there: whoever listens
+/// gets them, and no disk is asked.
+pub const PASSING_KINDS: [&str; 3] = ["progress", "preview", "partial"];
+
+/// Kinds that the stream keeps: all others.
 pub const KEPT_KINDS: [&str; 14] = [
     "accepted",
     "queued",
@@ -158,6 +173,7 @@ impl Event {
             Self::Queued { .. } => "queued",
             Self::Started { .. } => "started",
             Self::Progress { .. } => "progress",
+            Self::Partial { .. } => "partial",
             Self::Transcript { .. } => "transcript",
             Self::Picture { .. } => "picture",
             Self::Preview { .. } => "preview",

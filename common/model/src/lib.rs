@@ -2,6 +2,7 @@
 
 mod cache;
 mod device;
+pub mod gpu;
 mod header;
 mod instead;
 mod lock;

@@ -1,7 +1,9 @@
 //! What a stage may use while it works on one job.
 
+use std::future::pending;
 use std::sync::Arc;
 
+use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Event;
@@ -53,6 +55,22 @@ impl Context {
     pub async fn mention(&self, event: Event) {
         if !event.is_final() {
             self.events.mention(&self.job, &event).await;
+        }
+    }
+
+    /// Publishes such events as they come while the work goes on. Those that are still waiting when it
+    /// is over are dropped: the work waits for none of them.
+    pub async fn mention_during<T>(&self, work: impl Future<Output = T>, mut events: Receiver<Event>) -> T {
+        let tell = async {
+            while let Some(event) = events.recv().await {
+                self.mention(event).await;
+            }
+            pending().await
+        };
+        tokio::select! {
+            biased;
+            made = work => made,
+            never = tell => never,
         }
     }
 }

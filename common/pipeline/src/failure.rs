@@ -20,6 +20,10 @@ pub enum Failure {
     /// the reason, and the worker ends.
     #[error("{0:#}")]
     Broken(anyhow::Error),
+    /// The device that this worker computes on is lost: the worker ends at once. The first time, the job is
+    /// handed back and the attempt does not count; after that it does, because the job may be the reason.
+    #[error("{0:#}")]
+    Lost(anyhow::Error),
     /// The worker was told to stop: the job is handed back at once, and the attempt does not count.
     #[error("the worker stopped before the work was done")]
     Interrupted,
@@ -48,10 +52,17 @@ impl Failure {
             Self::Reject(error) => told(error).unwrap_or(Code::BadInput),
             Self::Retry(error) | Self::Broken(error) => told(error).unwrap_or(Code::Failed),
             Self::Outage(_) => Code::ServiceAway,
+            Self::Lost(_) => Code::WorkerLost,
             Self::Interrupted => Code::Interrupted,
         }
     }
 }
+
+/// The error of a worker that ends after [`Failure::Lost`]. The process that it ran in is of no more use to
+/// another worker on this device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the worker ends: the device that it computes on is lost to this process")]
+pub struct DeviceLost;
 
 impl From<FieldError> for Failure {
     fn from(error: FieldError) -> Self {

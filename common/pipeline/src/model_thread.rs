@@ -1,4 +1,5 @@
-//! One OS thread owns a loaded model; everybody else sends it closures.
+//! One OS thread owns a loaded model; everybody else sends it closures. A model may work on by itself
+//! between them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use prometheus_client::metrics::histogram::Histogram;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
@@ -45,6 +47,15 @@ impl<M: 'static> ModelThread<M> {
     where
         L: FnOnce() -> anyhow::Result<M> + Send + 'static,
     {
+        Self::spawn_turning(name, load, |_| false).await
+    }
+
+    /// The same for a model that calls only give work to: after the calls that wait, `turn` does a piece of
+    /// it, and again as long as it says that there is more.
+    pub async fn spawn_turning<L>(name: &str, load: L, turn: fn(&mut M) -> bool) -> anyhow::Result<Self>
+    where
+        L: FnOnce() -> anyhow::Result<M> + Send + 'static,
+    {
         let (calls, waiting) = mpsc::channel(WAITING);
         let (ready, loaded) = oneshot::channel();
         let span = Span::current();
@@ -56,7 +67,7 @@ impl<M: 'static> ModelThread<M> {
             };
             drop(span);
             if ready.send(Ok(())).is_ok() {
-                serve(model, waiting);
+                serve(model, waiting, turn);
             }
         };
         thread::Builder::new().name(name.to_owned()).spawn(body).context("start a model thread")?;
@@ -110,29 +121,55 @@ impl<M: 'static> ModelThread<M> {
             begins.store(true, Ordering::Relaxed);
             work(model)
         });
-        tokio::pin!(call);
-        loop {
-            match tokio::time::timeout(TURN, &mut call).await {
-                Ok(result) => return result,
-                Err(_) if begun.load(Ordering::Relaxed) => return call.await,
-                Err(_) => drop(progress.touch()),
-            }
-        }
+        in_turn(progress, || begun.load(Ordering::Relaxed), call).await
     }
 
-    fn gone(&self) -> ModelGone {
+    /// What to say where work that a call gave to the model ends without a word.
+    pub fn gone(&self) -> ModelGone {
         ModelGone { name: self.name.clone() }
     }
 }
 
-fn serve<M>(mut model: M, mut waiting: mpsc::Receiver<Call<M>>) {
-    while let Some(call) = waiting.blocking_recv() {
-        if catch_unwind(AssertUnwindSafe(|| call(&mut model))).is_err() {
-            let name = thread::current().name().unwrap_or_default().to_owned();
-            tracing::error!(thread = name, "a call of the model panicked: the worker ends");
-            // Ends the calls that wait before the model's own drop can fail.
-            drop(waiting);
-            return;
+/// Awaits `work`. Until it has `begun` an attempt stands still through no fault of its own, so that its
+/// progress is told for it.
+pub async fn in_turn<T>(progress: &Progress, begun: impl Fn() -> bool, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    loop {
+        match tokio::time::timeout(TURN, &mut work).await {
+            Ok(result) => return result,
+            Err(_) if begun() => return work.await,
+            Err(_) => drop(progress.touch()),
+        }
+    }
+}
+
+fn serve<M>(mut model: M, mut waiting: mpsc::Receiver<Call<M>>, turn: fn(&mut M) -> bool) {
+    let mut more = false;
+    loop {
+        let call = match waiting.try_recv() {
+            Ok(call) => Some(call),
+            Err(TryRecvError::Empty) if more => None,
+            _ => match waiting.blocking_recv() {
+                Some(call) => Some(call),
+                None => return,
+            },
+        };
+        let work = || match call {
+            Some(call) => {
+                call(&mut model);
+                true
+            }
+            None => turn(&mut model),
+        };
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(again) => more = again,
+            Err(_) => {
+                let name = thread::current().name().unwrap_or_default().to_owned();
+                tracing::error!(thread = name, "a call of the model panicked: the worker ends");
+                // Ends the calls that wait before the model's own drop can fail.
+                drop(waiting);
+                return;
+            }
         }
     }
 }

@@ -36,6 +36,18 @@ pub trait Stage: Send + Sync + 'static {
         Value::Null
     }
 
+    /// Jobs that it works on at a time, where the operator does not say: more than one only if they cost
+    /// less together.
+    fn together(&self) -> u16 {
+        1
+    }
+
+    /// Whether a further job could begin at once, beside those that it works on. A worker whose stage has no
+    /// room leaves jobs to others.
+    fn has_room(&self) -> bool {
+        true
+    }
+
     /// Name of the model that is loaded here. A job that names another one goes to that pool.
     fn model(&self) -> &str {
         crate::names::DEFAULT_POOL

@@ -94,3 +94,29 @@ async fn the_time_of_every_call_is_recorded() {
     model.call(|_| ()).await.unwrap();
     assert!(metrics.text().contains("shanshui_model_seconds_count{stage=\"paint\"} 2"), "{}", metrics.text());
 }
+
+#[tokio::test]
+async fn a_model_that_works_by_itself_takes_calls_between_its_turns() {
+    /// What is to be done, and when each piece was.
+    #[derive(Default)]
+    struct Line(Vec<&'static str>, Vec<&'static str>);
+    let turn = |line: &mut Line| {
+        let done = line.0.pop();
+        line.1.extend(done);
+        // So that the next call comes before the last turn.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        !line.0.is_empty()
+    };
+    let model = ModelThread::spawn_turning("m", || Ok(Line::default()), turn).await.unwrap();
+    model.call(|line| line.0.extend(["c", "b", "a"])).await.unwrap();
+    model.call(|line| line.1.push("call")).await.unwrap();
+    while model.call(|line| line.1.len()).await.unwrap() < 4 {}
+    let (left, done) = model.call(|line| (line.0.len(), line.1.clone())).await.unwrap();
+    assert_eq!(left, 0);
+    assert_eq!(done.iter().filter(|done| **done != "call").collect::<Vec<_>>(), [&"a", &"b", &"c"]);
+    assert_ne!(done.last(), Some(&"call"), "it did not wait for the end of the work");
+    // A turn that panics is as bad as a call that does.
+    let broken = ModelThread::spawn_turning("m", || Ok(()), |()| panic!("on purpose")).await.unwrap();
+    broken.call(|()| ()).await.unwrap();
+    while broken.call(|()| ()).await.is_ok() {}
+}

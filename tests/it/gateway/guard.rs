@@ -57,7 +57,8 @@ fn s29_a_key_opens_the_door_to_its_own_lane_and_no_other() {
 fn s30_a_link_shows_one_picture_without_a_key_and_nothing_else() {
     let folder = scratch();
     let file = folder.path().join("keys");
-    std::fs::write(&file, format!("anna:{}:anna\n", sha256(&"a key".to_owned().into()))).expect("a file");
+    let line = |name: &str, key: &str| format!("{name}:{}:{name}\n", sha256(&key.to_owned().into()));
+    std::fs::write(&file, line("anna", "a key") + &line("ben", "other")).expect("a file");
     let keys = ["--api-keys", file.to_str().expect("a path")];
     let secret = ["--gateway-secret", "a secret of these tests alone"];
     let (door, _process) = gateway(stack(), &[keys, secret].concat());
@@ -69,6 +70,8 @@ fn s30_a_link_shows_one_picture_without_a_key_and_nothing_else() {
     let picture = door.get(&link).is(200);
     assert!(picture.body.starts_with(b"\x89PNG"));
     assert_eq!(picture.header("cross-origin-resource-policy"), "cross-origin");
+    // Whatever key a browser has in store for us.
+    door.with("Authorization", "Bearer other").get(&link).is(200);
     let (bare, query) = link.split_once('?').expect("a signature");
     let place = bare.split("/pictures").next().expect("a job");
     for wrong in [

@@ -97,7 +97,8 @@ async fn another_request_under_a_used_key_is_refused_before_a_worker_has_seen_th
     assert_eq!(other["error"]["code"], "name-used", "{other}");
     let sound = [("Content-Type", "audio/wav"), once[0]];
     for size in [1000, 9 << 20] {
-        assert_eq!(door.send("POST", "/v1/jobs", &sound, &vec![1; size]).is(409).json()["error"]["param"], "id");
+        let refused = door.send("POST", "/v1/jobs", &sound, &vec![1; size]).is(409).json();
+        assert_eq!(refused["error"]["param"], "Idempotency-Key", "{refused}");
     }
     let client = stack.client().await;
     assert_eq!((client.keys("audio/").await, client.lying("TEXT").await), (Vec::new(), 1));

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use shanshui_tests::door::Door;
-use shanshui_tests::{Dead, Got, PATIENCE, Process, Receiver, python, until};
+use shanshui_tests::{Dead, Got, PATIENCE, Pages, Process, Receiver, python, until};
 
 use super::{gateway, small, text};
 use crate::clients::stack;
@@ -64,6 +64,55 @@ async fn a_receiver_is_told_once_with_a_signature_that_holds() {
     assert!(!door.get(&format!("/v1/jobs/{id}")).is(200).text().contains("from=test"));
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert_eq!(receiver.connections(), 1);
+    // Nothing of it takes room any more.
+    let nats = async_nats::connect(stack().url()).await.expect("the queue answers");
+    let stream = async_nats::jetstream::new(nats).get_stream("WEBHOOKS").await.expect("a stream");
+    for subject in [format!("shanshui.webhook.{id}"), format!("shanshui.webhook.default.{id}")] {
+        assert!(stream.get_last_raw_message_by_subject(&subject).await.is_err(), "{subject}");
+    }
+}
+
+#[tokio::test]
+async fn one_webhook_that_cannot_be_queued_holds_up_no_other() {
+    let (door, process) = hooked(&[]);
+    let receiver = Receiver::start(&["200 OK"]);
+    let nats = async_nats::connect(stack().url()).await.expect("the queue answers");
+    for number in 0..10 {
+        // No stream takes the subject of this lane.
+        let wish = json!({ "version": 1, "url": "https://example.com/", "caller": "", "lane": "a.b", "site": "" });
+        let job = format!("unheard-{number}");
+        nats.publish(format!("shanshui.webhook.{job}"), wish.to_string().into()).await.expect("a connection");
+        let wrong = json!({ "id": job, "text": "a boat", "picture": { "steps": 0 } });
+        nats.publish("shanshui.text.default", wrong.to_string().into()).await.expect("a connection");
+    }
+    nats.flush().await.expect("a connection");
+    process.says("cannot queue the webhook of a job that has ended", PATIENCE);
+    sends(&door, &receiver.url("127.0.0.1"));
+    let told = tokio::time::timeout(std::time::Duration::from_secs(12), receiver.gets(1)).await;
+    assert!(told.is_ok(), "others wait for it");
+    // A host that would stand in every link is none.
+    for host in ["a".repeat(65_000), "a.example/x?".to_owned()] {
+        let wanted = json!({ "text": "a boat", "webhook": receiver.url("127.0.0.1") });
+        let refused = door.post("/v1/jobs", &[("Host", &host)], &wanted);
+        assert!([400, 403].contains(&refused.status), "{}", refused.text());
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_erased_is_done_and_told_when_it_is_sent_again() {
+    let (door, _process) = hooked(&[]);
+    let receiver = Receiver::start(&["200 OK"]);
+    let key = [("Idempotency-Key", "erased in between"), ("Prefer", "wait=120")];
+    let job = json!({ "text": "a boat", "picture": small(), "webhook": receiver.url("127.0.0.1") });
+    for round in 1..=2 {
+        let done = door.post("/v1/jobs", &key, &job).is(200).json();
+        let id = text(&done["id"]);
+        receiver.gets(round).await;
+        door.get(&format!("/v1/jobs/{id}/pictures/0")).is(200);
+        let erased = stack().run(&["erase", &id]);
+        assert!(erased.status.success(), "{}", String::from_utf8_lossy(&erased.stderr));
+        door.get(&format!("/v1/jobs/{id}")).is(404);
+    }
 }
 
 #[tokio::test]
@@ -125,7 +174,8 @@ async fn s11_a_webhook_reaches_no_machine_of_ours() {
 
 #[tokio::test]
 async fn a_receiver_that_says_nothing_keeps_nobody_waiting_and_is_given_up_with_a_reason() {
-    let (door, _process) = hooked(&["--webhook-seconds", "1"]);
+    let pages = Pages::reserve();
+    let (door, _process) = hooked(&["--webhook-seconds", "1", "--http", pages.address()]);
     let (silent, quick) = (Receiver::start(&[""]), Receiver::start(&["200 OK"]));
     let poor = Receiver::start(&["500 Oh"]);
     for _ in 0..3 {
@@ -136,8 +186,16 @@ async fn a_receiver_that_says_nothing_keeps_nobody_waiting_and_is_given_up_with_
     sends(&door, &quick.url("127.0.0.1"));
     quick.gets(1).await;
     assert_eq!(silent.got().len(), 3, "the first three still wait for an answer");
+    until("a look at what is due", async || (pages.metric("shanshui_webhooks_in_work") >= 3.0).then_some(())).await;
+    assert!(pages.metric("shanshui_webhooks_oldest_seconds") >= 1.0, "{:?}", pages.get("/metrics"));
     let dead = buried(&failing).await;
     assert!(dead.reason.ends_with("it answers 500") && dead.attempts == "3", "{dead:?}");
+    let tries = |outcome: &str| pages.metric(&format!("shanshui_webhooks_total{{outcome=\"{outcome}\"}}"));
+    assert!(
+        tries("delivered") >= 1.0 && tries("again") >= 2.0 && tries("given-up") >= 1.0,
+        "{:?}",
+        pages.get("/metrics")
+    );
     assert_eq!(dead.subject, format!("shanshui.webhook.default.{failing}"));
     assert_eq!(poor.got().len(), 3);
 }

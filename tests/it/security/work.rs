@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shanshui_tests::{BUCKET, Door, PATIENCE, Process, clip, ends_well, recording, until};
+use shanshui_tests::{BUCKET, Door, PATIENCE, Process, clip, ends_well, faketime, recording, until};
 
 use super::guarded::{Guarded, said};
 use super::voice::Voice;
@@ -81,6 +81,27 @@ async fn s15_an_intake_and_a_bucket_need_no_more_rights() {
     intake.signal("TERM");
     ends_well(&intake);
     quiet(&guarded, &(worker.log() + &intake.log()));
+}
+
+/// Its rule is over for what ended two days ago by its clock; it needs no rights but those of `reconcile`.
+#[tokio::test]
+async fn s15_a_reconciler_that_erases_by_rules_needs_no_more_rights() {
+    let guarded = Guarded::start();
+    let worker = guarded.worker("paint");
+    guarded.does("tenant-a", &["draw", "a boat", "--steps", "1", "--count", "1", "--id", "old"]);
+    let objects = |job: &str| walk(&guarded.folder().join("s3")).iter().filter(|path| path.contains(job)).count();
+    assert!(objects("old") > 1);
+    let mut command = guarded.command("reconcile", &["reconcile", "--audit-seconds", "1", "--keep", "tenant-a/done=1"]);
+    command.env("LD_PRELOAD", faketime()).env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME", "+2d");
+    let reconciler = Process::spawn("reconcile", &mut command);
+    reconciler.says("job erased: its time was over", PATIENCE);
+    until("the end of its time", async || (objects("old") == 0).then_some(())).await;
+    assert_eq!(guarded.run("watch", &["jobs", "show", "old"]).status.code(), Some(1));
+    reconciler.signal("TERM");
+    ends_well(&reconciler);
+    worker.signal("TERM");
+    ends_well(&worker);
+    quiet(&guarded, &(worker.log() + &reconciler.log()));
 }
 
 #[tokio::test]

@@ -105,11 +105,14 @@ async function watch(job) {
 
 const LOUD = new Set(["transcript", "started", "done", "failed", "canceled", "no-speech", "retrying"]);
 
+// What is not kept there need not be kept here.
+const PASSING = new Set(["progress", "preview", "partial"]);
+
 function heard(job, kind, data) {
   if (ENDED.has(job.state)) return;
   apply(job, kind, data);
   if (LOUD.has(kind) && jobs.has(job.id)) announce(kind === "transcript" ? t("heardWords", { words: data.text }) : told(job));
-  if (kind !== "progress" && kind !== "preview" && jobs.has(job.id)) shelf.put(job);
+  if (!PASSING.has(kind) && jobs.has(job.id)) shelf.put(job);
   changed(job);
 }
 

@@ -2,7 +2,7 @@
 import { make, put, show } from "/page/dom.js";
 import { commandsFold, receiptFold } from "/page/folds.js";
 import { Frame } from "/page/frame.js";
-import { ENDED, painted, part } from "/page/job.js";
+import { ENDED, heardSoFar, painted, part } from "/page/job.js";
 import { about, count, hour, known, t } from "/page/language.js";
 
 // What the job does now, in one sentence.
@@ -95,12 +95,15 @@ export class Card {
 
   #say(job) {
     // While nothing is heard yet, the place of the words is held by what happens there.
-    const text = job.words || (ENDED.has(job.state) ? "" : "…");
+    const text = job.words || heardSoFar(job) || (ENDED.has(job.state) ? "" : "…");
     if (this.words.textContent !== text) {
+      // They appear once; words that were there already only change.
+      this.words.classList.toggle("fresh", ["", "…"].includes(this.words.textContent) && text !== "…");
       this.words.textContent = text;
-      this.words.classList.toggle("fresh", Boolean(job.words));
     }
-    if (job.language) this.words.lang = job.language;
+    this.words.classList.toggle("hearing", !job.words && text !== "…");
+    const language = job.language ?? job.hearing?.language;
+    if (language) this.words.lang = language;
     show(this.words, text !== "");
   }
 

@@ -21,13 +21,20 @@ const heard = {
     Object.assign(job, { state: "queued", stage, place, seconds, workers, done: 0, total: 0, eta: undefined, note: undefined });
   },
   started(job, { stage, attempt }) {
-    Object.assign(job, { state: "working", stage, attempt, done: 0, total: 0, eta: undefined, note: undefined });
+    Object.assign(job, { state: "working", stage, attempt, done: 0, total: 0, eta: undefined, note: undefined, hearing: undefined });
   },
   progress(job, { stage, done, total, eta }) {
     Object.assign(job, { state: "working", stage, done, total, eta });
   },
+  // A part takes the place of what was told of it before; words that are whole count more.
+  partial(job, { part, text, language }) {
+    if (job.words) return;
+    const parts = [...(job.hearing?.parts ?? [])].slice(0, part);
+    parts[part] = text;
+    Object.assign(job, { state: "working", stage: "transcribe", hearing: { parts, language } });
+  },
   transcript(job, { text, language, seconds, incomplete, voice }) {
-    Object.assign(job, { words: text, language, incomplete, voice, heardSeconds: seconds });
+    Object.assign(job, { hearing: undefined, words: text, language, incomplete, voice, heardSeconds: seconds });
   },
   preview(job, { index, png }) {
     job.previews[index] = `data:image/png;base64,${png}`;
@@ -48,7 +55,7 @@ const heard = {
 };
 
 function end(job, state, facts) {
-  Object.assign(job, { state, note: undefined, canceling: undefined, previews: {} }, facts);
+  Object.assign(job, { state, note: undefined, canceling: undefined, hearing: undefined, previews: {} }, facts);
 }
 
 // What `GET /v1/jobs/{id}` says wins where it says something: events are kept for days, objects longer.
@@ -65,6 +72,9 @@ const KEPT = ["id", "created", "source", "name", "words", "language", "picture",
 export const kept = (job) => Object.fromEntries(KEPT.filter((name) => job[name] !== undefined).map((name) => [name, job[name]]));
 
 export const revive = (kept) => ({ previews: {}, pictures: [], ...kept });
+
+// What is understood so far. A part that was lost on the way leaves a gap until the words are whole.
+export const heardSoFar = (job) => Array.from(job.hearing?.parts ?? [], (part) => part ?? " … ").join("").trim();
 
 // What was painted: the words without those that were read as settings, and all settings. What was
 // chosen counts more than what was spoken.

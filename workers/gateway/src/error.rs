@@ -13,12 +13,12 @@ use shanshui_pipeline::{Code, Failure};
 /// A refusal.
 #[derive(Debug)]
 pub(crate) struct ApiError {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
-    param: Option<String>,
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) param: Option<String>,
     /// Seconds after which another try makes sense.
-    retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u64>,
     /// The job that has no result.
     job: Option<JobId>,
 }
@@ -36,6 +36,15 @@ impl ApiError {
     /// Why this job has no result: its document is still there.
     pub(crate) fn of(self, job: &JobId) -> Self {
         Self { job: Some(job.clone()), ..self }
+    }
+
+    /// The same for whoever has named no job but sent an `Idempotency-Key`.
+    pub(crate) fn of_key(self) -> Self {
+        if self.code != Code::NameUsed.as_str() || self.param.as_deref() != Some("id") {
+            return self;
+        }
+        let message = "Idempotency-Key: (used) is not allowed; allowed: another one for each other request";
+        Self { message: message.to_owned(), ..self }.about("Idempotency-Key")
     }
 
     pub(crate) fn after(self, seconds: u64) -> Self {

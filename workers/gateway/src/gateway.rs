@@ -20,12 +20,16 @@ use crate::options::GatewayOptions;
 use crate::rate::Rate;
 use crate::room::Room;
 use crate::seats::Seats;
-use crate::{routes, server, webhooks};
+use crate::{routes, server, webhooks, wyoming};
 
 /// Requests of one caller that wait for events at a time.
 const FOLLOWERS: usize = 1024;
 /// Searches of one caller at a time.
 const SEARCHES: usize = 16;
+/// Lists of one caller at a time: each reads many messages.
+const LISTS: usize = 8;
+/// Sockets of one caller at a time: each may hold a message of which the end has not come.
+const SOCKETS: usize = 256;
 
 /// What a gateway works with.
 pub struct Parts {
@@ -70,6 +74,10 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<Room>,
     /// Requests that wait for events.
     pub(crate) followers: Seats,
+    /// Requests that list jobs.
+    pub(crate) lists: Seats,
+    /// Sockets that are open.
+    pub(crate) sockets: Seats,
     /// Requests that look for a job in the queues.
     pub(crate) searches: Seats,
     /// Held by the one of them that does so now.
@@ -92,7 +100,7 @@ impl Deref for Gateway {
 /// Serves until `stop`.
 ///
 /// # Errors
-/// A file of keys that cannot be read.
+/// A file of keys that cannot be read, an address that cannot be had.
 pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
     let (abandoned, given_up) = mpsc::unbounded_channel();
     let Parts { queue, store, metrics, options, words } = parts;
@@ -112,6 +120,8 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
         events,
         room,
         followers: Seats::new(FOLLOWERS),
+        lists: Seats::new(LISTS),
+        sockets: Seats::new(SOCKETS),
         searches: Seats::new(SEARCHES),
         looking: tokio::sync::Mutex::default(),
         stop: stop.clone(),
@@ -119,12 +129,13 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
         painting: Mutex::default(),
     };
     let gateway = Gateway(Arc::new(shared));
-    let router = routes::router(&gateway);
+    let (router, speech) = (routes::router(&gateway), wyoming::bind(gateway.options.wyoming_listen).await?);
     tokio::select! {
         () = server::run(listener, router, stop) => Ok(()),
         never = gateway.hub.listen(&gateway.queue) => match never {},
         () = cancel(&gateway.queue, given_up) => Ok(()),
         never = gateway.crew.listen(&gateway.queue) => match never {},
+        never = wyoming::run(&gateway, speech) => match never {},
         never = webhooks::work(&gateway) => match never {},
     }
 }

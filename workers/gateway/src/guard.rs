@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use shanshui_pipeline::Code;
 use shanshui_pipeline::fields::FieldError;
-use shanshui_pipeline::telemetry::within;
+use shanshui_pipeline::telemetry::{self, ServerSpan, within};
 use shanshui_pipeline::trace::TraceContext;
 
 use crate::body::{self, BodyError};
@@ -26,12 +26,15 @@ use crate::gateway::Gateway;
 use crate::keys::Caller;
 use crate::links::{self, Link};
 use crate::room::Full;
+use crate::routes;
 
 /// Nothing is loaded from another host, and nothing that was said becomes code.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
     media-src 'self' blob:; connect-src 'self'; worker-src 'self'; font-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Longest `Host`: the longest name of the DNS, and a port.
+const LONGEST: usize = 253 + 6;
 /// Longest refusal of the router's.
 const SAID: usize = 4096;
 
@@ -44,18 +47,30 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// What an answer means whose own status is always 200.
+#[derive(Clone, Copy)]
+pub(crate) struct Meant(pub(crate) StatusCode);
+
 /// For every request: who may ask at all, and what every answer carries.
 pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let (interface, id) = (interface(request.uri().path()), format!("{:016x}", rand_id()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let caller = trace(request.headers());
+    let span = ServerSpan::begin(caller.as_ref());
+    let place = span.as_ref().map(|span| span.context().clone()).or(caller);
     let response = match check_origin(&gateway, request.method(), request.headers()) {
-        Ok(()) => within(trace(request.headers()), next.run(request)).await,
+        Ok(()) => within(place, next.run(request)).await,
         Err(error) => error.into_response(),
     };
     let mut response = enveloped(response).await;
-    let status = response.status().as_u16();
+    let status = response.extensions().get::<Meant>().map_or(response.status(), |meant| meant.0);
+    let (failed, status) = (status.is_server_error(), status.as_u16());
+    if let Some(span) = span {
+        let (method, route) = (known(&method), routes::template(&path));
+        span.end(&telemetry::Request { method, path: &path, route, scheme: "http", status });
+    }
     gateway.metrics.answered(interface, status);
-    if response.status().is_server_error() {
+    if failed {
         tracing::info!(request = id, %method, path, status, "a request failed");
     } else {
         tracing::debug!(request = id, %method, path, status, "a request is answered");
@@ -91,46 +106,59 @@ async fn enveloped(response: Response) -> Response {
     ApiError::new(status, code.as_str(), String::from_utf8_lossy(&said)).into_response()
 }
 
+/// Anybody may invent methods; the names of spans are to be few.
+fn known(method: &Method) -> &str {
+    let all = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH];
+    if all.contains(method) { method.as_str() } else { "_OTHER" }
+}
+
 fn interface(path: &str) -> &'static str {
     let theirs = ["/v1/audio/", "/v1/images/", "/v1/models"];
     match path {
         path if path.starts_with("/sdapi/") => "a1111",
         path if theirs.iter().any(|start| path.starts_with(start)) => "openai",
         path if path.starts_with("/v1/") => "jobs",
+        path if path.starts_with("/shanshui.v1.") || path.starts_with("/grpc.") => "grpc",
+        "/graphql" => "graphql",
         _ => "page",
     }
 }
 
 /// For the interfaces: a key, a connection to NATS, and a body of allowed size.
 pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
-    let caller = match caller(&gateway, &request) {
-        Ok(caller) => caller,
-        Err(refused) => return refused.into_response(),
-    };
-    if !gateway.queue.is_connected() {
-        return ApiError::away(&anyhow::anyhow!("NATS does not answer")).into_response();
-    }
-    match hold(&gateway, &caller, &mut request) {
-        Ok(()) => {
-            request.extensions_mut().insert::<Caller>(caller);
-            next.run(request).await
-        }
+    match admit(&gateway, &mut request) {
+        Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
 }
 
+/// Lets a request in whose caller is known, and bounds what it sends.
+pub(crate) fn admit(gateway: &Gateway, request: &mut Request) -> Result<(), ApiError> {
+    let caller = caller(gateway, request)?;
+    if !gateway.queue.is_connected() {
+        return Err(ApiError::away(&anyhow::anyhow!("NATS does not answer")));
+    }
+    hold(gateway, &caller, request)?;
+    request.extensions_mut().insert::<Caller>(caller);
+    Ok(())
+}
+
 /// Who calls: the owner of a key, or whoever has a link to the picture that is asked for.
 fn caller(gateway: &Gateway, request: &Request) -> Result<Caller, ApiError> {
+    let link = links::look(gateway.options.gateway_secret.as_ref(), request);
+    // A link opens its picture, whatever key a browser sends along.
+    if link == Link::Holds {
+        return Ok(Caller::guest());
+    }
     if let Some(caller) = gateway.keys.caller(key(request.headers()).as_deref()) {
         return Ok(caller);
     }
-    match links::look(gateway.options.gateway_secret.as_ref(), request) {
-        Link::Holds => Ok(Caller::guest()),
+    match link {
         Link::Expired => {
             let message = "this link has expired; ask for another one with an API key";
             Err(ApiError::new(StatusCode::FORBIDDEN, "link-expired", message))
         }
-        Link::None => {
+        Link::None | Link::Holds => {
             let message = "an API key is missing or unknown: send `Authorization: Bearer KEY`";
             Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid-api-key", message))
         }
@@ -139,7 +167,7 @@ fn caller(gateway: &Gateway, request: &Request) -> Result<Caller, ApiError> {
 
 /// Bounds the body, and counts it among those that are held as it comes. A length that is only promised
 /// holds nothing: whoever sends slowly keeps nobody out.
-fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
+pub(crate) fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
     let limit = gateway.options.max_body();
     let encodings = request.headers().get_all(CONTENT_ENCODING).iter();
     if let Some(encoding) =
@@ -196,6 +224,10 @@ fn check_origin(gateway: &Gateway, method: &Method, headers: &HeaderMap) -> Resu
     if headers.get_all(HOST).iter().nth(1).is_some() {
         return Err(body::bad("Host: more than one is not allowed; allowed: one").about("Host"));
     }
+    if !is_host(host) {
+        let allowed = format!("a name or an address, and a port; at most {LONGEST} characters");
+        return Err(FieldError::new("Host", host, allowed).into());
+    }
     if !gateway.keys.are_needed() && !is_local(host) {
         return refused("this host is not allowed; allowed without API keys: localhost and loopback addresses");
     }
@@ -207,6 +239,11 @@ fn check_origin(gateway: &Gateway, method: &Method, headers: &HeaderMap) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+/// Whether this may be where we are reached: it is kept with webhooks and stands in every link that they get.
+fn is_host(host: &str) -> bool {
+    host.len() <= LONGEST && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte))
 }
 
 fn is_local(host: &str) -> bool {
@@ -226,7 +263,17 @@ fn rand_id() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::is_local;
+    use super::{is_host, is_local};
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_a_port() {
+        for host in ["", "localhost:8080", "a_b.example", "xn--fsq.example", "[fe80::1%25eth0]:80", &"a".repeat(253)] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in ["a b", "a/b", "a.example?x", "a\"b", "a@b", "a#b", "a\\b", "<a>", &"a".repeat(260)] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
 
     #[test]
     fn only_names_of_this_machine_are_local() {

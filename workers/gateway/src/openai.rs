@@ -2,6 +2,7 @@
 
 pub(crate) mod audio;
 mod audio_answer;
+mod audio_stream;
 pub(crate) mod images;
 mod images_stream;
 pub(crate) mod models;
@@ -18,6 +19,7 @@ use crate::jobs::submit;
 use crate::keys::Caller;
 use crate::seats::Seat;
 use crate::wait;
+use crate::webhooks::Hook;
 
 /// A job that is canceled unless its caller is still there at its end: these clients have no other
 /// way to give a job up.
@@ -39,14 +41,29 @@ impl Watched {
         wish: Wish,
     ) -> Result<Self, ApiError> {
         submit::may_send(gateway, caller)?;
-        let lane = submit::lane(caller, None)?;
-        let seat = wait::seat(gateway, caller)?;
         let mut wish = wish.checked(gateway.queue.steps(), caller)?;
         submit::name(&mut wish, caller, headers)?;
-        let sent = submit::send(gateway, &lane, wish, None).await?;
+        let sent = Self::sent(gateway, caller, (wish, None)).await;
+        let mut watched = sent.map_err(|error| submit::refusal(headers, error))?;
         // Others may wait for a job that has a name of its caller's: one that hangs up does not speak for all.
-        let ended = submit::is_named(headers);
-        Ok(Self { gateway: gateway.clone(), id: sent.id, sequence: sent.submitted.sequence, ended, _seat: seat })
+        watched.ended = submit::is_named(headers);
+        Ok(watched)
+    }
+
+    /// The same for a job that may name a webhook; `site` is where its caller reached us.
+    pub(crate) async fn hooked(gateway: &Gateway, caller: &Caller, site: &str, wish: Wish) -> Result<Self, ApiError> {
+        submit::may_send(gateway, caller)?;
+        let mut wish = wish.checked(gateway.queue.steps(), caller)?;
+        let lane = submit::lane(caller, None)?;
+        let hook = Hook::of(gateway, caller, (&lane, site), wish.meta_mut(), None)?;
+        Self::sent(gateway, caller, (wish, hook)).await
+    }
+
+    async fn sent(gateway: &Gateway, caller: &Caller, (wish, hook): (Wish, Option<Hook>)) -> Result<Self, ApiError> {
+        let (lane, seat) = (submit::lane(caller, None)?, wait::seat(gateway, caller)?);
+        let sent = submit::send(gateway, &lane, wish, hook.as_ref()).await?;
+        let (id, sequence) = (sent.id, sent.submitted.sequence);
+        Ok(Self { gateway: gateway.clone(), id, sequence, ended: false, _seat: seat })
     }
 
     /// Waits for the result; `hear` gets what is told on the way and not kept.

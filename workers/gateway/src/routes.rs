@@ -60,14 +60,31 @@ const fn route(
     Route { method, path, summary, handler }
 }
 
+/// The addresses besides.
+const PAGES: [&str; 6] = ["/", "/page/{name}", "/docs", "/openapi.json", "/schema.json", "/asyncapi.json"];
+
+/// The route that a path belongs to, with names in place of what varies.
+pub(crate) fn template(path: &str) -> Option<&'static str> {
+    let fits = |template: &&'static str| {
+        let mut tokens = template.split('/').zip(path.split('/'));
+        let alike = tokens.all(|(token, given)| token == given || token.starts_with('{') && !given.is_empty());
+        alike && template.split('/').count() == path.split('/').count()
+    };
+    ROUTES.iter().map(|route| route.path).chain(PAGES).find(fits)
+}
+
 /// The router of a gateway.
 pub(crate) fn router(gateway: &Gateway) -> Router {
     let interfaces = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
     // The guard has a limit of its own; axum's would cut every form at 2 MB.
     let interfaces = interfaces.layer(DefaultBodyLimit::disable());
     let interfaces = interfaces.layer(from_fn_with_state(gateway.clone(), guard::inner));
-    Router::new()
-        .merge(interfaces)
+    let router = Router::new().merge(interfaces);
+    #[cfg(feature = "grpc")]
+    let router = router.merge(crate::grpc::routes(gateway));
+    #[cfg(feature = "graphql")]
+    let router = router.merge(crate::graphql::routes(gateway));
+    router
         .route("/", get(page::index))
         .route("/page/{name}", get(page::file))
         .route("/docs", get(page::docs))
@@ -81,4 +98,24 @@ pub(crate) fn router(gateway: &Gateway) -> Router {
         })
         .layer(from_fn_with_state(gateway.clone(), guard::outer))
         .with_state(gateway.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_the_name_of_its_route() {
+        for (path, route) in [
+            ("/v1/jobs", Some("/v1/jobs")),
+            ("/v1/jobs/cat-1/events", Some("/v1/jobs/{id}/events")),
+            ("/v1/jobs/cat-1/pictures/0", Some("/v1/jobs/{id}/pictures/{index}")),
+            ("/page/app.js", Some("/page/{name}")),
+            ("/", Some("/")),
+            ("/v1/jobs/", None),
+            ("/v2", None),
+        ] {
+            assert_eq!(template(path), route, "{path}");
+        }
+    }
 }

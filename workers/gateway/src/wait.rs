@@ -44,6 +44,8 @@ pub(crate) struct Follower {
     /// The stream may have something to read.
     look: bool,
     failures: u32,
+    /// The words were told: what was said before of them is old.
+    heard: bool,
     over: bool,
     _counted: InFlight,
 }
@@ -53,7 +55,7 @@ impl Follower {
     pub(crate) fn new(gateway: &Gateway, job: &JobId, last: u64) -> Self {
         let news = gateway.hub.follow(job);
         let (gateway, job, _counted) = (gateway.clone(), job.clone(), gateway.metrics.follower());
-        Self { gateway, job, last, news, look: true, failures: 0, over: false, _counted }
+        Self { gateway, job, last, news, look: true, failures: 0, heard: false, over: false, _counted }
     }
 
     /// The next event; none after the final one.
@@ -70,6 +72,7 @@ impl Follower {
                 }
             }
             match tokio::time::timeout(LOOK, self.news.recv()).await {
+                Ok(Ok(Some(passing))) if self.is_old(&passing) => {}
                 Ok(Ok(Some(passing))) => return Ok(Some(News::Passing(passing))),
                 Ok(Ok(None) | Err(RecvError::Lagged(_))) | Err(_) => self.look = true,
                 Ok(Err(RecvError::Closed)) => {
@@ -94,11 +97,19 @@ impl Follower {
         }
     }
 
+    /// What is not kept comes another way than what is kept, so it may come late.
+    fn is_old(&self, passing: &[u8]) -> bool {
+        let partial = |envelope: Envelope| matches!(envelope.data, Event::Partial { .. });
+        self.heard && Envelope::read(passing, &self.job).is_some_and(partial)
+    }
+
     async fn tell(&mut self, event: KeptEvent) -> anyhow::Result<News> {
-        self.last = event.sequence;
         // After a replay the job has another run, with an end of its own.
-        self.over =
-            event.envelope.data.is_final() && !self.gateway.queue.has_run_after(&self.job, event.sequence).await?;
+        let is_final = event.envelope.data.is_final();
+        let over = is_final && !self.gateway.queue.has_run_after(&self.job, event.sequence).await?;
+        // Last: whoever gives up waiting before has not heard the event, and gets it again.
+        (self.last, self.over) = (event.sequence, over);
+        self.heard |= matches!(event.envelope.data, Event::Transcript { .. });
         Ok(News::Kept(Box::new(event)))
     }
 
@@ -115,9 +126,13 @@ impl Follower {
 
 /// A place for one more request that waits for events.
 pub(crate) fn seat(gateway: &Gateway, caller: &Caller) -> Result<Seat, ApiError> {
-    let message = "too many requests of this caller wait for events";
-    let refused = || ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-followers", message).after(5);
+    let refused = || too_many("requests of this caller wait for events");
     gateway.followers.take(&caller.name).ok_or_else(refused)
+}
+
+/// A caller has more of these than it may.
+pub(crate) fn too_many(what: &str) -> ApiError {
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too-many-followers", format!("too many {what}")).after(5)
 }
 
 /// All events of a job up to its end, or none if that does not come within `patience`. A refusal of

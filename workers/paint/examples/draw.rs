@@ -2,7 +2,7 @@
 //! `tests/bench` drives.
 //!
 //! `draw unet|vae|few|mini f32|bf16`, then a side of the latents a line; a line of JSON comes back for each.
-//! `unet` is a step with guidance, `few` a whole picture of a model of one step: text, UNet without
+//! `unet` is a step with guidance, of so many pictures as a line like `32x4` says; `few` a whole picture of a model of one step: text, UNet without
 //! guidance, tiny decoder; `mini` two pictures of the model that ships, whatever the side. `draw apart SIDE` says how far bf16 is from f32, in dB.
 
 #![expect(clippy::print_stdout, reason = "the answers")]
@@ -46,9 +46,11 @@ fn main() -> anyhow::Result<()> {
     let network = Network::load(network, dtype)?;
     println!("{}", json!({ "load": start.elapsed().as_secs_f64() }));
     for side in std::io::stdin().lock().lines() {
-        let side = side?.trim().parse().context("a side of the latents")?;
+        let side = side?;
+        let (side, pictures) = side.trim().split_once('x').unwrap_or((side.trim(), "1"));
+        let (side, pictures) = (side.parse().context("a side of the latents")?, pictures.parse()?);
         let start = Instant::now();
-        network.run(side)?;
+        network.run(side, pictures)?;
         println!("{}", json!({ "seconds": start.elapsed().as_secs_f64() }));
         std::io::stdout().flush()?;
     }
@@ -80,11 +82,14 @@ impl Network {
         })
     }
 
-    fn run(&self, side: usize) -> anyhow::Result<Tensor> {
+    fn run(&self, side: usize, pictures: usize) -> anyhow::Result<Tensor> {
         let latents = |batch| noise(&[batch, 4, side, side]);
         let steps = |batch| Tensor::full(500_f32, batch, &Device::Cpu);
         Ok(match self {
-            Self::Unet(parts) => parts.0.forward(&latents(2)?, &steps(2)?, &parts.1)?,
+            Self::Unet(parts) => {
+                let rows = 2 * pictures;
+                parts.0.forward(&latents(rows)?, &steps(rows)?, &Context::join(&vec![&parts.1; pictures])?)?
+            }
             Self::Vae(vae) => vae.decode(&latents(1)?)?,
             Self::Few(parts) => {
                 let (text, unet, tiny) = &**parts;
@@ -120,7 +125,7 @@ fn wish(model: &Model) -> anyhow::Result<Request> {
 /// One network after the other, so that they do not lie in memory together.
 fn apart(side: usize) -> anyhow::Result<()> {
     let run = |name, dtype| -> anyhow::Result<Vec<f32>> {
-        Ok(Network::load(name, dtype)?.run(side)?.flatten_all()?.to_vec1()?)
+        Ok(Network::load(name, dtype)?.run(side, 1)?.flatten_all()?.to_vec1()?)
     };
     for name in ["unet", "vae"] {
         let decibels = decibels(&run(name, DType::F32)?, &run(name, DType::BF16)?);

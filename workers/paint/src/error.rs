@@ -4,6 +4,7 @@
 //! ends the worker. So the two are different types from the model's code up, and no error of unknown
 //! origin turns into either: there is no conversion from [`anyhow::Error`].
 
+use shanshui_model::gpu;
 use shanshui_pipeline::failure::Failure;
 use shanshui_pipeline::fields::FieldError;
 
@@ -56,11 +57,10 @@ impl WorkerError {
         Self(error.into())
     }
 
-    /// Whether a device has no room left. CUDA's drivers say it only in words.
+    /// Whether a device has no room left.
     #[must_use]
     pub fn is_out_of_memory(&self) -> bool {
-        let text = format!("{:#}", self.0).to_ascii_lowercase().replace('_', " ");
-        ["out of memory", "memory allocation"].iter().any(|words| text.contains(words))
+        gpu::is_full(&self.0)
     }
 }
 
@@ -93,6 +93,7 @@ impl From<PaintError> for Failure {
         match error {
             PaintError::Job(error) => error.into(),
             PaintError::Stopped(_) => Self::Interrupted,
+            PaintError::Worker(WorkerError(error)) if gpu::is_lost(&error) => Self::Lost(error),
             PaintError::Worker(WorkerError(error)) => Self::Retry(error),
         }
     }
@@ -104,18 +105,6 @@ mod tests {
     use crate::paint::Progress;
 
     #[test]
-    fn what_cuda_and_cublas_say_of_a_full_device_is_understood() {
-        for text in [
-            "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
-            "CUBLAS_STATUS_ALLOC_FAILED: memory allocation failed",
-        ] {
-            let error = anyhow::anyhow!("{text}").context("denoising step 3");
-            assert!(WorkerError::of(error).is_out_of_memory(), "{text}");
-        }
-        assert!(!WorkerError::of(anyhow::anyhow!("shape mismatch in conv2d")).is_out_of_memory());
-    }
-
-    #[test]
     fn a_jobs_own_fault_is_never_tried_again_and_a_workers_is() {
         let field = FieldError::new("picture.steps", 20, "1 to 19");
         for job in [JobError::Field(field), JobError::NotFinite { picture: 0, what: "latents" }] {
@@ -124,6 +113,8 @@ mod tests {
         }
         let device = candle_core::Error::Msg("the driver is gone".into());
         assert!(matches!(PaintError::from(device).into(), Failure::Retry(_)));
+        let lost = candle_core::Error::Msg("DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"…\")".into());
+        assert!(matches!(PaintError::from(lost).into(), Failure::Lost(_)));
         let stopped = PaintError::from(Stopped(Progress { done: 1, total: 2 }));
         assert!(matches!(stopped.into(), Failure::Interrupted));
     }

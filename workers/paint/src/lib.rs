@@ -1,7 +1,9 @@
 //! Text to picture: Stable Diffusion as a stage of the pipeline.
 
+pub mod batcher;
 pub mod diffusers;
 pub mod error;
+mod follower;
 pub mod layers;
 pub mod limits;
 pub mod lora;

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
-use shanshui_model::Origin;
+use shanshui_model::gpu::Reserve;
+use shanshui_model::{DeviceKind, Origin};
 use shanshui_pipeline::fields::FieldError;
 
-use crate::diffusers::weights::activations;
+use crate::diffusers::weights::{activations, wide};
 use crate::diffusers::{Configs, recommended::Recommended, scheduler::SchedulerConfig};
 use crate::error::PaintError;
 use crate::picture::Picture;
@@ -44,6 +45,8 @@ pub struct Model {
     colors: RefCell<LatentColors>,
     dtype: DType,
     device: Device,
+    // The last field: it goes behind all tensors.
+    reserve: Reserve,
 }
 
 /// What makes pictures of latents.
@@ -127,7 +130,8 @@ impl Model {
     /// # Errors
     /// When the device fails.
     pub fn predict(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> candle_core::Result<Tensor> {
-        let prediction = self.unet.forward(&self.to_own(latents)?, &timesteps.to_device(&self.device)?, context)?;
+        let latents = self.to_wide(latents)?;
+        let prediction = self.unet.forward(&latents, &timesteps.to_device(&self.device)?, context)?;
         prediction.to_dtype(DType::F32)
     }
 
@@ -136,10 +140,9 @@ impl Model {
     /// # Errors
     /// When the device fails.
     pub fn decode(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
-        let latents = self.to_own(latents)?;
         let pictures = match &self.decoder {
-            Decoder::Whole(vae) => vae.decode(&latents)?.to_dtype(DType::F32)?.affine(0.5, 0.5)?,
-            Decoder::Tiny(tiny) => tiny.decode(&latents)?.to_dtype(DType::F32)?,
+            Decoder::Whole(vae) => vae.decode(&self.to_wide(latents)?)?.to_dtype(DType::F32)?.affine(0.5, 0.5)?,
+            Decoder::Tiny(tiny) => tiny.decode(&self.to_own(latents)?)?.to_dtype(DType::F32)?,
         };
         pictures.clamp(0.0, 1.0)
     }
@@ -206,6 +209,17 @@ impl Model {
         self.colors.borrow_mut().learn(latents, &pixels.to_device(&Device::Cpu)?, self.scale())
     }
 
+    /// The device and the number format that it computes in, by their names in receipts.
+    #[must_use]
+    pub fn arithmetic(&self) -> (&'static str, &'static str) {
+        (DeviceKind::name(&self.device), self.dtype.as_str())
+    }
+
+    /// Gives memory back to the device that was left over by a painting that did not fit.
+    pub(crate) fn trim(&self) {
+        self.reserve.trim();
+    }
+
     /// The model's name, and where it came from.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -215,6 +229,10 @@ impl Model {
     /// tiny decoder's and the adaptations'.
     pub fn hashes(&self) -> &[(String, String)] {
         &self.hashes
+    }
+
+    fn to_wide(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        tensor.to_device(&self.device)?.to_dtype(wide(self.dtype))
     }
 
     fn to_own(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {

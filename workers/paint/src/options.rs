@@ -25,10 +25,12 @@ pub struct PaintOptions {
     /// again for more
     #[arg(long = "lora", env = "SHANSHUI_LORAS", value_name = "PATH[=WEIGHT]", value_delimiter = ';', value_parser = lora)]
     pub loras: Vec<(PathBuf, f64)>,
-    /// Where to compute; cuda needs a build with that feature and never falls back
-    #[arg(long = "paint-device", env = "SHANSHUI_PAINT_DEVICE", value_enum, default_value_t = DeviceKind::Cpu)]
+    /// Where to compute: auto (the first NVIDIA GPU if there is one), cpu, cuda, or cuda:N for the GPU of that
+    /// number; cuda never falls back
+    #[arg(long = "paint-device", env = "SHANSHUI_PAINT_DEVICE", value_name = "DEVICE", default_value_t = DeviceKind::Auto)]
     pub paint_device: DeviceKind,
-    /// Arithmetic of the picture model: bf16 needs half the memory; auto takes it on CPUs that are faster in it
+    /// Arithmetic of the picture model: bf16 needs half the memory; auto takes it on GPUs, and on CPUs that are
+    /// faster in it
     #[arg(long = "paint-precision", env = "SHANSHUI_PAINT_PRECISION", value_enum, default_value_t)]
     pub paint_precision: Precision,
     /// Most pixels of one picture, width times height
@@ -46,12 +48,39 @@ pub struct PaintOptions {
     /// Pictures denoised together; more needs more memory
     #[arg(long, env = "SHANSHUI_MAX_BATCH", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub max_batch: u16,
+    /// Whether pictures of several jobs are denoised together; auto: on a GPU, for a CPU is hardly faster by it,
+    /// and all of the jobs would end late
+    #[arg(long, env = "SHANSHUI_BATCH_JOBS", value_enum, default_value_t)]
+    pub batch_jobs: BatchJobs,
+}
+
+/// Whose pictures may be one batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum BatchJobs {
+    /// As the device is.
+    #[default]
+    Auto,
+    /// Those of several jobs.
+    Yes,
+    /// Those of one job.
+    No,
+}
+
+impl BatchJobs {
+    /// Whether a batch may hold pictures of several jobs on a device.
+    pub(crate) fn holds(self, device: &Device) -> bool {
+        match self {
+            Self::Auto => !device.is_cpu(),
+            Self::Yes => true,
+            Self::No => false,
+        }
+    }
 }
 
 /// Numbers to compute with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
-    /// bf16 on a CPU that multiplies it faster than f32, otherwise f32.
+    /// bf16 on a GPU, and on a CPU that multiplies it faster than f32; otherwise f32.
     #[default]
     Auto,
     /// The large products of UNet and decoder are of numbers with three digits, sums have seven.
@@ -69,8 +98,8 @@ impl Precision {
         let kernels = Kernels::choose()?;
         Ok(match self {
             Self::Bf16 => DType::BF16,
-            Self::Auto if device.is_cpu() && kernels.prefers_bf16() => DType::BF16,
-            // Half precision overflows in some VAEs on a GPU.
+            // bf16 has the range of f32: what overflows in f16, as some decoders do, does not in it.
+            Self::Auto if !device.is_cpu() || kernels.prefers_bf16() => DType::BF16,
             Self::Auto | Self::F32 => DType::F32,
         })
     }

@@ -1,7 +1,6 @@
 //! The stage: a text job in, pictures and a receipt in the bucket.
 
 use std::convert::Infallible;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,19 +12,22 @@ use shanshui_pipeline::event::Event;
 use shanshui_pipeline::failure::Failure;
 use shanshui_pipeline::fields::FieldError;
 use shanshui_pipeline::job::{JobId, TextJob};
-use shanshui_pipeline::model_thread::ModelThread;
+use shanshui_pipeline::model_thread::{ModelThread, in_turn};
 use shanshui_pipeline::serve::{Layout, Serve};
 use shanshui_pipeline::stage::{Outcome, Stage};
 use shanshui_pipeline::store::{ObjectKey, Stored};
-use shanshui_pipeline::telemetry::{Metrics, Yield, entered};
+use shanshui_pipeline::telemetry::{Histogram, Metrics, Yield, entered, phase};
+use tokio::sync::oneshot;
 
+use crate::batcher::{Batcher, Order, Sharing};
 use crate::diffusers::needed::needed;
 use crate::diffusers::recommended::Recommended;
-use crate::error::{JobError, PaintError};
+use crate::error::JobError;
+use crate::follower::{Follower, Load};
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::options::PaintOptions;
-use crate::paint::{Painted, Progress, Request, paint_shown};
+use crate::paint::{Painted, Request};
 use crate::picture::{Format, Metadata, Picture};
 use crate::preview::Previews;
 use crate::prompt::Texts;
@@ -39,12 +41,15 @@ const COUNT: usize = 2;
 
 /// A paint worker's stage: a loaded model and what it agrees to.
 pub struct Paint {
-    model: ModelThread<Model>,
+    model: ModelThread<Batcher>,
+    /// Time that the pictures of a job take on the model.
+    seconds: Histogram,
+    load: Arc<Load>,
     about: Arc<About>,
     recommended: Recommended,
     bounds: Bounds,
     limits: Limits,
-    max_batch: usize,
+    sharing: Sharing,
 }
 
 /// What the model itself can do, whatever the limits.
@@ -69,35 +74,41 @@ impl Paint {
     /// # Errors
     /// A device that is not there, or a folder that is not a model; says which file and field.
     pub async fn load(options: &PaintOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
-        let device = options.paint_device.open()?;
-        let dtype = options.paint_precision.dtype(&device)?;
         let (path, extras) = (folder.to_owned(), options.extras());
-        let model = ModelThread::spawn("paint-model", move || {
+        let (kind, precision, sizes) = (options.paint_device, options.paint_precision, metrics.batch_sizes(Self::NAME));
+        let (batch_jobs, pictures) = (options.batch_jobs, options.max_batch.into());
+        let load = move || -> anyhow::Result<Batcher> {
+            let device = kind.open()?;
+            let dtype = precision.dtype(&device)?;
+            let sharing = Sharing { pictures, requests: batch_jobs.holds(&device) };
             let loaded = Source::find(&path).and_then(|source| Model::open(&source, &extras, &device, dtype));
-            loaded.with_context(|| format!("cannot load {}", path.display()))
-        });
-        let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
-        let known = model.call(|model| {
+            let model = loaded.with_context(|| format!("cannot load {}", path.display()))?;
+            Ok(Batcher::new(model, sharing).measured_by(sizes))
+        };
+        let model = ModelThread::spawn_turning("paint-model", load, Batcher::turn).await?;
+        let known = model.call(|batcher| {
+            let model = batcher.model();
             let bounds = Bounds { side_unit: model.scale(), steps: model.scheduler().num_train_timesteps };
-            (model.origin().clone(), model.hashes().to_vec(), model.recommended().clone(), bounds)
+            let (device, dtype) = model.arithmetic();
+            let about = About { origin: model.origin().clone(), hashes: model.hashes().to_vec(), device, dtype };
+            (about, model.recommended().clone(), bounds, batcher.sharing())
         });
-        let (origin, hashes, recommended, bounds) = known.await?;
-        let device = options.paint_device.name();
-        let about = Arc::new(About { origin, hashes, device, dtype: dtype.as_str() });
+        let (about, recommended, bounds, sharing) = known.await?;
+        let about = Arc::new(about);
         let (sampler, steps) = (recommended.sampler.as_str(), recommended.steps);
         let (name, commit) = (about.origin.name.as_str(), about.origin.commit.as_deref());
         tracing::info!(
             model = name,
             commit,
             hash = about.short_hash(),
-            device,
+            device = about.device,
             dtype = about.dtype,
             sampler,
             steps,
             "picture model loaded"
         );
-        let (limits, max_batch) = (options.limits(), usize::from(options.max_batch));
-        Ok(Self { model, about, recommended, bounds, limits, max_batch })
+        let (limits, seconds, load) = (options.limits(), metrics.model_seconds(Self::NAME), Arc::default());
+        Ok(Self { model, seconds, load, about, recommended, bounds, limits, sharing })
     }
 
     /// What the job asks for, with the model's recommendations where it does not say.
@@ -133,40 +144,28 @@ impl Paint {
         Ok(Wish { request, format, truncated: texts.truncated, markup: texts.markup })
     }
 
+    /// Has a request painted, beside others.
     async fn paint(&self, request: &Request, context: &Context) -> Result<Painted, Failure> {
-        match self.paint_in_batches(request, self.max_batch, context).await? {
-            Err(PaintError::Worker(error)) if error.is_out_of_memory() && self.max_batch.min(request.count) > 1 => {
-                tracing::warn!(%error, "the pictures did not fit: now one by one");
-                Ok(self.paint_in_batches(request, 1, context).await??)
-            }
-            painted => Ok(painted?),
-        }
-    }
-
-    /// The outer error is that of the model's thread, the inner one that of the painting.
-    async fn paint_in_batches(
-        &self,
-        request: &Request,
-        max_batch: usize,
-        context: &Context,
-    ) -> Result<Result<Painted, PaintError>, Failure> {
-        let (request, progress, stop) = (request.clone(), Arc::clone(&context.progress), context.stop.clone());
-        let (mut previews, mut shown) = Previews::channel();
-        let painted = self.model.call_in_turn(&context.progress, move |model| {
-            model.adapt(&request.loras)?;
-            let mut report = |at: Progress| {
-                progress.report(at.done as f64, at.total as f64);
-                if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            paint_shown(model, &request, max_batch, &mut report, &mut |sketch| previews.show(model, sketch))
-        });
+        let load = self.load.add(request.count);
+        let (previews, mut shown) = Previews::channel();
+        let (reply, painted) = oneshot::channel();
+        let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
+        let (begun, stopped) = (Arc::clone(&load.begun), Box::new(move || stop.is_cancelled()));
+        let watch = Box::new(Follower { progress, stopped, previews, begun, turn: Some(phase("model-wait")) });
+        let order = Order { request: request.clone(), watch, reply };
+        let painted = async {
+            self.model.call(|batcher| batcher.add(order)).await.ok()?;
+            painted.await.ok()
+        };
+        let painted = in_turn(&context.progress, || load.begun.get().is_some(), painted);
         let tell = async {
             while let Some(event) = shown.recv().await {
                 context.mention(event).await;
             }
         };
         let (painted, ()) = tokio::join!(painted, tell);
-        painted.map_err(|gone| Failure::Broken(anyhow!(gone)))
+        load.begun.get().inspect(|began| self.seconds.observe(began.elapsed().as_secs_f64()));
+        Ok(painted.ok_or_else(|| Failure::Broken(anyhow!(self.model.gone())))??)
     }
 
     async fn keep(&self, wish: &Wish, picture: &Picture, index: u32, context: &Context) -> Result<Stored, Failure> {
@@ -222,12 +221,12 @@ impl Stage for Paint {
             return Ok(Outcome::Done(made));
         }
         let wish = self.wish(&context.job, &job)?;
-        let Painted { pictures, text_truncated } = self.paint(&wish.request, context).await?;
+        let Painted { pictures, text_truncated, batches } = self.paint(&wish.request, context).await?;
         let mut objects = Vec::with_capacity(pictures.len());
         let (count, steps) = (pictures.len(), wish.request.steps);
         context.made(Yield::Pictures, count as f64);
         context.made(Yield::Steps, (count * steps) as f64);
-        context.made(Yield::Batches, count.div_ceil(self.max_batch.max(1)) as f64);
+        context.made(Yield::Batches, batches);
         for (index, picture) in (0..).zip(&pictures) {
             objects.push(self.keep(&wish, picture, index, context).await?.object("picture"));
             context.progress.touch();
@@ -263,6 +262,14 @@ impl Stage for Paint {
 
     fn model(&self) -> &str {
         &self.about.origin.name
+    }
+
+    fn together(&self) -> u16 {
+        if self.sharing.requests { self.sharing.pictures.try_into().unwrap_or(u16::MAX) } else { 1 }
+    }
+
+    fn has_room(&self) -> bool {
+        !self.sharing.requests || self.load.has_room(self.sharing.pictures)
     }
 }
 

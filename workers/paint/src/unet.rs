@@ -1,7 +1,7 @@
 //! The denoising network of Stable Diffusion 1.x and 2.x (arXiv:2112.10752), any width.
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use shanshui_kernels::floats::Pool;
 
 use self::{
@@ -12,7 +12,7 @@ use self::{
 use crate::{
     diffusers::{
         unet_config::{Level, MidBlock, UnetConfig},
-        weights::Weights,
+        weights::{Weights, wide},
     },
     layers::{
         attention::KeysValues,
@@ -29,6 +29,8 @@ mod transformer;
 
 /// `UNet2DConditionModel` of diffusers.
 pub struct Unet {
+    /// The type between the first layer and the last.
+    dtype: DType,
     centred: bool,
     enter: Conv,
     time: TimeEmbedding,
@@ -43,7 +45,7 @@ pub struct Unet {
 #[derive(Clone)]
 pub struct Context {
     layers: Vec<KeysValues>,
-    /// The embedded scale of guidance, for models that are told it.
+    /// The embedded scale of guidance, for models that are told it: one for all, or one for each.
     guidance: Option<Tensor>,
 }
 
@@ -58,6 +60,18 @@ impl Context {
         let guidance = width.map(|width| time::embed_guidance(guidance, width, device)).transpose()?;
         Ok(Self { guidance, ..self })
     }
+
+    /// The texts of one batch after the other. A scale of guidance is that of a batch of one.
+    ///
+    /// # Errors
+    /// When they have other numbers of tokens, or the device fails.
+    pub fn join(parts: &[&Self]) -> candle_core::Result<Self> {
+        let layer = |at: usize| KeysValues::join(&parts.iter().map(|part| &part.layers[at]).collect::<Vec<_>>());
+        let layers = (0..parts[0].layers.len()).map(layer).collect::<candle_core::Result<_>>()?;
+        let guidance: Vec<&Tensor> = parts.iter().filter_map(|part| part.guidance.as_ref()).collect();
+        let guidance = if guidance.is_empty() { None } else { Some(Tensor::cat(&guidance, 0)?) };
+        Ok(Self { layers, guidance })
+    }
 }
 
 impl Unet {
@@ -69,6 +83,7 @@ impl Unet {
         let plan = Plan { config, levels: config.levels()? };
         let first = plan.levels[0].channels;
         Ok(Self {
+            dtype: weights.activations(),
             centred: config.center_input_sample,
             // First and last little is computed, and all of it is seen.
             enter: Conv::load(&weights.exact().at("conv_in"), config.in_channels, first)?,
@@ -87,21 +102,22 @@ impl Unet {
     /// # Errors
     /// When the device fails.
     pub fn prepare(&self, states: &Tensor) -> candle_core::Result<Context> {
-        let layers = self.blocks().map(|block| block.text.prepare(states)).collect::<candle_core::Result<_>>()?;
+        let states = states.to_dtype(self.dtype)?;
+        let layers = self.blocks().map(|block| block.text.prepare(&states)).collect::<candle_core::Result<_>>()?;
         Ok(Context { layers, guidance: None })
     }
 
     /// Latents (batch, channels, height, width), a timestep for each row, and the text of each row, to
-    /// the prediction, of the latents' shape.
+    /// the prediction, of the latents' shape. Latents and prediction are not of half precision.
     ///
     /// # Errors
     /// When the batches differ or the device fails.
     pub fn forward(&self, latents: &Tensor, timesteps: &Tensor, context: &Context) -> candle_core::Result<Tensor> {
         let latents = if self.centred { ((latents * 2.0)? - 1.0)? } else { latents.clone() };
-        let time = self.time.forward(timesteps, context.guidance.as_ref(), latents.dtype())?;
+        let time = self.time.forward(timesteps, context.guidance.as_ref(), self.dtype)?;
         let mut step = Step { time: &time, context: context.layers.iter() };
         let _pool = Pool::open();
-        let mut x = self.enter.forward(&self.enter.take(&latents)?)?;
+        let mut x = self.enter.forward(&self.enter.take(&latents)?)?.to_dtype(self.dtype)?;
         let mut skips = vec![x.clone()];
         for (stack, downsample) in &self.down {
             x = stack.forward(x, &mut step, Ok, |x| skips.push(x.clone()))?;
@@ -120,6 +136,7 @@ impl Unet {
                 x = conv.forward_with(&x, Around { sides, ..Around::default() })?;
             }
         }
+        let x = x.to_dtype(wide(self.dtype))?;
         self.leave.forward_with(&x, Around { norm: Some(&self.norm), ..Around::default() })?.into_tensor()
     }
 

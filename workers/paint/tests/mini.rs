@@ -68,12 +68,28 @@ fn a_picture_in_bf16_is_hardly_another() {
             paint(model, &request, 2, &mut |_| ControlFlow::Continue(())).unwrap().pictures
         });
         for (exact, rounded) in exact.iter().zip(&rounded) {
-            let square = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b)).powi(2);
-            let mean = exact.rgb.iter().zip(&rounded.rgb).map(square).sum::<f64>() / exact.rgb.len() as f64;
-            let decibels = 10.0 * (255.0 * 255.0 / mean).log10();
+            let decibels = decibels(exact, rounded);
             assert!(decibels > 35.0, "{prompt}: {decibels} dB");
         }
     }
+}
+
+/// Of f16 our kernels know nothing, so candle computes: layers and their types are those of a GPU, where it is bf16.
+#[test]
+fn the_layers_of_a_gpu_paint_the_same_picture_in_half_precision() {
+    let pictures = [DType::F32, DType::F16].map(|dtype| {
+        let model = Model::load(&project("models/mini"), &Device::Cpu, dtype).unwrap();
+        let request = Request { steps: 4, ..request(&model, "a red apple on a green field") };
+        paint(&model, &request, 1, &mut |_| ControlFlow::Continue(())).unwrap().pictures.remove(0)
+    });
+    let decibels = decibels(&pictures[0], &pictures[1]);
+    assert!(decibels > 40.0, "{decibels} dB");
+}
+
+fn decibels(exact: &Picture, rounded: &Picture) -> f64 {
+    let square = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b)).powi(2);
+    let mean = exact.rgb.iter().zip(&rounded.rgb).map(square).sum::<f64>() / exact.rgb.len() as f64;
+    10.0 * (255.0 * 255.0 / mean).log10()
 }
 
 #[test]

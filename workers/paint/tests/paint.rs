@@ -125,9 +125,9 @@ fn every_step_is_reported_once_and_in_order() {
         ControlFlow::Continue(())
     })
     .unwrap();
-    // Two batches of four steps, and three pictures.
-    let expected: Vec<_> = (0..=11).map(|done| Progress { done, total: 11 }).collect();
-    assert_eq!(seen, expected);
+    // Four steps of two pictures, which are decoded one by one, and four of the third.
+    let done = [0, 2, 4, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    assert_eq!(seen, done.map(|done| Progress { done, total: 15 }));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    audit, dead, draw, erase, gateway, intake, jobs, models, plan, probe, reconcile, say, schema, streams, top,
+    audit, dead, draw, erase, gateway, gpus, intake, jobs, models, plan, probe, reconcile, say, schema, streams, top,
     topology, up,
 };
 use crate::data::DataDir;
@@ -13,7 +13,7 @@ use crate::exit::{self, Exit, Refusal};
 use crate::program::Program;
 
 /// Commands to which the addresses of a running `up` are of no use.
-pub(crate) const ALONE: [&str; 3] = ["up", "models", "schema"];
+pub(crate) const ALONE: [&str; 4] = ["up", "models", "schema", "gpus"];
 
 /// A spoken sentence becomes a picture: speech to text to picture, over NATS and S3.
 #[derive(Debug, Parser)]
@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Streams(Box<streams::StreamsArgs>),
     /// Print JSON Schemas of jobs, events and receipts, or AsyncAPI of the subjects
     Schema(schema::SchemaArgs),
+    /// List the GPUs that workers on this machine can compute on
+    Gpus,
     /// List, fetch and verify models
     Models(Box<models::ModelsArgs>),
 }
@@ -107,6 +109,7 @@ impl Command {
             Self::Probe(args) => probe::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,
             Self::Schema(args) => Ok(schema::run(&args)),
+            Self::Gpus => gpus::run(),
             Self::Models(args) => models::run(*args, program.layouts(), data).await,
         }
     }

@@ -5,6 +5,7 @@ pub(crate) mod dead;
 pub(crate) mod draw;
 pub(crate) mod erase;
 pub(crate) mod gateway;
+pub(crate) mod gpus;
 pub(crate) mod intake;
 pub(crate) mod jobs;
 pub(crate) mod models;

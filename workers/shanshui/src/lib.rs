@@ -14,6 +14,7 @@ mod commands;
 mod data;
 mod embedded;
 mod exit;
+mod gpu_program;
 mod job;
 mod models;
 mod print;
@@ -71,6 +72,9 @@ pub fn main(stages: impl IntoIterator<Item = Served>) -> ExitCode {
         }
         Err(Stop::Refused(refusal)) => return refuse(&refusal),
     };
+    if let Err(refusal) = gpu_program::hand_over(&matches, &arguments) {
+        return refuse(&refusal);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.into()),

@@ -5,6 +5,8 @@
 #[path = "cli/program.rs"]
 mod program;
 
+#[path = "cli/gpu.rs"]
+mod gpu;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/hub.rs"]

@@ -4,12 +4,14 @@
 //! et al., 2022), with the choices of its reference implementation, `openai/whisper`.
 
 mod alignment;
+mod draft;
 mod invention;
 mod recording;
 mod repeats;
 mod rules;
 mod sampling;
 mod segments;
+mod spoken;
 pub mod subtitles;
 mod timeline;
 mod window;
@@ -19,6 +21,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+pub use draft::{Draft, Hearing};
 pub use invention::Verdict;
 pub(crate) use recording::transcribe;
 
@@ -187,3 +190,14 @@ pub enum TranscribeError {
 
 /// Called between decoding steps and between windows; `Break` ends the work with [`Stopped`].
 pub type OnProgress<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
+
+/// Called with the words while they are decoded: it must be quick.
+pub type OnHearing<'a> = dyn FnMut(&Hearing<'_>) + 'a;
+
+/// Who is told what while a recording is transcribed.
+pub struct Told<'a> {
+    /// How far it is.
+    pub progress: &'a mut OnProgress<'a>,
+    /// What was understood so far.
+    pub hearing: &'a mut OnHearing<'a>,
+}

@@ -6,6 +6,7 @@ pub mod folder;
 pub mod gate;
 pub mod mel;
 pub mod options;
+pub mod partial;
 pub mod record;
 pub mod stage;
 pub mod voice;

@@ -12,8 +12,9 @@ pub struct TranscribeOptions {
     /// Whisper model: a folder from Hugging Face or CTranslate2, or the name of one among the models
     #[arg(long, env = "SHANSHUI_WHISPER", default_value = "whisper-base")]
     pub whisper: String,
-    /// Where to compute; cuda needs a build with that feature and never falls back
-    #[arg(long = "whisper-device", env = "SHANSHUI_WHISPER_DEVICE", value_enum, default_value_t = DeviceKind::Cpu)]
+    /// Where to compute: cpu, auto (the first NVIDIA GPU if there is one), cuda, or cuda:N for the GPU of that
+    /// number; cuda never falls back. A CPU is fast enough, and leaves the GPU to pictures
+    #[arg(long = "whisper-device", env = "SHANSHUI_WHISPER_DEVICE", value_name = "DEVICE", default_value_t = DeviceKind::Cpu)]
     pub whisper_device: DeviceKind,
     /// Arithmetic of the speech model: int8 is several times faster than f32 and runs on CPUs alone; auto takes it there
     #[arg(long = "whisper-precision", env = "SHANSHUI_WHISPER_PRECISION", value_enum, default_value_t)]

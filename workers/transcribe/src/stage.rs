@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use shanshui_model::gpu;
 use shanshui_pipeline::context::Context;
 use shanshui_pipeline::failure::{Failure, OrFailure as _};
 use shanshui_pipeline::fields::FieldError;
@@ -21,10 +22,11 @@ use shanshui_pipeline::telemetry::{Metrics, Yield, phase};
 use tracing::Instrument;
 
 use crate::audio::{self, Budget, DecodeError, Ffmpeg, Recording, Source};
-use crate::decoding::{self, Options, TranscribeError, Transcript, Verdict, subtitles};
+use crate::decoding::{self, Options, Progress, Told, TranscribeError, Transcript, Verdict, subtitles};
 use crate::folder::{files, find};
 use crate::gate;
 use crate::options::TranscribeOptions;
+use crate::partial::Partials;
 use crate::record::{self, Said};
 use crate::whisper::{Whisper, find_language};
 
@@ -53,10 +55,11 @@ impl Transcribe {
     /// # Errors
     /// A device that is not there, or a folder that is not a model; says which file and field.
     pub async fn load(options: &TranscribeOptions, folder: &Path, metrics: &Metrics) -> anyhow::Result<Self> {
-        let device = options.whisper_device.open()?;
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        let (path, precision): (PathBuf, _) = (folder.to_owned(), options.whisper_precision);
+        let (path, kind): (PathBuf, _) = (folder.to_owned(), options.whisper_device);
+        let precision = options.whisper_precision;
         let model = ModelThread::spawn("whisper-model", move || {
+            let device = kind.open()?;
             Whisper::load_in(&path, &device, precision).with_context(|| format!("cannot load {}", path.display()))
         });
         let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
@@ -136,16 +139,20 @@ impl Transcribe {
     async fn understand(&self, recording: Recording, options: Options, context: &Context) -> Result<Heard, Failure> {
         let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
         let Recording { samples, source, sound } = recording;
+        let (mut partials, heard) = Partials::channel();
         let transcribed = self.model.call_in_turn(&context.progress, move |whisper| {
-            whisper.transcribe_stretches(&samples, &sound.stretches, &options, &mut |at| {
+            let mut report = |at: Progress| {
                 progress.report(at.done, at.total);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
+            };
+            let told = Told { progress: &mut report, hearing: &mut |hearing| partials.hear(hearing) };
+            whisper.transcribe_told(&samples, &sound.stretches, &options, told)
         });
-        match transcribed.await {
+        match context.mention_during(transcribed, heard).await {
             Err(gone) => Err(Failure::Broken(anyhow!(gone))),
             Ok(Err(TranscribeError::Stopped(_))) => Err(Failure::Interrupted),
             Ok(Err(TranscribeError::Wish(refused))) => Err(Failure::Reject(refused)),
+            Ok(Err(TranscribeError::Model(error))) if gpu::is_lost(&error) => Err(Failure::Lost(error)),
             Ok(Err(TranscribeError::Model(error))) => Err(Failure::Retry(error)),
             Ok(Ok(transcript)) => Ok(match transcript.verdict() {
                 Verdict::Speech => Heard::Speech(Box::new(transcript), Box::new(source)),

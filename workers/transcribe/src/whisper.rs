@@ -27,7 +27,7 @@ use shanshui_model::Origin;
 use shanshui_pipeline::telemetry::entered;
 
 use crate::{
-    decoding::{self, OnProgress, Options, TranscribeError, Transcript},
+    decoding::{self, OnProgress, Options, Told, TranscribeError, Transcript},
     gate,
     mel::Mel,
     options::Precision,
@@ -105,7 +105,22 @@ impl Whisper {
         options: &Options,
         on_progress: &mut OnProgress<'_>,
     ) -> Result<Transcript, TranscribeError> {
-        decoding::transcribe(self, samples, stretches, options, on_progress)
+        let told = Told { progress: &mut |at| on_progress(at), hearing: &mut |_| () };
+        self.transcribe_told(samples, stretches, options, told)
+    }
+
+    /// As [`Whisper::transcribe_stretches`], telling the words while they are decoded, too.
+    ///
+    /// # Errors
+    /// See [`TranscribeError`].
+    pub fn transcribe_told(
+        &self,
+        samples: &[f32],
+        stretches: &[Range<usize>],
+        options: &Options,
+        told: Told<'_>,
+    ) -> Result<Transcript, TranscribeError> {
+        decoding::transcribe(self, samples, stretches, options, told)
     }
 
     /// Scores of every token of the vocabulary after the given ones and a window of log-mel

@@ -38,6 +38,26 @@ impl Heads {
         self.batch
     }
 
+    /// Those of one after the other.
+    ///
+    /// # Panics
+    /// If there are none, or their sizes differ.
+    #[must_use]
+    pub fn join(parts: &[&Self]) -> Self {
+        let sizes = |part: &Self| (part.precision, part.heads, part.width, part.tokens);
+        assert!(parts.iter().all(|part| sizes(part) == sizes(parts[0])), "keys of several sizes");
+        let (precision, heads, width, tokens) = sizes(parts[0]);
+        let mut lines = Buffer::new(parts.iter().map(|part| part.lines.len()).sum());
+        let mut rest = &mut lines[..];
+        for part in parts {
+            let (own, after) = rest.split_at_mut(part.lines.len());
+            own.copy_from_slice(&part.lines);
+            rest = after;
+        }
+        let batch = parts.iter().map(|part| part.batch).sum();
+        Self { precision, batch, heads, width, tokens, lines }
+    }
+
     /// Words of a key.
     fn words(&self) -> usize {
         self.width.div_ceil(per_word(self.precision))

@@ -13,9 +13,10 @@ pub struct WorkerOptions {
     /// Name in events and logs; default: host name and process id
     #[arg(long = "worker-name", env = "SHANSHUI_WORKER_NAME")]
     pub name: Option<String>,
-    /// Jobs at a time; one model works on one, so more only overlaps downloads with work
-    #[arg(long, env = "SHANSHUI_CONCURRENCY", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub concurrency: u16,
+    /// Jobs at a time; default: as many as the stage does better together than one by one, and one where
+    /// --job-memory-mib is set
+    #[arg(long, env = "SHANSHUI_CONCURRENCY", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub concurrency: Option<u16>,
     /// Pools to take jobs from, each with an optional weight: default,sdxl or default=1,gold=3
     #[arg(long = "pool", env = "SHANSHUI_POOL", value_name = "POOL[=WEIGHT]", value_delimiter = ',', default_value = "default", value_parser = weighted)]
     pub pools: Vec<(String, u32)>,
@@ -52,6 +53,13 @@ impl WorkerOptions {
             self.job_seconds
         );
         Ok(())
+    }
+
+    /// Jobs at a time, where a stage does so many better together.
+    pub fn jobs_at_a_time(&self, together: u16) -> u16 {
+        // What the process grows by could not be told apart.
+        let alone = self.job_memory_mib.is_some();
+        self.concurrency.unwrap_or(if alone { 1 } else { together }).max(1)
     }
 
     /// Names of the pools.

@@ -14,11 +14,10 @@ use super::raw::Ask;
 use crate::event::Event;
 use crate::fields::FieldError;
 use crate::id::sha256_hex;
-use crate::job::Job;
+use crate::job::{Job, JobId};
 use crate::names::{self, MESSAGE_ID};
 use crate::telemetry;
 use crate::telemetry::otlp::{self, Finished, Kind};
-use crate::trace::TraceContext;
 use crate::wire;
 
 /// Bytes on the wire of a header besides its name and value: colon, space, line break.
@@ -55,6 +54,24 @@ pub struct Outgoing {
 impl Queue {
     /// Publishes a job that has its id, and waits until the stream holds it.
     pub async fn submit<J: Job>(&self, lane: &str, job: &J) -> anyhow::Result<Submitted> {
+        let (submitted, _) = self.submit_once(lane, job).await?;
+        Ok(submitted)
+    }
+
+    /// The same for whoever may read the queues: a job that was erased is a new one, also while the server
+    /// still knows its message id.
+    pub async fn submit_anew<J: Job>(&self, lane: &str, job: &J) -> anyhow::Result<Submitted> {
+        let (submitted, outgoing) = self.submit_once(lane, job).await?;
+        let id = job.meta().id.as_ref().filter(|_| submitted.duplicate);
+        let Some(id) = id else { return Ok(submitted) };
+        if !self.is_forgotten(id, &submitted, &outgoing.payload).await {
+            return Ok(submitted);
+        }
+        let digest = submitted.digest;
+        Ok(Submitted { digest, ..self.publish(renewed(outgoing)).await? })
+    }
+
+    async fn submit_once<J: Job>(&self, lane: &str, job: &J) -> anyhow::Result<(Submitted, Outgoing)> {
         let id = job.meta().id.as_ref().context("a job needs an id before it is submitted")?;
         if !names::is_lane(lane) {
             return Err(FieldError::new("lane", lane, "one token of letters, digits, - and _").into());
@@ -64,18 +81,19 @@ impl Queue {
         headers.insert("Content-Type", content_type);
         headers.insert(names::JOB_HEADER, id.as_str());
         let parent = telemetry::parent();
-        let trace = parent.as_ref().map_or_else(TraceContext::start, TraceContext::child);
+        let trace = telemetry::next(parent.as_ref());
         trace.carry(|name, value| headers.insert(name, value));
         // Bound to the content: nobody else can use it up beforehand.
         let message_id = format!("{id}/{}/{}", J::QUEUE, &sha256_hex(&payload)[..32]);
         let subject = self.names.job(J::QUEUE, lane);
         let digest = Event::digest(&payload);
         let began = SystemTime::now();
-        let submitted = self.publish(Outgoing { subject, message_id, headers, payload }).await?;
+        let outgoing = Outgoing { subject, message_id, headers, payload };
+        let submitted = self.publish(outgoing.clone()).await?;
         let place = (&trace, trace.span(), parent.map(|parent| parent.span()));
         let span = Finished::new(format!("send {}", J::QUEUE), Kind::Producer, place, (began, SystemTime::now()));
         otlp::export(span.with("shanshui.job", id.as_str()).with("shanshui.lane", lane));
-        Ok(Submitted { digest, ..submitted })
+        Ok((Submitted { digest, ..submitted }, outgoing))
     }
 
     /// Publishes one message and waits for its PubAck.
@@ -106,8 +124,23 @@ impl Queue {
             subject = outgoing.subject,
             "another message has this message id; publishing again under a new one"
         );
-        let message_id = format!("{}/{:032x}", outgoing.message_id, rand::random::<u128>());
-        self.publish(Outgoing { message_id, ..outgoing }).await.map(drop)
+        self.publish(renewed(outgoing)).await.map(drop)
+    }
+
+    /// Whether a job that the server calls a duplicate is nowhere any more. Whoever erases a job does not erase
+    /// its message id: the server knows that for its whole window (nats-server issue 6782). Where we may not
+    /// look, the server's word counts.
+    async fn is_forgotten(&self, job: &JobId, duplicate: &Submitted, payload: &Bytes) -> bool {
+        let (events, subject) = (self.names.stream("EVENTS"), self.names.event(job, ">"));
+        let is_told =
+            async || self.read(&events, Ask::Last { last_by_subj: &subject }).await.map_or(true, |it| it.is_some());
+        if is_told().await {
+            return false;
+        }
+        let there = self.read(&duplicate.stream, Ask::At { seq: duplicate.sequence }).await;
+        let waits = there.map_or(true, |it| it.is_some_and(|message| message.payload == *payload));
+        // A worker that took it meanwhile has told of it before it let the message go.
+        !waits && !is_told().await
     }
 
     /// Publishes a message only if the last one on its subject is number `last` (0: there is none);
@@ -159,6 +192,12 @@ impl Queue {
         let found = format!("{payload} bytes with {headers} of headers");
         Err(FieldError::new("payload", found, format!("at most {limit} bytes (the server's max_payload)")))
     }
+}
+
+/// The same message under an id that nobody can guess.
+fn renewed(outgoing: Outgoing) -> Outgoing {
+    let message_id = format!("{}/{:032x}", outgoing.message_id, rand::random::<u128>());
+    Outgoing { message_id, ..outgoing }
 }
 
 /// Bytes of headers on the wire.

@@ -55,6 +55,7 @@ pub(crate) struct Puller {
 }
 
 /// What came of a pull.
+#[derive(Default)]
 pub(crate) struct Pulled {
     /// The job to work on.
     pub(crate) job: Option<Message>,
@@ -127,9 +128,18 @@ impl Puller {
 
     /// One job, or none within [`WAIT`] or when `stop` is cancelled.
     pub(crate) async fn one(&mut self, stop: &CancellationToken) -> anyhow::Result<Pulled> {
-        let order = if self.rested { Vec::new() } else { self.order() };
-        self.rested = false;
-        for at in order {
+        if !std::mem::take(&mut self.rested) {
+            let pulled = self.now().await?;
+            if pulled.job.is_some() {
+                return Ok(pulled);
+            }
+        }
+        self.wait(stop).await
+    }
+
+    /// One job that nobody else waits for, or none.
+    pub(crate) async fn now(&mut self) -> anyhow::Result<Pulled> {
+        for at in self.order() {
             match self.ask(at).await? {
                 Answer::Job(message) => {
                     self.served(at);
@@ -141,7 +151,7 @@ impl Puller {
                 }
             }
         }
-        self.wait(stop).await
+        Ok(Pulled::default())
     }
 
     /// Consumers in the order in which they are asked.

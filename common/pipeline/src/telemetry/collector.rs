@@ -51,7 +51,9 @@ impl Collector {
         let url = url(&name, &endpoint)?;
         let time = own("TIMEOUT").map(|(name, it)| milliseconds(&name, &it)).transpose()?.unwrap_or(TIME);
         let headers = own("HEADERS").map(|(name, it)| pairs(&name, &it)).transpose()?.unwrap_or_default();
+        // A collector that sends elsewhere (to a page to log in at, say) has taken nothing, and the headers are its own.
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(time));
+        let config = config.max_redirects(0).max_redirects_will_error(false);
         Ok(Some(Self { agent: config.build().into(), url, headers, resource: resource(variables)? }))
     }
 

@@ -74,6 +74,29 @@ fn headers_and_attributes_are_read_as_the_specification_says() {
 }
 
 #[test]
+fn a_collector_that_sends_elsewhere_has_taken_nothing() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let elsewhere = format!("HTTP/1.1 302 Found\r\nLocation: {endpoint}/login\r\nContent-Length: 0\r\n\r\n");
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut seen, mut bytes) = (String::new(), [0; 4096]);
+        while !seen.ends_with('}') {
+            let read = stream.read(&mut bytes).unwrap();
+            seen.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+        stream.write_all(elsewhere.as_bytes()).unwrap();
+        // Whoever follows asks again, on this line or on another one.
+        listener.set_nonblocking(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        stream.read(&mut bytes).unwrap_or(0) > 0 || listener.accept().is_ok()
+    });
+    let sent = read(&[(ENDPOINT, &endpoint)]).unwrap().unwrap().send(Vec::new());
+    assert_eq!((sent, serving.join().unwrap()), (Err("HTTP 302".to_owned()), false));
+}
+
+#[test]
 fn a_time_is_in_milliseconds() {
     assert_eq!(milliseconds("T", "250").unwrap(), Duration::from_millis(250));
 }

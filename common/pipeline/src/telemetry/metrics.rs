@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::doors::Doors;
 use super::labels::{Ended, Exemplar, Loaded, Phase, Request, Stage, Standing};
 use super::queues::Queues;
 use crate::event::FINAL_KINDS;
@@ -30,6 +31,7 @@ pub struct Metrics {
     pub(super) seconds: JobTimes,
     pub(super) model_seconds: Times,
     pub(super) phases: Family<Phase, Histogram, fn() -> Histogram>,
+    pub(super) batches: Times,
     pub(super) loads: Family<Loaded, Gauge<f64, std::sync::atomic::AtomicU64>>,
     pub(super) in_flight: Family<Stage, Gauge>,
     pub(super) leases: Family<Stage, Gauge>,
@@ -42,6 +44,7 @@ pub struct Metrics {
     pub(super) exhausted: Counter,
     pub(super) requests: Family<Request, Counter>,
     pub(super) followers: Gauge,
+    pub(super) doors: Doors,
 }
 
 /// What stages make besides objects.
@@ -76,6 +79,7 @@ impl Metrics {
             seconds: Family::new_with_constructor(job_durations),
             model_seconds: Family::new_with_constructor(durations),
             phases: Family::new_with_constructor(short_durations),
+            batches: Family::new_with_constructor(batch_sizes),
             loads: Family::default(),
             in_flight: Family::default(),
             leases: Family::default(),
@@ -88,6 +92,7 @@ impl Metrics {
             exhausted: Counter::default(),
             requests: Family::default(),
             followers: Gauge::default(),
+            doors: Doors::default(),
         };
         let mut registry = Registry::default();
         metrics.register(&mut registry, version, health);
@@ -141,6 +146,11 @@ impl Metrics {
     /// [`ModelThread::timed_by`](crate::model_thread::ModelThread::timed_by).
     pub fn model_seconds(&self, stage: &'static str) -> Histogram {
         self.model_seconds.get_or_create_owned(&Stage { stage })
+    }
+
+    /// How much goes through a stage's model together.
+    pub fn batch_sizes(&self, stage: &'static str) -> Histogram {
+        self.batches.get_or_create_owned(&Stage { stage })
     }
 
     /// What an audit found. `in-doubt` is the one to raise an alarm on: it should be zero.
@@ -204,6 +214,10 @@ fn durations() -> Histogram {
 
 fn job_durations() -> HistogramWithExemplars<Exemplar> {
     HistogramWithExemplars::new(exponential_buckets(0.05, 2.0, 15))
+}
+
+fn batch_sizes() -> Histogram {
+    Histogram::new([1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0])
 }
 
 /// 4 ms to 4 minutes: a phase may be one request of the store, or all steps of a batch.

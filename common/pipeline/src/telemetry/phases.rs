@@ -99,7 +99,7 @@ impl JobSpan {
         otlp::export(wait.with("shanshui.stage", self.stage));
         let work = span(self.stage.to_owned(), Kind::Consumer, (self.trace.span(), self.parent), (began, ended));
         let work = work.with("shanshui.stage", self.stage).with("shanshui.attempt", self.attempt);
-        let failed = matches!(outcome, "failed" | "broken" | "hung" | "rejected" | "outage" | "lost");
+        let failed = matches!(outcome, "failed" | "broken" | "device-lost" | "hung" | "rejected" | "outage" | "lost");
         otlp::export(work.with("shanshui.outcome", outcome).failed(failed));
     }
 }

@@ -20,6 +20,7 @@ impl Metrics {
         registry.register_collector(Box::new(Process));
         registry.register_collector(Box::new(Ready(Arc::clone(health))));
         registry.register_collector(Box::new(Arc::clone(&self.queues)));
+        self.doors.register(registry);
         let ours = registry.sub_registry_with_prefix("shanshui");
         ours.register("build", "Version of the program", Info::new([("version", version)]));
         self.register_attempts(ours);
@@ -48,6 +49,7 @@ impl Metrics {
         ours.register_with_unit("job", "Time of one attempt", Unit::Seconds, self.seconds.clone());
         let model = self.model_seconds.clone();
         ours.register_with_unit("model", "Time of one call of the model", Unit::Seconds, model);
+        ours.register("batch_size", "Pictures in one call of the model", self.batches.clone());
         let help = "Time from publication to the first delivery";
         ours.register_with_unit("queue_wait", help, Unit::Seconds, self.waited.clone());
         let help = "Time of one part of an attempt, the parts within it left out";

@@ -17,7 +17,7 @@ use crate::job::JobId;
 use crate::lease::{Lease, LeaseTerms};
 use crate::made::Made;
 use crate::stage::Stage;
-use crate::telemetry::{InFlight, JobSpan, phase};
+use crate::telemetry::{self, InFlight, JobSpan, phase};
 use crate::trace::TraceContext;
 
 /// An attempt owns its life: the lease, the events, and the decision what becomes of the message.
@@ -98,7 +98,7 @@ impl Attempt {
         let parent = delivery.header("traceparent");
         let parent = parent.and_then(|parent| TraceContext::parse(parent, delivery.header("tracestate")));
         // The sender's trace goes on; a job without one starts its own.
-        let trace = parent.as_ref().map_or_else(TraceContext::start, TraceContext::child);
+        let trace = telemetry::next(parent.as_ref());
         let events = Events::new(shared.env.queue.clone(), shared.stage(), &shared.name, delivery.run());
         let events = events.within(&trace);
         let leased = shared.env.metrics.lease(shared.stage());

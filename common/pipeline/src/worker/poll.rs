@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::runtime::Handle;
@@ -24,6 +24,10 @@ use crate::stage::Stage;
 
 /// Pause after a failure to reach the queue or the store.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A worker that has jobs looks for further ones so soon after it has taken one, when the stage knows of it,
+/// and less and less often while there are none.
+const SOON: Duration = Duration::from_millis(25);
+const SELDOM: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker<S> {
     stage: Arc<S>,
@@ -89,9 +93,13 @@ impl<S: Stage> Worker<S> {
 
     async fn take_jobs(self: &Arc<Self>, tasks: &mut Tasks, until_empty: bool) -> anyhow::Result<usize> {
         let Shared { env, step, shutdown, .. } = &*self.shared;
-        let permits = Arc::new(Semaphore::new(usize::from(env.options.concurrency)));
+        let most = usize::from(env.options.jobs_at_a_time(self.stage.together()));
+        // Jobs that do not go together are worked on beside each other because the operator says so: then each
+        // permit waits for a job, as a worker of its own would.
+        let batches = self.stage.together() > 1;
+        let permits = Arc::new(Semaphore::new(most));
         let mut puller = Puller::new(&env.queue, step, &env.options.pools);
-        let mut taken = 0;
+        let (mut taken, mut pause, mut next_look) = (0, SOON, Instant::now());
         while !shutdown.drain.is_cancelled() {
             let permit = tokio::select! {
                 permit = Arc::clone(&permits).acquire_owned() => permit?,
@@ -103,7 +111,19 @@ impl<S: Stage> Worker<S> {
             if until_empty && tasks.running.is_empty() && self.is_empty().await? {
                 return Ok(taken);
             }
-            let Some(delivery) = self.pull(&mut puller, tasks).await? else { continue };
+            let busy = batches && permits.available_permits() + 1 < most;
+            if busy && (Instant::now() < next_look || !self.stage.has_room()) {
+                tokio::select! {
+                    Some(ended) = tasks.running.join_next() => settled(ended)?,
+                    () = tokio::time::sleep(pause) => {}
+                    () = shutdown.drain.cancelled() => break,
+                }
+                continue;
+            }
+            let pulled = self.pull(&mut puller, tasks, busy).await?;
+            pause = if pulled.is_some() { SOON } else { (pause * 2).min(SELDOM) };
+            next_look = Instant::now() + pause;
+            let Some(delivery) = pulled else { continue };
             taken += 1;
             let worker = Arc::clone(self);
             tasks.running.spawn(async move { (worker.process(delivery).await, permit) });
@@ -111,13 +131,19 @@ impl<S: Stage> Worker<S> {
         Ok(taken)
     }
 
-    /// One job, or none after a while.
-    async fn pull(self: &Arc<Self>, puller: &mut Puller, tasks: &mut Tasks) -> anyhow::Result<Option<Delivery>> {
+    /// One job, or none after a while; a busy worker takes none that an idle one waits for.
+    async fn pull(
+        self: &Arc<Self>,
+        puller: &mut Puller,
+        tasks: &mut Tasks,
+        busy: bool,
+    ) -> anyhow::Result<Option<Delivery>> {
         let shutdown = &self.shared.shutdown;
         if shutdown.drain.is_cancelled() {
             return Ok(None);
         }
-        let pulled = match puller.one(&shutdown.drain).await {
+        let pulled = if busy { puller.now().await } else { puller.one(&shutdown.drain).await };
+        let pulled = match pulled {
             Ok(pulled) => pulled,
             Err(error) => return self.pull_failed(error).await.map(|()| None),
         };

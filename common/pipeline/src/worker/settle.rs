@@ -11,7 +11,7 @@ use super::attempt::{Attempt, End};
 use crate::causes::causes;
 use crate::code::Code;
 use crate::event::Event;
-use crate::failure::Failure;
+use crate::failure::{DeviceLost, Failure};
 use crate::health::Part;
 use crate::made::Made;
 use crate::names::{JOB_HEADER, PASSED_HEADER, REPLAY_HEADER, SPENT_HEADER};
@@ -78,6 +78,14 @@ impl Attempt {
             Failure::Broken(error) => {
                 self.count_down(code, &reason).await?;
                 Err(error.context("the worker ends: it cannot take further jobs"))
+            }
+            Failure::Lost(error) => {
+                if self.is_first() {
+                    self.release(code, &reason, Duration::ZERO).await?;
+                } else {
+                    self.count_down(code, &reason).await?;
+                }
+                Err(error.context(DeviceLost))
             }
             Failure::Reject(_) => self.bury(code, &reason).await,
         }
@@ -267,6 +275,7 @@ fn outcome(end: &End) -> &'static str {
         End::Failed(Failure::Reject(_)) => "rejected",
         End::Failed(Failure::Retry(_)) => "failed",
         End::Failed(Failure::Broken(_)) => "broken",
+        End::Failed(Failure::Lost(_)) => "device-lost",
         End::Failed(Failure::Outage(_)) => "outage",
         End::Failed(Failure::Interrupted) => "interrupted",
         End::Hung => "hung",

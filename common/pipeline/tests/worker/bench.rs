@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_nats::jetstream;
 use bytes::Bytes;
@@ -50,6 +50,8 @@ pub(crate) struct Told {
     script: Arc<Script>,
     runs: Arc<AtomicUsize>,
     model: String,
+    together: u16,
+    full: Arc<AtomicBool>,
 }
 
 #[derive(Parser)]
@@ -180,6 +182,8 @@ impl Told {
             script: Arc::new(move |run, context| Box::pin(script(run, context))),
             runs: Arc::default(),
             model: "default".into(),
+            together: 1,
+            full: Arc::default(),
         }
     }
 
@@ -191,6 +195,11 @@ impl Told {
     /// The same stage with a model of this name.
     pub(crate) fn of_model(self, model: &str) -> Self {
         Self { model: model.into(), ..self }
+    }
+
+    /// The same stage, which does so many jobs better together, and has no room while `full` is set.
+    pub(crate) fn together(self, together: u16, full: &Arc<AtomicBool>) -> Self {
+        Self { together, full: Arc::clone(full), ..self }
     }
 
     pub(crate) fn runs(&self) -> usize {
@@ -211,6 +220,14 @@ impl Stage for Told {
 
     fn model(&self) -> &str {
         &self.model
+    }
+
+    fn together(&self) -> u16 {
+        self.together
+    }
+
+    fn has_room(&self) -> bool {
+        !self.full.load(Ordering::SeqCst)
     }
 }
 

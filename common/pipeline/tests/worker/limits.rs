@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use shanshui_pipeline::failure::Failure;
+use shanshui_pipeline::failure::{DeviceLost, Failure};
 use shanshui_pipeline::shutdown::Shutdown;
 use shanshui_pipeline::worker;
 
@@ -63,6 +63,24 @@ async fn a_worker_that_fails_job_after_job_leaves_the_queue() {
     let error = worker::run(stage.clone(), env, Shutdown::manual()).await.unwrap_err();
     assert!(format!("{error:#}").contains("3 different jobs in a row failed"), "{error:#}");
     assert_eq!(stage.runs(), 3);
+}
+
+#[tokio::test]
+async fn a_lost_device_ends_the_worker_at_once_and_costs_an_attempt_only_where_it_happens_again() {
+    let bench = Bench::start().await;
+    let job = bench.submit("unlucky").await;
+    let stage = Told::new(|run, context| async move {
+        assert_eq!(context.attempt, if run < 2 { 1 } else { 2 });
+        if run < 2 { Err(Failure::Lost(anyhow!("CUDA_ERROR_LAUNCH_FAILED"))) } else { done() }
+    });
+    for runs in [1, 2] {
+        let error = worker::run(stage.clone(), bench.env(), Shutdown::manual()).await.unwrap_err();
+        assert!(error.is::<DeviceLost>() && format!("{error:#}").contains("LAUNCH_FAILED"), "{error:#}");
+        assert_eq!(stage.runs(), runs);
+    }
+    let kinds = ["accepted", "started", "released", "started", "retrying", "started", "finished", "done"];
+    bench.drain(&stage).await;
+    assert_eq!(bench.kinds(&job).await, kinds);
 }
 
 #[tokio::test]

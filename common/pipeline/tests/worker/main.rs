@@ -15,6 +15,7 @@ mod rows;
 #[allow(dead_code, reason = "shared with the tests of the store")]
 mod server;
 mod testkit;
+mod together;
 
 use std::sync::Arc;
 

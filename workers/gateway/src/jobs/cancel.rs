@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::document::{self, links, state};
 use crate::error::{ApiError, answer};
@@ -17,8 +17,13 @@ pub(crate) async fn cancel(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let id = document::parse(&id)?;
-    let story = document::story(&gateway, &caller, &id).await?.ok_or_else(|| ApiError::unknown_job(&id))?;
+    Ok(answer(StatusCode::ACCEPTED, &request(&gateway, &caller, &id).await?))
+}
+
+/// Asks for the end of a job that has not ended.
+pub(crate) async fn request(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Value, ApiError> {
+    let id = document::parse(id)?;
+    let story = document::story(gateway, caller, &id).await?.ok_or_else(|| ApiError::unknown_job(&id))?;
     if story.end().is_some() {
         let message = format!("job {id} has ended already: {}", state(&story));
         return Err(ApiError::new(StatusCode::CONFLICT, "job-ended", message).about("id"));
@@ -28,6 +33,5 @@ pub(crate) async fn cancel(
         None => gateway.queue.cancel(&id).await,
     };
     canceled.map_err(|error| ApiError::away(&error))?;
-    let told = json!({ "id": id.as_str(), "state": state(&story), "cancel": "requested", "links": links(&id) });
-    Ok(answer(StatusCode::ACCEPTED, &told))
+    Ok(json!({ "id": id.as_str(), "state": state(&story), "cancel": "requested", "links": links(&id) }))
 }

@@ -7,7 +7,7 @@ use rmpv::Value;
 use shanshui_pipeline::fields::FieldError;
 
 use super::audio_answer::{self, Form as Shape, Wanted};
-use super::{Watched, models};
+use super::{Watched, audio_stream, models};
 use crate::body::Form;
 use crate::error::ApiError;
 use crate::gateway::Gateway;
@@ -41,6 +41,9 @@ async fn listen(gateway: Gateway, caller: Caller, request: Request, task: &str) 
     let recording = form.file.ok_or_else(|| FieldError::missing("file", "a recording"))?;
     let job = recorded(recording, Value::Map(fields)).map_err(named)?;
     let mut watched = Watched::send(&gateway, &caller, &headers, Wish::Audio(job)).await?;
+    if wanted.streams {
+        return audio_stream::of(gateway, watched).await;
+    }
     let story = watched.result(|_| ()).await?;
     audio_answer::of(&gateway, &watched.id, &story, wanted).await
 }
@@ -55,7 +58,8 @@ fn wanted(form: &Form) -> Result<Wanted, FieldError> {
     }
     Ok(Wanted {
         form: shape,
-        streams: form.text("stream").is_some_and(|stream| stream == "true"),
+        // Subtitles come as one file.
+        streams: matches!(shape, Shape::Json | Shape::Verbose) && form.text("stream") == Some("true"),
         words: granularities.contains(&"word"),
         segments: granularities.is_empty() || granularities.contains(&"segment"),
     })

@@ -1,13 +1,9 @@
 //! What came of a recording, in the forms that these clients ask for.
 
-use std::convert::Infallible;
-
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::stream;
 use serde_json::{Value, json};
 use shanshui_client::Story;
 use shanshui_pipeline::job::JobId;
@@ -62,15 +58,10 @@ pub(super) async fn of(gateway: &Gateway, id: &JobId, story: &Story, wanted: Wan
         Form::Srt => Ok(plain(file(gateway, id, "srt").await?, "text/plain; charset=utf-8")),
         Form::Vtt => Ok(plain(file(gateway, id, "vtt").await?, "text/vtt; charset=utf-8")),
         Form::Json | Form::Verbose => {
-            let record: Value = serde_json::from_slice(&file(gateway, id, "json").await?)
-                .map_err(|error| ApiError::away(&anyhow::anyhow!("the transcript of job {id}: {error}")))?;
-            let told = story.transcript().map_or("", |(text, _)| text);
-            let text = record["text"].as_str().unwrap_or(told).trim();
+            let record = record(gateway, id).await?;
+            let text = text(&record, story);
             let language = record["language"].as_str().unwrap_or_default();
-            let usage = json!({ "type": "duration", "seconds": record["duration"] });
-            if wanted.streams {
-                return Ok(streamed(&record, text, &usage));
-            }
+            let usage = usage(&record);
             let mut value = json!({ "text": text, "usage": usage });
             if wanted.form == Form::Verbose {
                 value["task"] = record["task"].clone();
@@ -86,6 +77,21 @@ pub(super) async fn of(gateway: &Gateway, id: &JobId, story: &Story, wanted: Wan
             Ok(answer(StatusCode::OK, &value))
         }
     }
+}
+
+/// The record of a transcript.
+pub(super) async fn record(gateway: &Gateway, id: &JobId) -> Result<Value, ApiError> {
+    let broken = |error| ApiError::away(&anyhow::anyhow!("the transcript of job {id}: {error}"));
+    serde_json::from_slice(&file(gateway, id, "json").await?).map_err(broken)
+}
+
+pub(super) fn text<'a>(record: &'a Value, story: &'a Story) -> &'a str {
+    let told = story.transcript().map_or("", |(text, _)| text);
+    record["text"].as_str().unwrap_or(told).trim()
+}
+
+pub(super) fn usage(record: &Value) -> Value {
+    json!({ "type": "duration", "seconds": record["duration"] })
 }
 
 async fn file(gateway: &Gateway, id: &JobId, form: &str) -> Result<Bytes, ApiError> {
@@ -109,19 +115,6 @@ fn words(record: &Value) -> Value {
     let segments = record["segments"].as_array().into_iter().flatten();
     let words = segments.flat_map(|segment| segment["words"].as_array().into_iter().flatten());
     words.map(|word| json!({ "word": word["text"], "start": word["start"], "end": word["end"] })).collect()
-}
-
-/// The words one segment after the other, as Server-Sent Events.
-fn streamed(record: &Value, text: &str, usage: &Value) -> Response {
-    let pieces = segments(record).enumerate().map(|(at, segment)| {
-        let words = segment["text"].as_str().unwrap_or_default().trim();
-        let words = if at == 0 { words.to_owned() } else { format!(" {words}") };
-        json!({ "type": "transcript.text.delta", "delta": words }).to_string()
-    });
-    let done = json!({ "type": "transcript.text.done", "text": text, "usage": usage }).to_string();
-    let all: Vec<String> = pieces.chain([done, "[DONE]".to_owned()]).collect();
-    let events = all.into_iter().map(|data| Ok::<_, Infallible>(Event::default().data(data)));
-    Sse::new(stream::iter(events)).into_response()
 }
 
 fn plain(body: Bytes, media: &'static str) -> Response {

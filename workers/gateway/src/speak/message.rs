@@ -13,6 +13,11 @@ use crate::jobs::document;
 /// Sampling rates of bare samples.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
+/// Longest message in words, in bytes: read, a value of two bytes takes up to [`GROWS`] times as much.
+const LONGEST: usize = 64 << 10;
+/// How many times as much memory a job takes once it is read.
+pub(super) const GROWS: usize = 32;
+
 /// What a client says in words.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
@@ -35,6 +40,10 @@ pub(super) enum Said {
 
 impl Said {
     pub(super) fn read(text: &str) -> Result<Self, FieldError> {
+        if text.len() > LONGEST {
+            let found = format!("({} bytes)", text.len());
+            return Err(FieldError::new("message", found, format!("at most {LONGEST} bytes of text")));
+        }
         let allowed = "an object with the type start (job, pcm), end or cancel";
         let said: Self = serde_json::from_str(text).map_err(|error| FieldError::new("message", error, allowed))?;
         match said {
@@ -48,7 +57,7 @@ impl Said {
 }
 
 /// The samples as a WAV file (RIFF, PCM of 16 bits, one channel).
-pub(super) fn wav(samples: &[u8], rate: u32) -> Bytes {
+pub(crate) fn wav(samples: &[u8], rate: u32) -> Bytes {
     let length = u32::try_from(samples.len()).unwrap_or(u32::MAX);
     let mut file = BytesMut::with_capacity(44 + samples.len());
     file.put_slice(b"RIFF");
@@ -98,7 +107,8 @@ mod tests {
     fn what_is_no_message_is_refused_with_its_field() {
         assert!(matches!(Said::read(r#"{"type":"start","pcm":16000}"#), Ok(Said::Start { pcm: Some(16000), .. })));
         assert!(matches!(Said::read(r#"{"type":"end"}"#), Ok(Said::End)));
-        for wrong in ["", "{", "[]", "7", r#"{"type":"sing"}"#, r#"{"type":"start","pcm":7}"#] {
+        for wrong in ["", "{", "[]", "7", r#"{"type":"sing"}"#, r#"{"type":"start","pcm":7}"#, &" ".repeat(LONGEST + 1)]
+        {
             assert!(Said::read(wrong).is_err(), "{wrong}");
         }
     }

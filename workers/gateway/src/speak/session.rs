@@ -1,16 +1,17 @@
 //! One caller on a socket: utterances one after the other, each of them a job.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use rmpv::Value as Field;
 use serde_json::Value;
 use shanshui_client::Story;
-use shanshui_pipeline::Event;
 use shanshui_pipeline::queue::KeptEvent;
+use shanshui_pipeline::{Event, JobId};
 
 use super::message::{self, Said};
 use crate::body::{self, BodyError};
@@ -43,12 +44,14 @@ struct Heard {
 pub(super) struct Session {
     gateway: Gateway,
     caller: Caller,
+    /// Where the caller reached us.
+    site: String,
     socket: WebSocket,
 }
 
 impl Session {
-    pub(super) fn new(gateway: Gateway, caller: Caller, socket: WebSocket) -> Self {
-        Self { gateway, caller, socket }
+    pub(super) fn new(gateway: Gateway, caller: Caller, (site, socket): (String, WebSocket)) -> Self {
+        Self { gateway, caller, site, socket }
     }
 
     /// Serves until one side has enough.
@@ -61,7 +64,7 @@ impl Session {
         let heard = self.hear().await?;
         let sent = async {
             let job = recorded(heard)?;
-            Watched::send(&self.gateway, &self.caller, &HeaderMap::new(), Wish::Audio(job)).await
+            Watched::hooked(&self.gateway, &self.caller, &self.site, Wish::Audio(job)).await
         };
         match sent.await {
             Ok(watched) => self.answer(watched).await,
@@ -87,7 +90,13 @@ impl Session {
                     }
                 }
                 Some(Ok(Message::Text(text))) => match Said::read(&text) {
-                    Ok(Said::Start { job, pcm }) if heard.sound.is_empty() => (heard.job, heard.pcm) = (job, pcm),
+                    Ok(Said::Start { job, pcm }) if heard.sound.is_empty() => {
+                        heard = Heard { pcm, ..Heard::default() };
+                        match self.place(&mut heard, message::GROWS * text.len()) {
+                            Ok(()) => heard.job = job,
+                            Err(error) => self.tell(message::error(&error)).await?,
+                        }
+                    }
                     Ok(Said::End) => return Ok(heard),
                     Ok(Said::Cancel) => heard = Heard::default(),
                     Ok(Said::Start { .. }) => {
@@ -107,43 +116,33 @@ impl Session {
         if heard.sound.len() + piece.len() > limit {
             return Err(body::too_large(&BodyError::TooLarge(limit)));
         }
-        let place = heard.place.get_or_insert_with(|| self.gateway.room.place(&self.caller.name));
-        place.grow(piece.len()).map_err(|Full| body::busy())?;
+        self.place(heard, piece.len())?;
         heard.sound.extend_from_slice(piece);
         Ok(())
     }
 
+    /// Counts so many bytes among those that are held.
+    fn place(&self, heard: &mut Heard, bytes: usize) -> Result<(), ApiError> {
+        let place = heard.place.get_or_insert_with(|| self.gateway.room.place(&self.caller.name));
+        place.grow(bytes).map_err(|Full| body::busy())
+    }
+
     /// Tells what becomes of a job. Whoever goes before its end does not want it any more.
     async fn answer(&mut self, mut watched: Watched) -> Result<(), Over> {
-        let (id, stop) = (watched.id.clone(), self.gateway.stop.clone());
+        let id = watched.id.clone();
         self.tell(message::accepted(&id)).await?;
         let (mut follower, mut story) = (Follower::new(&self.gateway, &id, 0), Story::default());
         loop {
-            tokio::select! {
-                news = follower.next() => match news {
-                    Ok(Some(News::Passing(payload))) => self.tell(message::event(&json(&payload))).await?,
-                    Ok(Some(News::Kept(event))) => {
-                        self.tell(message::event(&json(&event.payload))).await?;
-                        self.show(&mut story, *event).await?;
-                    }
-                    Ok(None) => break,
-                    Err(error) => {
-                        self.tell(message::error(&ApiError::away(&error).of(&id))).await?;
-                        return self.close(close_code::AGAIN, "the job cannot be followed").await;
-                    }
-                },
-                came = self.socket.recv() => match came {
-                    Some(Ok(Message::Text(text))) if matches!(Said::read(&text), Ok(Said::Cancel)) => self.gateway.abandon(&id),
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Ok(Message::Text(_) | Message::Binary(_))) => {
-                        let message = "a job is in work; wait for its end, or cancel it";
-                        self.tell(message::error(&ApiError::new(StatusCode::CONFLICT, "job-in-work", message))).await?;
-                    }
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over),
-                },
-                () = stop.cancelled() => {
-                    watched.end();
-                    return self.close(close_code::RESTART, "the gateway stops").await;
+            match self.news(&mut follower, &mut watched).await? {
+                Ok(Some(News::Passing(payload))) => self.tell(message::event(&json(&payload))).await?,
+                Ok(Some(News::Kept(event))) => {
+                    self.tell(message::event(&json(&event.payload))).await?;
+                    self.show(&mut story, *event).await?;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.tell(message::error(&ApiError::away(&error).of(&id))).await?;
+                    return self.close(close_code::AGAIN, "the job cannot be followed").await;
                 }
             }
         }
@@ -151,11 +150,48 @@ impl Session {
         self.tell(message::end(&id, document::state(&story))).await
     }
 
+    /// What is told next of a job. It is asked for once, whatever the client says meanwhile: each question is a
+    /// request to NATS, and one that begins anew with every message never gets its answer.
+    async fn news(
+        &mut self,
+        follower: &mut Follower,
+        watched: &mut Watched,
+    ) -> Result<anyhow::Result<Option<News>>, Over> {
+        let stop = self.gateway.stop.clone();
+        let mut news = pin!(follower.next());
+        loop {
+            tokio::select! {
+                news = &mut news => return Ok(news),
+                came = self.socket.recv() => self.interrupt(&watched.id, came).await?,
+                () = stop.cancelled() => {
+                    watched.end();
+                    return self.close(close_code::RESTART, "the gateway stops").await;
+                }
+            }
+        }
+    }
+
+    /// Hears what a client says while its job is in work.
+    async fn interrupt(&mut self, id: &JobId, came: Option<Result<Message, axum::Error>>) -> Result<(), Over> {
+        match came {
+            Some(Ok(Message::Text(text))) if matches!(Said::read(&text), Ok(Said::Cancel)) => {
+                self.gateway.abandon(id);
+                Ok(())
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+            Some(Ok(Message::Text(_) | Message::Binary(_))) => {
+                let message = "a job is in work; wait for its end, or cancel it";
+                self.tell(message::error(&ApiError::new(StatusCode::CONFLICT, "job-in-work", message))).await
+            }
+            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Over),
+        }
+    }
+
     /// Keeps an event of the job; a picture's bytes follow it.
     async fn show(&mut self, story: &mut Story, event: KeptEvent) -> Result<(), Over> {
         let told = Story { events: vec![event.envelope.clone()], ..Story::default() };
         let is_picture = matches!(event.envelope.data, Event::Picture { .. });
-        let job = shanshui_pipeline::JobId::parse("id", &event.envelope.subject);
+        let job = JobId::parse("id", &event.envelope.subject);
         story.events.push(event.envelope);
         let Some(job) = job.ok().filter(|_| is_picture) else { return Ok(()) };
         for picture in objects::pictures(&job, &told) {

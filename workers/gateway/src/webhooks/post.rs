@@ -1,6 +1,6 @@
 //! One request to a receiver: to an address that was looked at, without redirects, in limited time.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::target::Target;
+use crate::seats::Seats;
 
 /// Everything together: name, connection, request and the head of the answer.
 const WHOLE: Duration = Duration::from_secs(15);
@@ -33,8 +34,15 @@ pub(super) enum Unheard {
     Never(String),
 }
 
+/// Names of one caller that are looked up at a time. A lookup keeps a thread as long as a resolver takes, also
+/// when nobody waits for it any more, and other parts of the process need these threads.
+const LOOKUPS: usize = 32;
+
 /// Sends requests.
-pub(super) struct Sender(TlsConnector);
+pub(super) struct Sender {
+    tls: TlsConnector,
+    lookups: Seats,
+}
 
 impl Sender {
     /// With the certificates that this machine trusts.
@@ -44,16 +52,19 @@ impl Sender {
     pub(super) fn new() -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            tracing::warn!("this machine trusts no certificate authority; webhooks over https fail");
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        Ok(Self(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))))
+        let tls = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
+        Ok(Self { tls, lookups: Seats::new(LOOKUPS) })
     }
 
-    /// Sends a request; any answer of the 200s means that it was heard.
-    pub(super) async fn send(&self, target: &Target, request: Request<Body>) -> Result<(), Unheard> {
+    /// Sends a request of a caller; any answer of the 200s means that it was heard.
+    pub(super) async fn send(&self, caller: &str, target: &Target, request: Request<Body>) -> Result<(), Unheard> {
         let sending = async {
-            let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
-            let found: Vec<_> = found.map_err(|_| Unheard::Later("its name has no address".into()))?.collect();
+            let found = self.look_up(caller, target).await?;
             let allowed = target.allowed(found.into_iter());
             if allowed.is_empty() {
                 return Err(Unheard::Never("its name leads to a private address".into()));
@@ -74,6 +85,17 @@ impl Sender {
         }
     }
 
+    async fn look_up(&self, caller: &str, target: &Target) -> Result<Vec<SocketAddr>, Unheard> {
+        let busy = || Unheard::Later("too many names of its caller are being looked up".into());
+        let (place, name) = (self.lookups.take(caller).ok_or_else(busy)?, (target.host.clone(), target.port));
+        let looking = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            name.to_socket_addrs().map(Vec::from_iter)
+        });
+        let found = looking.await.ok().and_then(Result::ok);
+        found.ok_or_else(|| Unheard::Later("its name has no address".into()))
+    }
+
     async fn exchange(
         &self,
         target: &Target,
@@ -85,7 +107,7 @@ impl Sender {
             return over(stream, request).await;
         }
         let name = ServerName::try_from(target.host.clone()).context("its name is none for a certificate")?;
-        over(self.0.connect(name, stream).await.context("no TLS")?, request).await
+        over(self.tls.connect(name, stream).await.context("no TLS")?, request).await
     }
 }
 
@@ -121,5 +143,21 @@ async fn over(
         Ok(answer) => Ok(answer.status()),
         Err(error) if error.is_parse() => bail!("what it answers is no HTTP"),
         Err(error) => Err(anyhow!("the connection ends without an answer").context(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn s11_one_caller_cannot_have_all_names_looked_up() {
+        let sender = Sender::new().unwrap();
+        let _slow: Vec<_> = (0..LOOKUPS).map(|_| sender.lookups.take("anna").unwrap()).collect();
+        let target = Target::parse("https://localhost/", &[]).unwrap();
+        let send = |caller: &'static str| sender.send(caller, &target, Request::new(Body::empty()));
+        let (anna, ben) = (send("anna").await, send("ben").await);
+        assert!(matches!(&anna, Err(Unheard::Later(reason)) if reason.contains("looked up")), "{anna:?}");
+        assert!(matches!(&ben, Err(Unheard::Never(reason)) if reason.contains("private")), "{ben:?}");
     }
 }

@@ -63,23 +63,22 @@ impl Target {
         let uri: Uri = url.parse().ok().filter(|_| plain).ok_or_else(refused)?;
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(refused)?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let trusted = trusted.iter().any(|name| name.eq_ignore_ascii_case(host));
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") if trusted => false,
+        let usual = match uri.scheme_str() {
+            Some("https") => 443,
+            Some("http") => 80,
             _ => return Err(refused()),
         };
         let port = match authority.port() {
             Some(port) => port.as_u16(),
-            None if authority.as_str().ends_with(authority.host()) => {
-                if tls {
-                    443
-                } else {
-                    80
-                }
-            }
+            None if authority.as_str().ends_with(authority.host()) => usual,
             None => return Err(refused()),
         };
+        let place = format!("{}:{port}", authority.host());
+        let trusted = trusted.iter().any(|name| name.eq_ignore_ascii_case(host) || name.eq_ignore_ascii_case(&place));
+        let tls = usual == 443;
+        if !tls && !trusted {
+            return Err(refused());
+        }
         let literal = host.parse::<IpAddr>().ok();
         let is_broken = authority.host().starts_with('[') && !matches!(literal, Some(IpAddr::V6(_)));
         if host.is_empty() || is_broken || port == 0 || literal.is_some_and(|address| !trusted && !is_public(address)) {
@@ -87,7 +86,9 @@ impl Target {
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { host: host.to_owned(), port, tls, authority: authority.to_string(), path, trusted })
+        // Names are the same in any case: those of one host count as one.
+        let host = host.to_ascii_lowercase();
+        Ok(Self { host, port, tls, authority: authority.to_string(), path, trusted })
     }
 
     /// Those of the addresses of its name that it may have. One of them is then connected to: the name is
@@ -200,8 +201,17 @@ mod tests {
         assert!(Target::parse(&format!("https://example.com/{}", "a".repeat(LONGEST)), &[]).is_err());
         let target = Target::parse("https://example.com?a=b", &trusted).unwrap();
         assert_eq!((target.port, target.tls, target.path.as_str()), (443, true, "/?a=b"));
+        assert_eq!(Target::parse("https://EXAMPLE.com/A", &[]).unwrap().host, "example.com");
         for url in ["http://hooks.local:9000/x", "http://HOOKS.local/", "https://10.1.2.3/"] {
             assert!(Target::parse(url, &trusted).is_ok_and(|target| target.trusted), "{url}");
+        }
+        // One port of a host, and no other.
+        let one = ["hooks.local:9000".to_owned(), "[fd00::1]:80".to_owned()];
+        for url in ["http://hooks.local:9000/", "https://Hooks.local:9000/", "http://[fd00::1]/"] {
+            assert!(Target::parse(url, &one).is_ok_and(|target| target.trusted), "{url}");
+        }
+        for url in ["http://hooks.local/", "http://hooks.local:6379/", "https://[fd00::1]/"] {
+            assert!(!Target::parse(url, &one).is_ok_and(|target| target.trusted), "{url}");
         }
         let said = Target::parse("https://10.0.0.1/token/secret", &[]).unwrap_err().to_string();
         assert!(said.starts_with("webhook: https://10.0.0.1/… is not allowed") && !said.contains("secret"), "{said}");

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shanshui_client::Story;
+use shanshui_pipeline::Event;
 use shanshui_pipeline::config::Secret;
 use shanshui_pipeline::event::Envelope;
 use shanshui_pipeline::job::JobId;
@@ -22,6 +23,9 @@ use crate::jobs::{document, objects};
 /// Who we are to a receiver.
 const AGENT: &str = concat!("shanshui/", env!("CARGO_PKG_VERSION"));
 
+/// Longest reason in a message of the queue, in characters.
+const REASON: usize = 2000;
+
 /// A message of the queue: who is to be told of which end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Due {
@@ -32,6 +36,14 @@ pub(super) struct Due {
 }
 
 impl Due {
+    /// However long a reason is, the stream takes this: the receiver gets the whole one, from the events.
+    pub(super) fn of(hook: Hook, run: u32, mut end: Envelope) -> Self {
+        if let Event::Failed { reason, .. } | Event::NoSpeech { reason, .. } = &mut end.data {
+            *reason = reason.chars().take(REASON).collect();
+        }
+        Self { hook, run, end }
+    }
+
     pub(super) fn read(payload: &[u8]) -> Option<Self> {
         serde_json::from_slice(payload).ok()
     }

@@ -9,7 +9,7 @@ use shanshui_pipeline::delivery::Delivery;
 use shanshui_pipeline::event::Envelope;
 use shanshui_pipeline::job::JobId;
 use shanshui_pipeline::queue::{Burial, Inlet};
-use shanshui_pipeline::{Code, causes};
+use shanshui_pipeline::{Code, Event, causes};
 use tokio::task::JoinSet;
 
 use super::Hook;
@@ -29,6 +29,10 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// Tries that every webhook gets, however long all gateways were away.
 const LEAST: u64 = 3;
+/// Between two looks at what is still to be told.
+const LOOK: Duration = Duration::from_secs(10);
+/// Longest pause before an end comes again that could not be dealt with.
+const UNHEARD: Duration = Duration::from_secs(60);
 /// After a failure of our own.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -50,7 +54,18 @@ pub(crate) async fn work(gateway: &Gateway) -> Infallible {
             Err(error) => failed(&error).await,
         }
     };
-    tokio::join!(hear(gateway, &ends), tell(gateway, &dues, &sender)).0
+    tokio::join!(hear(gateway, &ends), tell(gateway, &dues, &sender), measure(gateway)).0
+}
+
+/// What is still to be told, for `/metrics`. Every gateway says the same.
+async fn measure(gateway: &Gateway) -> Infallible {
+    loop {
+        match gateway.queue.webhook_level().await {
+            Ok(level) => gateway.metrics.webhooks_due(level),
+            Err(error) => tracing::debug!(error = causes(&error), "cannot measure webhooks; trying again"),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn failed(error: &anyhow::Error) {
@@ -61,16 +76,27 @@ async fn failed(error: &anyhow::Error) {
 /// Ends of jobs that somebody wants to be told of go to the queue of webhooks.
 async fn hear(gateway: &Gateway, ends: &Inlet) -> Infallible {
     loop {
-        let heard = async {
-            match ends.one().await? {
-                Some(delivery) => queue(gateway, &delivery).await,
-                None => Ok(()),
-            }
+        let heard = match ends.one().await {
+            Ok(Some(delivery)) => heard(gateway, &delivery).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
         };
-        if let Err(error) = heard.await {
+        if let Err(error) = heard {
             failed(&error).await;
         }
     }
+}
+
+/// An end that cannot be dealt with now comes again, and keeps none behind it waiting.
+async fn heard(gateway: &Gateway, delivery: &Delivery) -> anyhow::Result<()> {
+    let Err(error) = queue(gateway, delivery).await else { return Ok(()) };
+    let (sequence, error) = (delivery.sequence, causes(&error));
+    if is_late(gateway, delivery) {
+        tracing::error!(sequence, error, "cannot queue the webhook of a job that has ended; it is given up");
+        return delivery.ack().await;
+    }
+    tracing::warn!(sequence, error, "cannot queue the webhook of a job that has ended; trying again");
+    delivery.hand_back(pause(delivery.waited).min(UNHEARD)).await
 }
 
 async fn queue(gateway: &Gateway, delivery: &Delivery) -> anyhow::Result<()> {
@@ -83,7 +109,7 @@ async fn queue(gateway: &Gateway, delivery: &Delivery) -> anyhow::Result<()> {
         && let Some(wish) = gateway.queue.wanted_webhook(&job).await?
         && let Ok(hook) = serde_json::from_slice::<Hook>(&wish)
     {
-        let (lane, due) = (hook.lane.clone(), Due { hook, run, end });
+        let (lane, due) = (hook.lane.clone(), Due::of(hook, run, end));
         gateway.queue.queue_webhook(&lane, (&job, run), serde_json::to_vec(&due)?.into()).await?;
     }
     delivery.ack().await
@@ -110,7 +136,10 @@ async fn tell(gateway: &Gateway, dues: &Inlet, sender: &Arc<Sender>) -> Infallib
         requests.spawn(async move {
             let settled = match places {
                 (Some(host), Some(caller)) => told.settle(due, [host, caller]).await,
-                _ => told.delivery.hand_back(NO_PLACE).await,
+                _ => {
+                    told.gateway.metrics.webhook("no-place");
+                    told.delivery.hand_back(NO_PLACE).await
+                }
             };
             if let Err(error) = settled {
                 tracing::warn!(error = causes(&error), "cannot settle a webhook; it comes again");
@@ -133,14 +162,18 @@ impl Told {
         let Some((job, due)) = named else { return self.bury("(unknown)", "this is no webhook").await };
         let met = match self.held(self.send(&job, &due)).await {
             Ok(()) => {
+                self.gateway.metrics.webhook("delivered");
                 tracing::info!(%job, run = due.run, attempt = self.delivery.delivered, "a webhook is delivered");
-                return self.delivery.ack().await;
+                // Only a job that has failed may have another run, and its receiver wants to hear of that.
+                let over = !matches!(due.end.data, Event::Failed { .. });
+                return self.over(over.then_some(&job)).await;
             }
             Err(met) => met,
         };
         match met {
-            Unheard::Later(reason) if !self.is_late() => {
+            Unheard::Later(reason) if !is_late(&self.gateway, &self.delivery) => {
                 let pause = pause(self.delivery.waited);
+                self.gateway.metrics.webhook("again");
                 tracing::info!(%job, attempt = self.delivery.delivered, reason, delay_seconds = pause.as_secs(), "a webhook comes again");
                 self.delivery.hand_back(pause).await
             }
@@ -157,7 +190,9 @@ impl Told {
         let target = due.target(&options.webhook_allow)?;
         let body = due.body(&self.gateway, job).await?;
         let request = due.request(job, &target, secret, body);
-        self.sender.send(&target, request.ok_or_else(|| Unheard::Never("its address is none".to_owned()))?).await
+        self.sender
+            .send(&due.hook.caller, &target, request.ok_or_else(|| Unheard::Never("its address is none".to_owned()))?)
+            .await
     }
 
     /// Keeps the message meanwhile.
@@ -175,12 +210,9 @@ impl Told {
         }
     }
 
-    fn is_late(&self) -> bool {
-        self.delivery.delivered >= LEAST && self.delivery.waited >= self.gateway.options.webhook_seconds as f64
-    }
-
     /// Copies it to DEAD, from where an operator replays it.
     async fn bury(&self, job: &str, reason: &str) -> anyhow::Result<()> {
+        self.gateway.metrics.webhook("given-up");
         let worker = std::process::id().to_string();
         let burial = Burial {
             stage: "webhook",
@@ -192,8 +224,22 @@ impl Told {
             sequence: self.delivery.sequence,
         };
         self.gateway.queue.bury(&burial, &self.delivery.original()).await.context("cannot bury a webhook")?;
-        self.delivery.ack().await
+        self.over(None).await
     }
+
+    /// The message is done. That it stays on the stream for some days harms nobody; only its room is missed.
+    async fn over(&self, job: Option<&JobId>) -> anyhow::Result<()> {
+        self.delivery.ack().await?;
+        if let Err(error) = self.gateway.queue.forget_webhook(self.delivery.sequence, job).await {
+            tracing::debug!(error = causes(&error), "a webhook that is over stays on its stream");
+        }
+        Ok(())
+    }
+}
+
+/// Whether a message has been tried for as long as it may be.
+fn is_late(gateway: &Gateway, delivery: &Delivery) -> bool {
+    delivery.delivered >= LEAST && delivery.waited >= gateway.options.webhook_seconds as f64
 }
 
 /// Grows with the age of a message, so that it is the same whoever tries; with jitter.

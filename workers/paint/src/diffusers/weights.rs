@@ -54,7 +54,13 @@ impl<'a> Weights<'a> {
 
     /// The same for a layer that is not to be rounded to bf16.
     pub fn exact(&self) -> Self {
-        Self { kernels: self.kernels.map(|(kernels, _)| (kernels, Precision::F32)), ..self.clone() }
+        let kernels = self.kernels.map(|(kernels, _)| (kernels, Precision::F32));
+        Self { kernels, dtype: wide(self.dtype), ..self.clone() }
+    }
+
+    /// The type of what goes from layer to layer.
+    pub fn activations(&self) -> DType {
+        self.dtype
     }
 
     /// What computes with these weights, and what they are rounded to for it; none where candle does.
@@ -118,6 +124,11 @@ impl<'a> Weights<'a> {
     fn path(&self, name: impl Display) -> String {
         if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
     }
+}
+
+/// The type in which a layer computes that is not to be rounded to half of one.
+pub fn wide(dtype: DType) -> DType {
+    if matches!(dtype, DType::F16 | DType::BF16) { DType::F32 } else { dtype }
 }
 
 /// The type of what goes through networks whose weights have a type.

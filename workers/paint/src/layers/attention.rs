@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use shanshui_kernels::{
     Kernels,
     floats::{Heads, Operand, Precision},
@@ -16,8 +16,11 @@ use super::{
 };
 use crate::diffusers::weights::Weights;
 
-/// Scores are made for at most this many pairs at once: 64 MB in f32.
-const MAX_SCORES: usize = 1 << 24;
+/// Scores are made for at most this many pairs at once: 64 MB in f32 on a CPU, where they are to stay near; on a
+/// GPU half a gigabyte in bf16, and within the 31 bits that the softmax counts in.
+fn max_scores(device: &Device) -> usize {
+    if device.is_cpu() { 1 << 24 } else { 1 << 28 }
+}
 
 /// Keys and values, ready to be multiplied.
 #[derive(Clone)]
@@ -26,6 +29,30 @@ pub enum KeysValues {
     Packed(Arc<Heads>),
     /// Keys (batch, heads, width, tokens) and values (batch, heads, tokens, width).
     Tensors([Tensor; 2]),
+}
+
+impl KeysValues {
+    /// Those of one batch after the other; all have as many tokens.
+    ///
+    /// # Errors
+    /// When they do not fit, or the device fails.
+    pub(crate) fn join(parts: &[&Self]) -> candle_core::Result<Self> {
+        let packed: Vec<&Heads> = parts.iter().filter_map(|part| part.packed()).collect();
+        if packed.len() == parts.len() && !parts.is_empty() {
+            return Ok(Self::Packed(Heads::join(&packed).into()));
+        }
+        let tensors: Vec<&[Tensor; 2]> = parts.iter().filter_map(|part| part.tensors()).collect();
+        let join = |at: usize| Tensor::cat(&tensors.iter().map(|pair| &pair[at]).collect::<Vec<_>>(), 0);
+        Ok(Self::Tensors([join(0)?, join(1)?]))
+    }
+
+    fn packed(&self) -> Option<&Heads> {
+        if let Self::Packed(heads) = self { Some(heads) } else { None }
+    }
+
+    fn tensors(&self) -> Option<&[Tensor; 2]> {
+        if let Self::Tensors(tensors) = self { Some(tensors) } else { None }
+    }
 }
 
 /// Query, key, value and output projections around scaled dot-product attention (arXiv:1706.03762).
@@ -142,7 +169,7 @@ impl Attention {
         let KeysValues::Tensors(context) = context else { candle_core::bail!("the attention computes in the kernels") };
         let queries = self.split(&self.query.forward(x)?)?.contiguous()?;
         let seen = context[0].dim(3)?;
-        let step = (MAX_SCORES / (batch * self.heads * seen)).max(1);
+        let step = (max_scores(x.device()) / (batch * self.heads * seen)).max(1);
         let states = if step >= tokens {
             self.attend(&queries, context, mask)?
         } else {

@@ -10,6 +10,7 @@ use shanshui_kernels::{
 };
 
 use super::{
+    ensure_countable,
     map::{Map, Plain, with_floats},
     norm::GroupNorm,
 };
@@ -150,7 +151,7 @@ impl Conv {
         Map::of(x, !matches!(self.kind, Kind::Tensors(..)))
     }
 
-    /// Maps (batch, inputs, height, width) to (batch, outputs, …).
+    /// Maps (batch, inputs, height, width) to (batch, outputs, …) of the same type.
     ///
     /// # Errors
     /// When the device fails.
@@ -203,26 +204,28 @@ impl Conv {
 
     fn on_device(&self, [weight, bias]: &[Tensor; 2], x: &Tensor, around: &Around<'_>) -> candle_core::Result<Tensor> {
         let Window { stride, before, after, .. } = self.window;
-        let mut x = x.clone();
+        let (mut x, dtype) = (x.clone(), x.dtype());
         if let Some(norm) = around.norm {
             x = norm.forward(&x)?;
         }
         if let Some([height, width]) = around.sides {
             x = x.upsample_nearest2d(height, width)?;
         }
-        let x = x.contiguous()?;
+        let x = x.to_dtype(weight.dtype())?.contiguous()?;
+        ensure_countable(x.elem_count())?;
         let y = if before == after {
             x.conv2d(weight, before, stride, 1, 1)?
         } else {
             let padded = x.pad_with_zeros(2, before, after)?.pad_with_zeros(3, before, after)?;
             padded.conv2d(weight, 0, stride, 1, 1)?
         };
+        ensure_countable(y.elem_count())?;
         let bias = match around.extra {
-            Some(extra) => extra.broadcast_add(bias)?,
+            Some(extra) => extra.to_dtype(bias.dtype())?.broadcast_add(bias)?,
             None => bias.clone(),
         };
         let (rows, outputs) = (bias.elem_count() / y.dim(1)?, y.dim(1)?);
-        let mut y = y.broadcast_add(&bias.reshape((rows, outputs, 1, 1))?)?;
+        let mut y = y.broadcast_add(&bias.reshape((rows, outputs, 1, 1))?)?.to_dtype(dtype)?;
         if let Some(Map::Tensor(residual)) = &around.add {
             y = (residual + y)?;
         }

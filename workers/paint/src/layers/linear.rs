@@ -7,6 +7,7 @@ use shanshui_kernels::{
     floats::{Border, Dense, Grid, Operand, Prepare, Product, Shape, Window},
 };
 
+use super::ensure_countable;
 use super::map::{Plain, with_floats};
 use crate::diffusers::weights::Weights;
 
@@ -85,7 +86,7 @@ impl Linear {
         Ok(Self { kind: Kind::Packed(kernels, dense??) })
     }
 
-    /// Maps (…, inputs) to (…, outputs). Not for a gated layer on a CPU.
+    /// Maps (…, inputs) to (…, outputs) of the same type. Not for a gated layer on a CPU.
     ///
     /// # Errors
     /// When the last dimension is not `inputs` or the device fails.
@@ -107,8 +108,10 @@ impl Linear {
             }
             // One tall product instead of a batch of small ones.
             Kind::Tensors(weight, bias) => {
-                let product = x.reshape(((), width))?.matmul(weight)?;
-                bias.as_ref().map_or_else(|| Ok(product.clone()), |bias| product.broadcast_add(bias))?
+                ensure_countable(x.elem_count() / width.max(1) * weight.dim(1)?)?;
+                let product = x.to_dtype(weight.dtype())?.reshape(((), width))?.matmul(weight)?;
+                let sum = bias.as_ref().map_or_else(|| Ok(product.clone()), |bias| product.broadcast_add(bias))?;
+                sum.to_dtype(x.dtype())?
             }
         };
         dims.push(y.dim(1)?);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, Device, Result, Storage, Tensor, bail};
+use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, bail};
 use shanshui_kernels::floats::{Buffer, Grid};
 
 /// A feature map.
@@ -60,6 +60,17 @@ impl Map {
             plane.iter_mut().zip(pixels).for_each(|(value, pixel)| *value = pixel[channel]);
         }
         Tensor::from_vec(planes, (batch, channels, height, width), &Device::Cpu)
+    }
+
+    /// The same in another type; a plain map has one type alone.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn to_dtype(self, dtype: DType) -> Result<Self> {
+        match self {
+            Self::Tensor(tensor) => Ok(Self::Tensor(tensor.to_dtype(dtype)?)),
+            plain @ Self::Plain(_) => Ok(plain),
+        }
     }
 
     /// Height and width.

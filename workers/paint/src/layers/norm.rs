@@ -42,7 +42,7 @@ impl LayerNorm {
     }
 }
 
-/// Normalises groups of channels, in f32 (arXiv:1803.08494).
+/// Normalises groups of channels, in f32 whatever the type of the map (arXiv:1803.08494).
 pub struct GroupNorm {
     weight: Tensor,
     bias: Tensor,
@@ -59,6 +59,7 @@ impl GroupNorm {
     /// When a tensor is missing or misshapen.
     pub fn load(weights: &Weights<'_>, channels: usize, groups: usize, epsilon: f64) -> Result<Self> {
         anyhow::ensure!(channels.is_multiple_of(groups), "norm_num_groups: {groups}, must divide {channels} channels");
+        let weights = weights.exact();
         let (weight, bias) = (weights.tensor("weight", &[channels])?, weights.tensor("bias", &[channels])?);
         let plain = plain([&weight, &bias], epsilon)?;
         Ok(Self { weight, bias, plain, groups, epsilon, silu: false })
@@ -85,14 +86,14 @@ impl GroupNorm {
     /// When the device fails.
     pub fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
-        let grouped = x.to_dtype(DType::F32)?.reshape((batch, self.groups, ()))?;
+        let grouped = x.to_dtype(self.weight.dtype())?.reshape((batch, self.groups, ()))?;
         let centred = grouped.broadcast_sub(&grouped.mean_keepdim(2)?)?;
         let deviation = (centred.sqr()?.mean_keepdim(2)? + self.epsilon)?.sqrt()?;
-        let normal = centred.broadcast_div(&deviation)?.to_dtype(x.dtype())?;
-        let normal = normal.reshape((batch, channels, height, width))?;
+        let normal = centred.broadcast_div(&deviation)?.reshape((batch, channels, height, width))?;
         let weight = self.weight.reshape((1, channels, 1, 1))?;
         let y = normal.broadcast_mul(&weight)?.broadcast_add(&self.bias.reshape((1, channels, 1, 1))?)?;
-        if self.silu { Activation::Silu.apply(y) } else { Ok(y) }
+        let y = if self.silu { Activation::Silu.apply(y)? } else { y };
+        y.to_dtype(x.dtype())
     }
 }
 

@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use shanshui_kernels::Kernels;
 use shanshui_model::Origin;
+use shanshui_model::gpu::Reserve;
 
 use super::loras::Loras;
 use super::{Decoder, Model};
@@ -15,7 +16,7 @@ use crate::diffusers::Configs;
 use crate::diffusers::recommended::Recommended;
 use crate::diffusers::scheduler::PredictionType;
 use crate::diffusers::weight_file::WeightFile;
-use crate::diffusers::weights::{WeightFiles, Weights, activations};
+use crate::diffusers::weights::{WeightFiles, Weights, wide};
 use crate::lora::Merge;
 use crate::single_file::SingleFile;
 use crate::source::Source;
@@ -128,7 +129,7 @@ impl Model {
         let (decoder, own_hash) = parts.decoder(source, extras, &configs, (dtype, device))?;
         hashes.extend(own_hash);
         hashes.extend(loras.hashes());
-        let (device, colors) = (device.clone(), RefCell::default());
+        let (reserve, device, colors) = (Reserve::of(device), device.clone(), RefCell::default());
         Ok(Self {
             origin,
             tokenizer,
@@ -143,6 +144,7 @@ impl Model {
             colors,
             dtype,
             device,
+            reserve,
         })
     }
 }
@@ -173,7 +175,7 @@ fn check_tiny(tiny: &TinyDecoder, configs: &Configs) -> Result<()> {
 /// end of the training, where noise is all there is, a prediction of noise is about its input and one of
 /// velocity is not. The inputs and the bound are those of AUTOMATIC1111's web UI.
 fn learn_prediction(configs: &mut Configs, unet: &Unet, device: &Device, dtype: DType) -> Result<()> {
-    let half = |shape: &[usize]| Tensor::full(0.5_f32, shape, device)?.to_dtype(activations(dtype, device));
+    let half = |shape: &[usize]| Tensor::full(0.5_f32, shape, device)?.to_dtype(wide(dtype));
     let (channels, width) = (configs.unet.in_channels, configs.unet.cross_attention_dim);
     let latents = half(&[1, channels, 8, 8])?;
     let context = unet.prepare(&half(&[1, 2, width])?)?;

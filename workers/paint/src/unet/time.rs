@@ -4,7 +4,10 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
 use crate::{
-    diffusers::{unet_config::UnetConfig, weights::Weights},
+    diffusers::{
+        unet_config::UnetConfig,
+        weights::{Weights, wide},
+    },
     layers::{activation::Activation, linear::Linear},
 };
 
@@ -36,7 +39,7 @@ impl TimeEmbedding {
     }
 
     /// Timesteps (batch) to (batch, 4 · channels), with the SiLU that every residual block begins with;
-    /// `guidance` (1, width) is the embedded scale, in models that are told it.
+    /// `guidance` (1 or batch, width) is the embedded scale, in models that are told it.
     pub(super) fn forward(
         &self,
         timesteps: &Tensor,
@@ -46,12 +49,12 @@ impl TimeEmbedding {
         let angles = timesteps.to_dtype(DType::F32)?.unsqueeze(1)?.broadcast_mul(&self.frequencies)?;
         let (sines, cosines) = (angles.sin()?, angles.cos()?);
         let waves = if self.cosines_first { [cosines, sines] } else { [sines, cosines] };
-        let mut waves = Tensor::cat(&waves, 1)?.to_dtype(dtype)?;
+        let mut waves = Tensor::cat(&waves, 1)?.to_dtype(wide(dtype))?;
         if let Some((layer, guidance)) = self.guidance.as_ref().zip(guidance) {
-            waves = waves.broadcast_add(&layer.forward(&guidance.to_dtype(dtype)?)?)?;
+            waves = waves.broadcast_add(&layer.forward(&guidance.to_dtype(wide(dtype))?)?)?;
         }
         let hidden = self.linear1.forward(&waves)?;
-        Activation::Silu.apply(self.linear2.forward(&Activation::Silu.apply(hidden)?)?)
+        Activation::Silu.apply(self.linear2.forward(&Activation::Silu.apply(hidden)?)?)?.to_dtype(dtype)
     }
 }
 

@@ -1,12 +1,15 @@
 //! Latents to pictures.
 
 use anyhow::Result;
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use shanshui_kernels::floats::Pool;
 
 use super::half::{EPSILON, Middle, resnets};
 use crate::{
-    diffusers::{vae_config::VaeConfig, weights::Weights},
+    diffusers::{
+        vae_config::VaeConfig,
+        weights::{Weights, wide},
+    },
     layers::{
         conv::{Around, Conv, Window},
         norm::GroupNorm,
@@ -16,6 +19,8 @@ use crate::{
 
 /// The decoder of `AutoencoderKL`.
 pub(super) struct Decoder {
+    /// The type between the first layer and the last.
+    dtype: DType,
     unquantise: Option<Conv>,
     enter: Conv,
     middle: Middle,
@@ -34,6 +39,7 @@ impl Decoder {
         let (first, last) =
             (config.block_out_channels[0], config.block_out_channels[config.block_out_channels.len() - 1]);
         Ok(Self {
+            dtype: weights.activations(),
             unquantise,
             enter: Conv::load(&weights.exact().at("conv_in"), latent, last)?,
             middle: Middle::load(&weights.at("mid_block"), config, last)?,
@@ -43,14 +49,14 @@ impl Decoder {
         })
     }
 
-    /// (batch, latent channels, height, width) to (batch, 3, …) in about [-1, 1].
+    /// (batch, latent channels, height, width) to (batch, 3, …) in about [-1, 1], neither of half precision.
     pub(super) fn forward(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
         let _pool = Pool::open();
         let mut x = self.enter.take(latents)?;
         if let Some(conv) = &self.unquantise {
             x = conv.forward(&x)?;
         }
-        x = self.middle.forward(self.enter.forward(&x)?)?;
+        x = self.middle.forward(self.enter.forward(&x)?.to_dtype(self.dtype)?)?;
         for (resnets, grow) in &self.up {
             for resnet in resnets {
                 x = resnet.forward(x, None)?;
@@ -60,6 +66,7 @@ impl Decoder {
                 x = conv.forward_with(&x, Around { sides, ..Around::default() })?;
             }
         }
+        let x = x.to_dtype(wide(self.dtype))?;
         self.leave.forward_with(&x, Around { norm: Some(&self.norm), ..Around::default() })?.into_tensor()
     }
 }

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use candle_core::safetensors::{load, save};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
+use shanshui_paint::batcher::{Batcher, Order, Sharing};
 use shanshui_paint::error::PaintError;
 use shanshui_paint::model::{Extras, Model};
 use shanshui_paint::prompt::syntax::Syntax;
 use shanshui_paint::source::Source;
+use tokio::sync::oneshot;
 
 use crate::models::{Folder, lcm, project, sd15};
 use crate::{Asked, USUAL, load as load_model};
@@ -193,6 +195,17 @@ fn a_model_that_is_told_the_guidance_is_told_it() {
     asked.expect_of(&model, "told-guidance");
     let (strong, weak) = (asked.paint(&model), Asked { guidance: Some(1.5), ..asked }.paint(&model));
     assert_ne!(strong.pictures, weak.pictures);
+    let requests = [asked.of(&model), Asked { guidance: Some(1.5), ..asked }.of(&model)];
+    let mut batcher = Batcher::new(model, Sharing { pictures: 2, requests: true });
+    let mut painted = requests.map(|request| {
+        let (reply, painted) = oneshot::channel();
+        batcher.add(Order { request, watch: Box::new(()), reply });
+        painted
+    });
+    while batcher.turn() {}
+    let together = painted.each_mut().map(|painted| painted.try_recv().unwrap().unwrap());
+    assert_eq!(together.each_ref().map(|painted| painted.batches), [0.5, 0.5]);
+    assert_eq!(together.map(|painted| painted.pictures), [strong.pictures, weak.pictures]);
 }
 
 #[test]

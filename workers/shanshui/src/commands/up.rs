@@ -159,7 +159,7 @@ impl Up<'_> {
         }
         let working = async {
             while let Some(ended) = workers.join_next().await {
-                ended?;
+                ended??;
             }
             drained.cancel();
             anyhow::Ok(())

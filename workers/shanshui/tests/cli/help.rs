@@ -16,6 +16,7 @@ fn help_lists_every_command_the_exit_codes_and_the_order_of_settings() {
         "plan",
         "probe",
         "streams",
+        "gpus",
         "models",
     ];
     let run = Place::new().run("--help");

@@ -51,6 +51,13 @@ pub(super) fn is_invention(text: &str) -> bool {
     words.is_empty() || PHRASES.contains(&words.as_str()) || CREDITS.iter().any(|credit| words.contains(credit))
 }
 
+/// Whether a text that goes on may still become one of those.
+pub(super) fn may_be_invention(text: &str) -> bool {
+    let words = normalize(&strip_notes(text));
+    let begins = |all: &[&str]| all.iter().any(|one| one.starts_with(&words));
+    begins(PHRASES) || begins(CREDITS) || CREDITS.iter().any(|credit| words.contains(credit))
+}
+
 /// Whether a text says nothing but words of the hint.
 pub(super) fn is_echo(text: &str, hint: &str) -> bool {
     let (words, hint) = (normalize(text), normalize(hint));
@@ -220,6 +227,17 @@ mod tests {
     fn a_sentence_is_kept_even_where_the_model_doubts() {
         for text in ["Thank you for the red apple.", "[Music] Paint a mountain"] {
             assert_eq!(invented(&[segment(text, 0.7, -0.9)]), [false], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_may_become_a_courtesy_or_a_credit_is_not_shown_yet() {
+        for text in [" Thank", "Thanks for", " [Music] ", "♪", "Sub", "字幕", "Thanks for watching, and", "谢谢大"]
+        {
+            assert!(may_be_invention(text), "{text}");
+        }
+        for text in [" Thanks to", "Paint", "Thank you for the", "字画"] {
+            assert!(!may_be_invention(text), "{text}");
         }
     }
 

@@ -3,11 +3,13 @@
 use std::ops::{ControlFlow, Range};
 
 use super::{
-    OnProgress, Options, Progress, Segment, Stopped, TranscribeError, Transcript, Word,
+    Draft, Hearing, OnHearing, OnProgress, Options, Progress, Segment, Stopped, Told, TranscribeError, Transcript,
+    Word,
     invention::{invented, is_echo},
     segments::{Cut, Extent, FRAMES_PER_SECOND, cut},
+    spoken::{self, ENGLISH, Spoken},
     timeline::Timeline,
-    window::{Decoded, Window, detect_language},
+    window::{Decoded, Window, Written},
     words::{self, Script},
 };
 use crate::mel::Spectrogram;
@@ -26,12 +28,12 @@ const MAX_TRUSTED_TEMPERATURE: f32 = 0.5;
 ///
 /// # Errors
 /// See [`TranscribeError`].
-pub(crate) fn transcribe(
+pub(crate) fn transcribe<'p>(
     whisper: &Whisper,
     samples: &[f32],
     stretches: &[Range<usize>],
     options: &Options,
-    on_progress: &mut OnProgress<'_>,
+    Told { progress, hearing }: Told<'p>,
 ) -> Result<Transcript, TranscribeError> {
     let timeline = Timeline::new(stretches, samples.len());
     let mel = whisper.mel().spectrogram(&timeline.gather(samples));
@@ -43,7 +45,8 @@ pub(crate) fn transcribe(
         mel: &mel,
         timeline,
         options,
-        on_progress,
+        on_progress: progress,
+        on_hearing: hearing,
         hint: hint.unwrap_or_default(),
         history: Vec::new(),
         trusted_from: 0,
@@ -53,7 +56,7 @@ pub(crate) fn transcribe(
         segments: Vec::new(),
         invented: Vec::new(),
     };
-    recording.check_wishes()?;
+    spoken::check(whisper, options)?;
     recording.read()?;
     Ok(recording.finish())
 }
@@ -63,7 +66,8 @@ struct Recording<'a, 'p> {
     mel: &'a Spectrogram,
     timeline: Timeline,
     options: &'a Options,
-    on_progress: &'a mut OnProgress<'p>,
+    on_progress: &'p mut OnProgress<'p>,
+    on_hearing: &'p mut OnHearing<'p>,
     hint: Vec<u32>,
     /// Tokens of all windows so far.
     history: Vec<u32>,
@@ -79,21 +83,13 @@ struct Recording<'a, 'p> {
     invented: Vec<Segment>,
 }
 
-/// A language, and how sure its detection is; given ones have no doubt.
-#[derive(Clone, Copy)]
-struct Spoken {
-    language: &'static Language,
-    probability: Option<f32>,
-}
-
 /// How a window is to be decoded.
 struct Asked<'a> {
     frame: usize,
+    language: &'static Language,
     beginning: &'a [u32],
     temperatures: &'a [f32],
 }
-
-const ENGLISH: &str = "en";
 
 /// Frames of silence behind the sound of a short window: 7 s. With 5 s, one of 15 recordings made
 /// base write its sentence over and over; with 6 s and more, none did.
@@ -102,39 +98,18 @@ const SILENCE: usize = 700;
 const SURE_LANGUAGE: f32 = 0.8;
 
 impl Recording<'_, '_> {
-    /// A language or task that the model does not know is refused before anything is heard.
-    fn check_wishes(&self) -> Result<(), TranscribeError> {
-        let spoken = self.options.language.as_deref().unwrap_or(ENGLISH);
-        let language = languages::find(spoken).map_err(TranscribeError::Wish)?;
-        let task =
-            if self.options.language.is_some() { self.options.task_for(language.code) } else { self.options.task };
-        let beginning = self.whisper.tokens().beginning(language, task, self.options.timestamps);
-        beginning.map(drop).map_err(TranscribeError::Wish)
-    }
-
     fn read(&mut self) -> Result<(), TranscribeError> {
         let total = self.timeline.frames();
         let mut frame = 0;
         while frame + SHORTEST_WINDOW.min(total) <= total && frame < total {
             let (frames, goes_on) = self.timeline.window(frame, self.whisper.dims().frames());
             frame += self.write(frame, Extent { frames, goes_on })?;
+            let language = self.spoken().map_or(ENGLISH, |spoken| spoken.language.code);
+            (self.on_hearing)(&Hearing::Settled { text: &self.text, language });
             self.report(frame as f64)?;
         }
         let all = self.timeline.seconds();
         Ok(report(self.on_progress, all, all)?)
-    }
-
-    /// The language of the recording, or of this window as long as nobody has spoken.
-    fn language(&self, heard: &dyn Listening) -> Result<Spoken, TranscribeError> {
-        if let Some(spoken) = self.spoken {
-            return Ok(spoken);
-        }
-        let found = detect_language(self.whisper, heard)?;
-        let spoken = match found.first() {
-            Some((language, probability)) => Spoken { language, probability: Some(*probability) },
-            None => Spoken { language: languages::find(ENGLISH).map_err(TranscribeError::Wish)?, probability: None },
-        };
-        Ok(spoken)
     }
 
     /// What is said in the window at a frame, and in which language.
@@ -169,10 +144,13 @@ impl Recording<'_, '_> {
     ) -> Result<(Spoken, Decoded), TranscribeError> {
         self.report(frame as f64)?;
         let heard = self.whisper.hear(&self.mel.rows(frame, heard, frames))?;
-        let spoken = self.language(&*heard)?;
+        let spoken = self.spoken.map_or_else(|| spoken::detect(self.whisper, &*heard), Ok)?;
         let task = self.options.task_for(spoken.language.code);
         let beginning = self.whisper.tokens().beginning(spoken.language, task, self.options.timestamps)?;
-        Ok((spoken, self.decode(&*heard, &Asked { frame, beginning: &beginning, temperatures })?))
+        Ok((
+            spoken,
+            self.decode(&*heard, &Asked { frame, language: spoken.language, beginning: &beginning, temperatures })?,
+        ))
     }
 
     /// Decodes the window at a frame and adds its segments; returns by how many frames to go on.
@@ -225,7 +203,7 @@ impl Recording<'_, '_> {
         heard: &dyn Listening,
         asked: &Asked<'_>,
     ) -> Result<Decoded, TranscribeError> {
-        let Asked { frame, beginning, temperatures } = *asked;
+        let Asked { frame, language, beginning, temperatures } = *asked;
         let window = Window {
             whisper: self.whisper,
             options: self.options,
@@ -236,8 +214,17 @@ impl Recording<'_, '_> {
             previous: &self.history[self.trusted_from..],
             temperatures,
         };
-        let (timeline, on_progress) = (&self.timeline, &mut *self.on_progress);
-        window.decode(&mut |seconds| {
+        let (timeline, on_progress, on_hearing) = (&self.timeline, &mut *self.on_progress, &mut *self.on_hearing);
+        let (tokens, hint) = (self.whisper.tokens(), self.options.hint.as_deref().unwrap_or_default());
+        window.decode(&mut |Written { tokens: written, seconds, promising }| {
+            if promising {
+                on_hearing(&Hearing::Draft(Draft {
+                    vocabulary: tokens,
+                    tokens: written,
+                    language: language.code,
+                    hint,
+                }));
+            }
             report(on_progress, timeline.ends(frame as f64 + seconds * FRAMES_PER_SECOND), timeline.seconds())
         })
     }
@@ -276,8 +263,12 @@ impl Recording<'_, '_> {
         report(self.on_progress, done, total)
     }
 
+    fn spoken(&self) -> Option<Spoken> {
+        self.spoken.or(self.guess)
+    }
+
     fn finish(self) -> Transcript {
-        let spoken = self.spoken.or(self.guess);
+        let spoken = self.spoken();
         let language = spoken.map_or(ENGLISH, |spoken| spoken.language.code);
         Transcript {
             text: self.text.trim().to_owned(),

@@ -65,8 +65,17 @@ const SURELY_SPEECH: f32 = 0.5;
 /// compared word by word, one had more wrong words than in the whole window; it had -0.46.
 const SURE: f32 = -0.4;
 
-/// Told how many seconds of the window are written; an error ends the work.
-pub(super) type Tick<'a> = dyn FnMut(f64) -> Result<(), Stopped> + 'a;
+/// What is written of a window at a time.
+pub(super) struct Written<'a> {
+    pub(super) tokens: &'a [u32],
+    /// Seconds of the window up to the last time that was written.
+    pub(super) seconds: f64,
+    /// Nothing speaks against it so far.
+    pub(super) promising: bool,
+}
+
+/// Told what is written of the window; an error ends the work.
+pub(super) type Tick<'a> = dyn FnMut(Written<'_>) -> Result<(), Stopped> + 'a;
 
 impl Window<'_> {
     /// Tries one temperature after the other until the text passes the thresholds.
@@ -116,7 +125,8 @@ impl Window<'_> {
                 break;
             }
             tokens.push(token);
-            tick(self.seconds(&tokens))?;
+            let promising = self.is_promising(writer.no_speech_prob, &logprobs);
+            tick(Written { tokens: &tokens, seconds: self.seconds(&tokens), promising })?;
             looped = self.cut_loop(&mut tokens);
             if looped || !writer.write(token)? {
                 break;
@@ -124,7 +134,7 @@ impl Window<'_> {
         }
         let text = self.whisper.tokens().decode(&tokens)?;
         Ok(Decoded {
-            avg_logprob: logprobs.iter().sum::<f32>() / logprobs.len().max(1) as f32,
+            avg_logprob: mean(&logprobs),
             compression_ratio: compression_ratio(text.trim()).map_err(anyhow::Error::from)?,
             no_speech_prob: writer.no_speech_prob,
             tokens,
@@ -133,6 +143,11 @@ impl Window<'_> {
             attention,
             looped,
         })
+    }
+
+    /// Whether the thresholds would take what is written, were it the whole text.
+    fn is_promising(&self, no_speech_prob: f32, logprobs: &[f32]) -> bool {
+        no_speech_prob <= self.options.max_no_speech && mean(logprobs) >= self.options.min_logprob
     }
 
     fn rules(&self) -> Rules<'_> {
@@ -201,6 +216,10 @@ impl Decoded {
     fn repeats(&self, options: &Options) -> bool {
         self.looped || self.compression_ratio > options.max_compression
     }
+}
+
+fn mean(logprobs: &[f32]) -> f32 {
+    logprobs.iter().sum::<f32>() / logprobs.len().max(1) as f32
 }
 
 /// The decoder at work on one text.

@@ -10,6 +10,7 @@ mod hints;
 mod long;
 mod lost;
 mod made;
+mod partial;
 mod sentences;
 mod silence;
 mod unheard;

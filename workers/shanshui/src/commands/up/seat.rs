@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shanshui_pipeline::failure::DeviceLost;
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::serve;
 use shanshui_pipeline::shutdown::Shutdown;
@@ -66,20 +67,26 @@ impl Seat {
 
     /// Keeps a worker at work until the drain. Queue, store and the other workers go on when one
     /// leaves.
-    pub(crate) async fn keep(mut self, env: Env, shutdown: Shutdown) {
+    ///
+    /// # Errors
+    /// The worker's device is lost: no other worker of this process can use it.
+    pub(crate) async fn keep(mut self, env: Env, shutdown: Shutdown) -> anyhow::Result<()> {
         let env = Env { health: env.health.health().scope(self.stage), ..env };
         let mut pause = PAUSE;
         loop {
             let ended = self.serve(&env, shutdown.child()).await;
             if shutdown.drain.is_cancelled() {
-                return;
+                return Ok(());
+            }
+            if ended.as_ref().is_err_and(|error| error.is::<DeviceLost>()) {
+                return ended;
             }
             let why = ended.map_or_else(|error| causes(&error), |()| "it ended without an error".into());
             tracing::error!(stage = self.stage, error = why, "the worker ended; starting another one");
             env.health.down(Part::Worker, format!("the worker ended: {why}"));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = shutdown.drain.cancelled() => return,
+                () = shutdown.drain.cancelled() => return Ok(()),
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

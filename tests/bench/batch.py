@@ -1,0 +1,80 @@
+"""Jobs of the picture model that ships, painted together and one after the other: by turns, in one run.
+
+`batch.py TOGETHER DRAW [ROUNDS]` prints a page of Markdown; `./dev bench batch` writes it to docs/bench-batch.md.
+"""
+
+import datetime
+import statistics
+import sys
+
+from engine import Engine, cpu, load, table
+
+JOBS = (1, 2, 4, 8)
+# Pictures in one step of the shape of Stable Diffusion 1.5, at this side of the latents.
+PICTURES, SIDE = (1, 2, 4), 32
+
+
+def ask_by_turns(engine, questions, rounds):
+    """Answers by question. The first of each, which warms it up, does not count."""
+    answers = {question: [] for question in questions}
+    for question in questions:
+        engine.ask(question)
+    for turn in range(rounds):
+        for question in questions if turn % 2 == 0 else questions[::-1]:
+            answers[question].append(engine.ask(question))
+    engine.close()
+    return answers
+
+
+def middle(answers, field="seconds"):
+    return statistics.median(answer[field] for answer in answers)
+
+
+def jobs(together, kind, threads, rounds):
+    engine = Engine(kind, threads, [together, kind])
+    questions = [f"{count}{how}" for count in JOBS for how in ("", " together")]
+    answers = ask_by_turns(engine, questions, rounds)
+    for count in JOBS:
+        alone, company = answers[str(count)], answers[f"{count} together"]
+        pairs = [one["seconds"] / other["seconds"] for one, other in zip(alone, company)]
+        yield [
+            kind, str(threads), str(count), f"{middle(alone):.2f}", f"{middle(company):.2f}",
+            f"{statistics.median(pairs):.2f}× ({min(pairs):.2f}–{max(pairs):.2f})",
+            f"{middle(alone, 'worked') / max(middle(company, 'worked'), 0.01):.2f}×",
+            f"{middle(alone, 'mean'):.2f}", f"{middle(company, 'mean'):.2f}",
+        ]
+
+
+def steps(draw, kind, threads, rounds):
+    engine = Engine(kind, threads, [draw, "unet", kind])
+    answers = ask_by_turns(engine, [f"{SIDE}x{pictures}" for pictures in PICTURES], rounds)
+    each = [middle(answers[f"{SIDE}x{pictures}"]) / pictures for pictures in PICTURES]
+    return [kind, str(threads), *(f"{seconds:.2f}" for seconds in each), f"{each[0] / each[-1]:.2f}×"]
+
+
+def main():
+    together, draw = sys.argv[1:3]
+    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+    kinds, threads = ("bf16", "f32"), (1, 2)
+    rows = [row for kind in kinds for count in threads for row in jobs(together, kind, count, rounds)]
+    large = [steps(draw, "bf16", count, min(rounds, 3)) for count in threads]
+    today = datetime.date.today()
+    print(f"""# Jobs together
+
+`./dev bench batch` wrote this page on {today.day} {today:%B %Y}: {rounds} rounds, by turns. Jobs of one picture of the
+model that ships, which come at once. Seconds: median.
+
+CPU: {cpu()}. Load of the machine at the end: {load()}.
+
+{table(["", "threads", "jobs", "one after the other", "together", "faster", "work of the processors",
+        "a job's end, one after the other", "together"], rows)}
+
+"Faster" is the median of the rounds' ratios (least–most). A job's end is the mean over the jobs.
+
+One UNet step with guidance in the shape of Stable Diffusion 1.5, side of the latents {SIDE}, seconds a picture:
+
+{table(["", "threads", *(f"{pictures} together" for pictures in PICTURES), "faster"], large)}
+""", end="")
+
+
+main()
