@@ -55,6 +55,7 @@ pub(crate) struct Puller {
 }
 
 /// What came of a pull.
+#[derive(Default)]
 pub(crate) struct Pulled {
     /// The job to work on.
     pub(crate) job: Option<Message>,

@@ -94,6 +94,9 @@ impl<S: Stage> Worker<S> {
     async fn take_jobs(self: &Arc<Self>, tasks: &mut Tasks, until_empty: bool) -> anyhow::Result<usize> {
         let Shared { env, step, shutdown, .. } = &*self.shared;
         let most = usize::from(env.options.jobs_at_a_time(self.stage.together()));
+        // Jobs that do not go together are worked on beside each other because the operator says so: then each
+        // permit waits for a job, as a worker of its own would.
+        let batches = self.stage.together() > 1;
         let permits = Arc::new(Semaphore::new(most));
         let mut puller = Puller::new(&env.queue, step, &env.options.pools);
         let (mut taken, mut pause, mut next_look) = (0, SOON, Instant::now());
@@ -108,7 +111,7 @@ impl<S: Stage> Worker<S> {
             if until_empty && tasks.running.is_empty() && self.is_empty().await? {
                 return Ok(taken);
             }
-            let busy = permits.available_permits() + 1 < most;
+            let busy = batches && permits.available_permits() + 1 < most;
             if busy && (Instant::now() < next_look || !self.stage.has_room()) {
                 tokio::select! {
                     Some(ended) = tasks.running.join_next() => settled(ended)?,
