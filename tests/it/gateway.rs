@@ -1,6 +1,7 @@
 //! The HTTP door: jobs, events, objects and the shapes of others, against a running pipeline.
 
 mod doors;
+mod erase;
 mod events;
 #[cfg(feature = "graphql")]
 mod graphql;

@@ -76,7 +76,6 @@ const PUBLISH: &[(&str, &[&str])] = &[
     ("$JS.API.STREAM.PURGE.WEBHOOKS", &["reconcile", "erase"]),
     ("$JS.API.STREAM.MSG.DELETE.EVENTS", &[]),
     ("$JS.API.STREAM.MSG.DELETE.ENDS", &[]),
-    ("$JS.API.STREAM.MSG.DELETE.WEBHOOKS", &[]),
     ("$JS.API.STREAM.PURGE.AUDIO", &[]),
     ("$JS.API.STREAM.PURGE.STATE", &[]),
     ("$JS.API.STREAM.PURGE.ADVISORIES", &[]),

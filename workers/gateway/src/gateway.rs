@@ -20,6 +20,7 @@ use crate::options::GatewayOptions;
 use crate::rate::Rate;
 use crate::room::Room;
 use crate::seats::Seats;
+use crate::topology::Topology;
 use crate::{routes, server, webhooks, wyoming};
 
 /// Requests of one caller that wait for events at a time.
@@ -82,6 +83,7 @@ pub(crate) struct Shared {
     pub(crate) searches: Seats,
     /// Held by the one of them that does so now.
     pub(crate) looking: tokio::sync::Mutex<()>,
+    pub(crate) topology: Topology,
     pub(crate) stop: CancellationToken,
     /// Jobs whose caller hung up before the answer.
     abandoned: mpsc::UnboundedSender<JobId>,
@@ -124,6 +126,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
         sockets: Seats::new(SOCKETS),
         searches: Seats::new(SEARCHES),
         looking: tokio::sync::Mutex::default(),
+        topology: Topology::default(),
         stop: stop.clone(),
         abandoned,
         painting: Mutex::default(),

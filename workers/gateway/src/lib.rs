@@ -30,6 +30,7 @@ mod seats;
 mod server;
 mod site;
 mod speak;
+pub mod topology;
 mod wait;
 mod webhooks;
 mod wyoming;

@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::openai::{audio, images, models};
-use crate::{a1111, capabilities, guard, jobs, openapi, page, speak, webhooks};
+use crate::{a1111, capabilities, guard, jobs, openapi, page, speak, topology, webhooks};
 
 /// A route and what is said of it.
 pub(crate) struct Route {
@@ -23,7 +23,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("post", "/v1/jobs", "Send a recording or a text", || post(jobs::submit::submit)),
     route("get", "/v1/jobs", "List jobs, newest first", || get(jobs::list::list)),
     route("get", "/v1/jobs/{id}", "Everything known of a job", || get(jobs::document::read)),
-    route("delete", "/v1/jobs/{id}", "Cancel a job", || delete(jobs::cancel::cancel)),
+    route("delete", "/v1/jobs/{id}", "Cancel a job, or erase it", || delete(jobs::cancel::delete)),
     route("get", "/v1/jobs/{id}/events", "Follow a job: Server-Sent Events, resumable", || get(jobs::events::follow)),
     route("get", "/v1/jobs/{id}/pictures/{index}", "A picture", || get(jobs::objects::picture)),
     route("get", "/v1/jobs/{id}/{transcript}", "The transcript: transcript.json, .txt, .srt or .vtt", || {
@@ -32,6 +32,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("get", "/v1/speak", "WebSocket: sound in, words and pictures out", || get(speak::speak)),
     route("get", "/v1/webhooks/secret", "What signatures of webhooks are verified with", || get(webhooks::secret)),
     route("get", "/v1/capabilities", "Stages, pools, models and limits", || get(capabilities::read)),
+    route("get", "/v1/topology", "The pipeline as it is now: JSON, or a picture", || get(topology::read)),
     route("post", "/v1/audio/transcriptions", "OpenAI: words of a recording", || post(audio::transcribe)),
     route("post", "/v1/audio/translations", "OpenAI: words of a recording, in English", || post(audio::translate)),
     route("post", "/v1/images/generations", "OpenAI: pictures of a text", || post(images::generate)),

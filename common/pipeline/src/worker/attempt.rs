@@ -133,7 +133,7 @@ impl Attempt {
     }
 
     /// Works on the job and settles it. An error ends the worker.
-    pub(super) async fn live<S: Stage>(mut self, stage: &S) -> anyhow::Result<Consequence> {
+    pub(super) async fn live<S: Stage>(mut self, stage: &Arc<S>) -> anyhow::Result<Consequence> {
         let Delivery { delivered, waited, .. } = self.delivery;
         let told = JobSpan::new((S::NAME, self.job.as_str(), self.number), &self.trace, self.parent, waited);
         let (span, metrics) = (told.span(), Arc::clone(&self.shared.env.metrics));
@@ -143,7 +143,7 @@ impl Attempt {
         self.work_and_settle(stage).instrument(span).await
     }
 
-    async fn work_and_settle<S: Stage>(mut self, stage: &S) -> anyhow::Result<Consequence> {
+    async fn work_and_settle<S: Stage>(mut self, stage: &Arc<S>) -> anyhow::Result<Consequence> {
         let shared = Arc::clone(&self.shared);
         // Before admission looks for a cancel: one that comes while it looks must not be missed.
         let cancel = shared.cancels.watch(&self.job, self.delivery.lane());

@@ -27,12 +27,27 @@ pub(super) struct Canceled {
 /// One page of jobs.
 #[derive(SimpleObject, Deserialize)]
 pub(super) struct Jobs {
-    jobs: Vec<Job>,
+    jobs: Vec<Listed>,
     /// The `after` of the next page; null on the last one.
     next: Option<String>,
 }
 
-/// What is known of a job; a page of jobs has the first of these fields.
+/// What a page tells of a job; `job` tells the rest.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct Listed {
+    id: ID,
+    /// queued, running, done, failed, canceled or no-speech.
+    state: String,
+    created: Option<String>,
+    lane: Option<String>,
+    labels: Option<Json<Value>>,
+    /// Jobs before it while it waits.
+    place: Option<u64>,
+    estimate_seconds: Option<f64>,
+    workers: Option<u64>,
+}
+
+/// All that is known of a job.
 #[derive(SimpleObject, Deserialize)]
 pub(super) struct Job {
     id: ID,

@@ -54,6 +54,8 @@ fn put(all: &HashMap<String, DescriptorProto>, field: &FieldDescriptorProto, byt
     }
 }
 
+type Kept = fn(&[u8]) -> Vec<u8>;
+
 /// What a message keeps of these bytes.
 fn kept<M: Message + Default>(bytes: &[u8]) -> Vec<u8> {
     M::decode(bytes).unwrap().encode_to_vec()
@@ -71,7 +73,7 @@ fn every_field_of_the_proto_file_is_read_and_written() {
             all.insert(name, message);
         }
     }
-    let messages: [(&str, fn(&[u8]) -> Vec<u8>); 19] = [
+    let messages: [(&str, Kept); 19] = [
         ("SubmitRequest", kept::<message::SubmitRequest>),
         ("RecordingPart", kept::<message::RecordingPart>),
         ("Settings", kept::<message::Settings>),
