@@ -1,15 +1,19 @@
-"""Jobs of the picture model that ships, painted together and one after the other: by turns, in one run.
+"""Jobs of one model together and one after the other: pictures and recordings, by turns, in one run.
 
-`batch.py TOGETHER DRAW [ROUNDS]` prints a page of Markdown; `./dev bench batch` writes it to docs/bench-batch.md.
+`batch.py TOGETHER DRAW HEAR MODEL [ROUNDS]` prints a page of Markdown; `./dev bench batch` writes it to
+docs/bench-batch.md.
 """
 
 import datetime
+import pathlib
 import statistics
 import sys
 
 from engine import Engine, cpu, load, table
 
 JOBS = (1, 2, 4, 8)
+SPEECH = pathlib.Path(__file__).parent.parent / "data" / "speech"
+CLIPS = {"jfk.flac": "11 s", "mountains.wav": "3 s"}
 # Pictures in one step of the shape of Stable Diffusion 1.5, at this side of the latents.
 PICTURES, SIDE = (1, 2, 4), 32
 
@@ -52,19 +56,32 @@ def steps(draw, kind, threads, rounds):
     return [kind, str(threads), *(f"{seconds:.2f}" for seconds in each), f"{each[0] / each[-1]:.2f}×"]
 
 
+def recordings(hear, model, threads, rounds):
+    engine = Engine("hear", threads, [hear, model, "int8"])
+    lines = {(clip, count): "\t".join([str(SPEECH / clip)] * count) for clip in CLIPS for count in JOBS}
+    answers = ask_by_turns(engine, list(lines.values()), rounds)
+    for clip, name in CLIPS.items():
+        texts = {text for count in JOBS for answer in answers[lines[clip, count]] for text in answer["text"].split("\n")}
+        each = [middle(answers[lines[clip, count]]) / count for count in JOBS]
+        yield [name, str(threads), *(f"{seconds:.2f}" for seconds in each), f"{each[0] / each[-1]:.2f}×", str(len(texts))]
+
+
 def main():
-    together, draw = sys.argv[1:3]
-    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+    together, draw, hear, model = sys.argv[1:5]
+    rounds = int(sys.argv[5]) if len(sys.argv) > 5 else 5
     kinds, threads = ("bf16", "f32"), (1, 2)
     rows = [row for kind in kinds for count in threads for row in jobs(together, kind, count, rounds)]
+    heard = [row for count in threads for row in recordings(hear, model, count, rounds)]
     large = [steps(draw, "bf16", count, min(rounds, 3)) for count in threads]
     today = datetime.date.today()
     print(f"""# Jobs together
 
-`./dev bench batch` wrote this page on {today.day} {today:%B %Y}: {rounds} rounds, by turns. Jobs of one picture of the
-model that ships, which come at once. Seconds: median.
+`./dev bench batch` wrote this page on {today.day} {today:%B %Y}: {rounds} rounds, by turns. Jobs come at once.
+Seconds: median.
 
 CPU: {cpu()}. Load of the machine at the end: {load()}.
+
+Jobs of one picture of the model that ships:
 
 {table(["", "threads", "jobs", "one after the other", "together", "faster", "work of the processors",
         "a job's end, one after the other", "together"], rows)}
@@ -74,6 +91,10 @@ CPU: {cpu()}. Load of the machine at the end: {load()}.
 One UNet step with guidance in the shape of Stable Diffusion 1.5, side of the latents {SIDE}, seconds a picture:
 
 {table(["", "threads", *(f"{pictures} together" for pictures in PICTURES), "faster"], large)}
+
+Recordings by Whisper base in int8, English, our default windows; seconds a recording:
+
+{table(["", "threads", *(f"{count} together" for count in JOBS), "faster", "different texts"], heard)}
 """, end="")
 
 

@@ -38,20 +38,39 @@ impl Kernels {
         dispatch(self.path(), Product { rows, weights, first: 0, panels: weights.panels(), then, out, stride });
     }
 
-    /// The same for a single row and many outputs, with all threads.
+    /// The same for few rows and many outputs, with all threads.
     ///
     /// # Panics
     /// If the sizes do not fit.
-    pub fn linear_wide(self, row: &Quantised, weights: &Packed, out: &mut [f32]) {
+    pub fn linear_wide(self, rows: &Quantised, weights: &Packed, out: &mut [f32]) {
         if weights.panels() <= PANELS || rayon::current_num_threads() == 1 {
-            return self.linear(row, weights, Then::Keep, out);
+            return self.linear(rows, weights, Then::Keep, out);
         }
-        let sizes = (row.width, 1, weights.outputs);
-        assert_eq!(sizes, (weights.inputs, row.rows(), out.len()), "sizes of a product");
-        out.par_chunks_mut(PANELS * COLUMNS).enumerate().for_each(|(part, out)| {
-            let (first, stride, panels) = (part * PANELS, out.len(), out.len().div_ceil(COLUMNS));
-            dispatch(self.path(), Product { rows: row, weights, first, panels, then: Then::Keep, out, stride });
-        });
+        let (count, outputs) = (rows.rows(), weights.outputs);
+        assert_eq!((rows.width, count * outputs), (weights.inputs, out.len()), "sizes of a product");
+        let part = |part: usize, out: &mut [f32]| {
+            let (first, stride) = (part * PANELS, out.len() / count);
+            let panels = stride.div_ceil(COLUMNS);
+            dispatch(self.path(), Product { rows, weights, first, panels, then: Then::Keep, out, stride });
+        };
+        let columns = PANELS * COLUMNS;
+        if count == 1 {
+            return out.par_chunks_mut(columns).enumerate().for_each(|(at, out)| part(at, out));
+        }
+        let parts: Vec<Vec<f32>> = (0..outputs.div_ceil(columns))
+            .into_par_iter()
+            .map(|at| {
+                let mut out = vec![0.0; count * columns.min(outputs - at * columns)];
+                part(at, &mut out);
+                out
+            })
+            .collect();
+        for (at, part) in parts.iter().enumerate() {
+            let width = part.len() / count;
+            for (out, values) in out.chunks_mut(outputs).zip(part.chunks(width)) {
+                out[at * columns..][..width].copy_from_slice(values);
+            }
+        }
     }
 }
 

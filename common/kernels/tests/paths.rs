@@ -118,15 +118,15 @@ fn rows_of_two_bytes_leave_only_the_error_of_the_weights() {
 fn all_threads_together_make_the_product_of_one() {
     let mut values = Values(3);
     let (inputs, outputs) = (64, 10_007);
-    let (row, weights, bias) = (values.many(inputs), values.many(inputs * outputs), values.many(outputs));
+    let (rows, weights, bias) = (values.many(5 * inputs), values.many(inputs * outputs), values.many(outputs));
     let packed = pack(&weights, &bias, inputs);
     let threads = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    for kernels in Kernels::available() {
-        let quantised = quantise(kernels, &row, inputs);
-        let (mut one, mut all) = (vec![0.0; outputs], vec![0.0; outputs]);
+    for (kernels, count) in Kernels::available().flat_map(|kernels| [1, 2, 5].map(|count| (kernels, count))) {
+        let quantised = quantise(kernels, &rows[..count * inputs], inputs);
+        let (mut one, mut all) = (vec![0.0; count * outputs], vec![0.0; count * outputs]);
         kernels.linear(&quantised, &packed, Then::Keep, &mut one);
         threads.install(|| kernels.linear_wide(&quantised, &packed, &mut all));
-        assert_eq!(one, all, "{}", kernels.path());
+        assert_eq!(one, all, "{} {count}", kernels.path());
     }
 }
 

@@ -19,6 +19,9 @@ pub struct TranscribeOptions {
     /// Arithmetic of the speech model: int8 is several times faster than f32 and runs on CPUs alone; auto takes it there
     #[arg(long = "whisper-precision", env = "SHANSHUI_WHISPER_PRECISION", value_enum, default_value_t)]
     pub whisper_precision: Precision,
+    /// Recordings that are written down together in int8: more of them in the hour, but each takes longer
+    #[arg(long, env = "SHANSHUI_BATCH_RECORDINGS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub batch_recordings: u16,
     /// Longest recording in seconds
     #[arg(long, env = "SHANSHUI_MAX_SECONDS", default_value_t = Budget::default().max_seconds)]
     pub max_seconds: f64,

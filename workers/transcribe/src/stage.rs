@@ -14,12 +14,13 @@ use shanshui_pipeline::failure::{Failure, OrFailure as _};
 use shanshui_pipeline::fields::FieldError;
 use shanshui_pipeline::id::sha256_hex;
 use shanshui_pipeline::job::{AudioJob, AudioSource, Task, TextJob};
-use shanshui_pipeline::model_thread::ModelThread;
+use shanshui_pipeline::lease;
+use shanshui_pipeline::model_thread::{ModelGone, ModelThread};
 use shanshui_pipeline::serve::{Layout, Serve};
 use shanshui_pipeline::stage::{Outcome, Stage};
 use shanshui_pipeline::store::{ObjectKey, Stored};
-use shanshui_pipeline::telemetry::{Metrics, Yield, phase};
-use tracing::Instrument;
+use shanshui_pipeline::telemetry::{Histogram, Metrics, Yield, phase};
+use tracing::{Instrument, Span};
 
 use crate::audio::{self, Budget, DecodeError, Ffmpeg, Recording, Source};
 use crate::decoding::{self, Options, Progress, Told, TranscribeError, Transcript, Verdict, subtitles};
@@ -32,7 +33,12 @@ use crate::whisper::{Whisper, find_language};
 
 /// A transcribe worker's stage: a loaded Whisper and what it agrees to.
 pub struct Transcribe {
-    model: ModelThread<Whisper>,
+    model: ModelThread<Arc<Whisper>>,
+    /// The model, for several recordings at once.
+    shared: Option<Arc<Whisper>>,
+    /// How many.
+    together: u16,
+    seconds: Histogram,
     /// What the record says of the model.
     about: Value,
     name: String,
@@ -60,11 +66,21 @@ impl Transcribe {
         let precision = options.whisper_precision;
         let model = ModelThread::spawn("whisper-model", move || {
             let device = kind.open()?;
-            Whisper::load_in(&path, &device, precision).with_context(|| format!("cannot load {}", path.display()))
+            let loaded = Whisper::load_in(&path, &device, precision);
+            loaded.map(Arc::new).with_context(|| format!("cannot load {}", path.display()))
         });
-        let model = model.await?.timed_by(metrics.model_seconds(Self::NAME));
-        let known = model.call(|whisper| (whisper.origin().clone(), whisper.sha256().to_owned()));
-        let (origin, sha256) = known.await?;
+        let seconds = metrics.model_seconds(Self::NAME);
+        let model = model.await?.timed_by(seconds.clone());
+        let several = options.batch_recordings > 1;
+        let known = model.call(move |whisper| {
+            let shared = Some(Arc::clone(whisper)).filter(|whisper| several && whisper.shares());
+            (whisper.origin().clone(), whisper.sha256().to_owned(), shared)
+        });
+        let (origin, sha256, shared) = known.await?;
+        if several && shared.is_none() {
+            tracing::warn!("batch-recordings counts in int8 alone: recordings are written down one by one");
+        }
+        let together = if shared.is_some() { options.batch_recordings } else { 1 };
         tracing::info!(model = origin.name, commit = origin.commit.as_deref(), sha256, "speech model loaded");
         let mut about = origin.to_json();
         about["sha256"] = sha256.into();
@@ -72,7 +88,7 @@ impl Transcribe {
         let name = origin.name;
         let (budget, max_bytes) = (options.budget(), options.max_audio_bytes);
         let (audio_prefixes, readable) = (options.audio_prefixes.clone(), options.picture_languages.clone());
-        Ok(Self { model, about, name, audio_prefixes, budget, ffmpeg, max_bytes, readable })
+        Ok(Self { model, shared, together, seconds, about, name, audio_prefixes, budget, ffmpeg, max_bytes, readable })
     }
 
     fn options(&self, job: &AudioJob, context: &Context) -> Result<Options, FieldError> {
@@ -136,11 +152,26 @@ impl Transcribe {
         }
     }
 
+    /// Works with the model: on its own thread, or beside others.
+    async fn on_model<T, W>(&self, progress: &Arc<lease::Progress>, work: W) -> Result<T, ModelGone>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Whisper) -> T + Send + 'static,
+    {
+        let Some(whisper) = self.shared.clone() else {
+            return self.model.call_in_turn(progress, move |whisper| work(whisper)).await;
+        };
+        let (span, begun) = (Span::current(), Instant::now());
+        let done = tokio::task::spawn_blocking(move || span.in_scope(|| work(&whisper))).await;
+        self.seconds.observe(begun.elapsed().as_secs_f64());
+        done.map_err(|_| self.model.gone())
+    }
+
     async fn understand(&self, recording: Recording, options: Options, context: &Context) -> Result<Heard, Failure> {
         let (progress, stop) = (Arc::clone(&context.progress), context.stop.clone());
         let Recording { samples, source, sound } = recording;
         let (mut partials, heard) = Partials::channel();
-        let transcribed = self.model.call_in_turn(&context.progress, move |whisper| {
+        let transcribed = self.on_model(&context.progress, move |whisper| {
             let mut report = |at: Progress| {
                 progress.report(at.done, at.total);
                 if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -241,6 +272,10 @@ impl Stage for Transcribe {
             "keeps_language": self.readable,
             "ffmpeg": self.ffmpeg.is_some(),
         })
+    }
+
+    fn together(&self) -> u16 {
+        self.together
     }
 
     fn model(&self) -> &str {

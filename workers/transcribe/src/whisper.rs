@@ -38,7 +38,8 @@ use tokens::Tokens;
 use towers::{Listening, Towers};
 pub use weights::{Weights, WeightsError};
 
-/// A loaded model. It holds no state between calls.
+/// A loaded model. It holds no state between calls. In int8 calls from several threads share the decoder's
+/// steps ([`Whisper::shares`]); what comes of a recording is the same alone and in company.
 #[derive(Debug)]
 pub struct Whisper {
     origin: Origin,
@@ -142,6 +143,11 @@ impl Whisper {
         let mut text = heard.start()?;
         text.feed(tokens)?;
         text.logits(tokens.len().saturating_sub(1))
+    }
+
+    /// Whether several recordings cost less together, each on a thread of its own.
+    pub fn shares(&self) -> bool {
+        self.towers.shares()
     }
 
     /// Sizes of this model.

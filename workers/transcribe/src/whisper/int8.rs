@@ -4,8 +4,12 @@
 
 mod decoder;
 mod encoder;
+mod line;
 mod load;
 
+use std::sync::Arc;
+
+use anyhow::Context as _;
 use shanshui_kernels::{Kernels, KeysValues};
 
 use super::{
@@ -13,8 +17,9 @@ use super::{
     towers::{Listening, Towers, Writing},
     weights::Weights,
 };
-use decoder::{Decoder, Heard, Written};
+use decoder::{Decoder, Heard, Text};
 use encoder::Encoder;
+use line::{Line, Seat};
 use load::Loader;
 
 /// Both towers.
@@ -22,6 +27,8 @@ use load::Loader;
 pub(super) struct Int8 {
     encoder: Encoder,
     decoder: Decoder,
+    /// One thing at a time is computed, with all threads.
+    line: Line<Text>,
 }
 
 impl Int8 {
@@ -35,48 +42,66 @@ impl Int8 {
         kernels: Kernels,
     ) -> anyhow::Result<Self> {
         let loader = Loader { weights, dims, kernels };
-        Ok(Self { encoder: Encoder::load(loader)?, decoder: Decoder::load(loader, alignment_heads)? })
+        let (encoder, decoder) = (Encoder::load(loader)?, Decoder::load(loader, alignment_heads)?);
+        Ok(Self { encoder, decoder, line: Line::default() })
     }
 }
 
 impl Towers for Int8 {
     fn hear(&self, frames: &[f32]) -> anyhow::Result<Box<dyn Listening + '_>> {
-        let heard = self.decoder.hear(&self.encoder.forward(frames));
-        Ok(Box::new(Int8Heard { decoder: &self.decoder, heard }))
+        let heard = self.line.alone(|| self.decoder.hear(&self.encoder.forward(frames)));
+        Ok(Box::new(Int8Heard { towers: self, heard: heard.into() }))
+    }
+
+    fn shares(&self) -> bool {
+        true
     }
 }
 
 struct Int8Heard<'a> {
-    decoder: &'a Decoder,
-    heard: Heard,
+    towers: &'a Int8,
+    heard: Arc<Heard>,
 }
 
 impl Listening for Int8Heard<'_> {
     fn start(&self) -> anyhow::Result<Box<dyn Writing + '_>> {
-        Ok(Box::new(Int8Written { decoder: self.decoder, heard: &self.heard, written: self.decoder.start() }))
+        let Int8 { decoder, line, .. } = self.towers;
+        Ok(Box::new(Int8Written { decoder, seat: line.seat(), text: Some(decoder.start(&self.heard)) }))
     }
 }
 
 struct Int8Written<'a> {
     decoder: &'a Decoder,
-    heard: &'a Heard,
-    written: Written,
+    seat: Seat<'a, Text>,
+    /// Nothing if it was lost.
+    text: Option<Text>,
+}
+
+impl Int8Written<'_> {
+    fn text(&self) -> anyhow::Result<&Text> {
+        self.text.as_ref().context("a step of several texts failed")
+    }
 }
 
 impl Writing for Int8Written<'_> {
     fn feed(&mut self, tokens: &[u32]) -> anyhow::Result<()> {
-        self.decoder.forward(tokens, self.heard, &mut self.written)
+        self.text()?;
+        let mut text = self.text.take();
+        text.iter_mut().for_each(|text| text.tokens = tokens.to_vec());
+        self.text = text.and_then(|text| self.seat.join(text, |texts| self.decoder.forward(texts)));
+        let refused = self.text.as_mut().and_then(|text| text.refused.take());
+        refused.map_or_else(|| self.text().map(drop), Err)
     }
 
     fn logits(&self, at: usize) -> anyhow::Result<Vec<f32>> {
-        Ok(self.decoder.logits(&self.written, at))
+        Ok(self.decoder.logits(self.text()?, at))
     }
 
     fn listened(&self) -> anyhow::Result<Vec<Vec<f32>>> {
-        Ok(self.written.listened.clone())
+        Ok(self.text()?.listened.clone())
     }
 
     fn length(&self) -> usize {
-        self.written.length
+        self.text.as_ref().map_or(0, |text| text.length)
     }
 }

@@ -17,6 +17,11 @@ use crate::options::Precision;
 pub(super) trait Towers: std::fmt::Debug + Send + Sync {
     /// Encodes log-mel frames, one after the other; fewer than a full window are allowed, if even.
     fn hear(&self, frames: &[f32]) -> anyhow::Result<Box<dyn Listening + '_>>;
+
+    /// Whether several threads may write texts at once, and share the steps of the decoder then.
+    fn shares(&self) -> bool {
+        false
+    }
 }
 
 /// A window that has been heard.

@@ -18,6 +18,26 @@ fn the_five_english_recordings_are_read_word_for_word_by_base() {
     }
 }
 
+/// To the bit, with their times and probabilities: steps of the decoder have no sums across texts.
+#[test]
+fn recordings_that_are_written_down_together_are_written_as_alone() {
+    let names = [SPOKEN[0].0, SPOKEN[1].0, "aishell-BAC009S0724W0121.wav", SPOKEN[2].0];
+    let alone = names.map(|name| transcribe(base(), &samples(name), &Options::default()));
+    let together = std::thread::scope(|scope| {
+        let threads = names.map(|name| scope.spawn(move || transcribe(base(), &samples(name), &Options::default())));
+        let stopped = scope.spawn(|| {
+            let mut left = 5;
+            base().transcribe(&samples(SPOKEN[0].0), &Options::default(), &mut |_| {
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        });
+        assert!(matches!(stopped.join().unwrap(), Err(TranscribeError::Stopped(_))));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(together, alone);
+}
+
 #[test]
 fn tiny_en_reads_without_detecting_a_language() {
     let transcript = transcribe(tiny_en(), &samples("jfk.flac"), &Options::default());

@@ -1,6 +1,8 @@
 //! Features and tokens to the next token, in int8.
 //!
-//! A step reads all weights for a single row, and waits for them: two bytes a value cost it little.
+//! A step reads all weights for a row or a few, and waits for them: two bytes a value cost it little.
+
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use rayon::prelude::*;
@@ -39,21 +41,28 @@ struct Layer {
 }
 
 /// Keys and values of one window's features: layer after layer, head after head.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Heard {
     layers: Vec<Vec<KeysValues>>,
 }
 
-/// What a text has seen so far.
-#[derive(Debug)]
-pub(super) struct Written {
-    /// Keys and values of its tokens for every layer, (tokens, width).
+/// A text about a window.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    heard: Arc<Heard>,
+    /// Keys and values of the tokens that it has seen so far for every layer, (tokens, width).
     layers: Vec<(Vec<f32>, Vec<f32>)>,
     pub(super) length: usize,
-    /// States of the tokens that were fed last, (tokens, width).
+    /// Tokens to feed, or those that were fed last.
+    pub(super) tokens: Vec<u32>,
+    /// Their states, (tokens, width).
     states: Vec<f32>,
+    /// Scores of every token after the last of them.
+    scores: Vec<f32>,
     /// To what the last of them has listened: for each alignment head, how much to each position.
     pub(super) listened: Vec<Vec<f32>>,
+    /// Why they cannot be fed.
+    pub(super) refused: Option<anyhow::Error>,
     scratch: Scratch,
 }
 
@@ -109,50 +118,115 @@ impl Decoder {
     }
 
     /// A text without a token.
-    pub(super) fn start(&self) -> Written {
+    pub(super) fn start(&self, heard: &Arc<Heard>) -> Text {
         let layers = self.layers.iter().map(|_| (Vec::new(), Vec::new())).collect();
-        Written { layers, length: 0, states: Vec::new(), listened: Vec::new(), scratch: Scratch::default() }
+        Text { heard: Arc::clone(heard), layers, ..Text::default() }
     }
 
-    /// Feeds the next tokens.
-    pub(super) fn forward(&self, tokens: &[u32], heard: &Heard, written: &mut Written) -> anyhow::Result<()> {
-        let width = self.dims.width;
-        let Written { layers, length, states, listened, scratch } = written;
-        let positions = self.positions.get(*length * width..(*length + tokens.len()) * width);
-        states.clear();
-        listened.clear();
-        states.extend(positions.context("the text is longer than the model's context")?);
-        for (state, token) in states.chunks_mut(width).zip(tokens) {
-            ensure!((*token as usize) < self.dims.vocabulary, "token {token} is beyond the vocabulary");
+    /// Feeds every text its tokens. All texts pass the weights together, and none of them shows it: rows are
+    /// rounded one by one, and sums of integers are exact.
+    pub(super) fn forward(&self, texts: &mut [Text]) {
+        let mut x = Vec::new();
+        let mut fed = Vec::with_capacity(texts.len());
+        for text in texts {
+            text.refused = self.embed(text, &mut x).err();
+            if text.refused.is_none() {
+                fed.push(text);
+            }
+        }
+        for (at, layer) in self.layers.iter().enumerate() {
+            self.attend(&mut fed, &mut x, (&layer.own_norm, &layer.own, &layer.own_out), |text, qkv, out| {
+                self.attend_to_text(&mut text.layers[at], text.length, qkv, out);
+            });
+            self.attend(&mut fed, &mut x, (&layer.heard_norm, &layer.query, &layer.heard_out), |text, queries, out| {
+                let Text { heard, scratch, listened, .. } = text;
+                self.attend_to_sound(&heard.layers[at], queries, out, (scratch, listened, &layer.alignment_heads));
+            });
+            layer.feed_forward.add_to(&mut x, Grain::TwoBytes);
+        }
+        let mut rest = &x[..];
+        for text in &mut fed {
+            let (own, after) = rest.split_at(text.tokens.len() * self.dims.width);
+            (text.states, rest) = (own.to_vec(), after);
+            text.length += text.tokens.len();
+        }
+        self.score(&mut fed);
+    }
+
+    /// The states of a text's tokens before the first layer.
+    fn embed(&self, text: &mut Text, x: &mut Vec<f32>) -> anyhow::Result<()> {
+        let (width, start) = (self.dims.width, x.len());
+        let unknown = text.tokens.iter().find(|token| **token as usize >= self.dims.vocabulary);
+        ensure!(unknown.is_none(), "token {unknown:?} is beyond the vocabulary");
+        ensure!(!text.tokens.is_empty(), "no token to feed");
+        let positions = self.positions.get(text.length * width..(text.length + text.tokens.len()) * width);
+        x.extend(positions.context("the text is longer than the model's context")?);
+        for (state, token) in x[start..].chunks_mut(width).zip(&text.tokens) {
             state.iter_mut().zip(self.tokens.row(*token as usize)).for_each(|(state, value)| *state += value);
         }
-        for ((layer, heard), seen) in self.layers.iter().zip(&heard.layers).zip(layers) {
-            self.attend_to_text(layer, states, *length, seen);
-            self.attend_to_sound(layer, states, heard, (scratch, listened));
-            layer.feed_forward.add_to(states, Grain::TwoBytes);
-        }
-        *length += tokens.len();
+        text.listened.clear();
         Ok(())
     }
 
+    /// One kind of attention: a product of all rows, what each text makes of its own, and another product.
+    fn attend(
+        &self,
+        texts: &mut [&mut Text],
+        x: &mut [f32],
+        (norm, weights, output): (&Norm, &Packed, &Packed),
+        work: impl Fn(&mut Text, &[f32], &mut [f32]) + Sync,
+    ) {
+        let inputs = self.after_norm(x, norm, weights);
+        let mut mixed = vec![0.0; x.len()];
+        let (mut input, mut rest, mut parts) = (&inputs[..], &mut mixed[..], Vec::with_capacity(texts.len()));
+        for text in texts {
+            let rows = text.tokens.len();
+            let (own, after) = input.split_at(rows * weights.outputs());
+            let (out, behind) = rest.split_at_mut(rows * self.dims.width);
+            parts.push((&mut **text, own, out));
+            (input, rest) = (after, behind);
+        }
+        if parts.len() > 1 {
+            parts.into_par_iter().for_each(|(text, input, out)| work(text, input, out));
+        } else {
+            parts.into_iter().for_each(|(text, input, out)| work(text, input, out));
+        }
+        self.add(&mixed, output, x);
+    }
+
+    /// Scores of every token after the last of each text.
+    fn score(&self, texts: &mut [&mut Text]) {
+        let (width, mut bytes) = (self.dims.width, Quantised::fine(self.dims.width));
+        for text in &*texts {
+            let last = &text.states[text.states.len() - width..];
+            self.kernels.norm_quantise(Rows::of(last, width), 1, &self.norm, &mut bytes);
+        }
+        let mut scores = vec![0.0; texts.len() * self.dims.vocabulary];
+        self.kernels.linear_wide(&bytes, &self.tokens, &mut scores);
+        for (text, scores) in texts.iter_mut().zip(scores.chunks(self.dims.vocabulary)) {
+            text.scores = scores.to_vec();
+        }
+    }
+
     /// Scores of every token after one of those that were fed last.
-    pub(super) fn logits(&self, written: &Written, at: usize) -> Vec<f32> {
+    pub(super) fn logits(&self, text: &Text, at: usize) -> Vec<f32> {
         let width = self.dims.width;
+        if (at + 1) * width == text.states.len() {
+            return text.scores.clone();
+        }
         let mut bytes = Quantised::fine(width);
-        self.kernels.norm_quantise(Rows::of(&written.states[at * width..], width), 1, &self.norm, &mut bytes);
+        self.kernels.norm_quantise(Rows::of(&text.states[at * width..], width), 1, &self.norm, &mut bytes);
         let mut scores = vec![0.0; self.dims.vocabulary];
         self.kernels.linear_wide(&bytes, &self.tokens, &mut scores);
         scores
     }
 
-    fn attend_to_text(&self, layer: &Layer, x: &mut [f32], start: usize, seen: &mut (Vec<f32>, Vec<f32>)) {
+    fn attend_to_text(&self, seen: &mut (Vec<f32>, Vec<f32>), start: usize, qkv: &[f32], mixed: &mut [f32]) {
         let (width, head_width) = (self.dims.width, self.head_width());
-        let qkv = self.after_norm(x, &layer.own_norm, &layer.own);
         for row in qkv.chunks(3 * width) {
             seen.0.extend(&row[width..2 * width]);
             seen.1.extend(&row[2 * width..]);
         }
-        let mut mixed = vec![0.0; x.len()];
         for (at, (qkv, mixed)) in qkv.chunks(3 * width).zip(mixed.chunks_mut(width)).enumerate() {
             for (head, out) in mixed.chunks_mut(head_width).enumerate() {
                 let first = head * head_width;
@@ -161,32 +235,28 @@ impl Decoder {
                 self.kernels.attend_floats(query, [part(&seen.0), part(&seen.1)], start + at + 1, out);
             }
         }
-        self.add(&mixed, &layer.own_out, x);
     }
 
     fn attend_to_sound(
         &self,
-        layer: &Layer,
-        x: &mut [f32],
         heard: &[KeysValues],
-        (scratch, listened): (&mut Scratch, &mut Vec<Vec<f32>>),
+        queries: &[f32],
+        mixed: &mut [f32],
+        (scratch, listened, alignment_heads): (&mut Scratch, &mut Vec<Vec<f32>>, &[usize]),
     ) {
         let (width, head_width) = (self.dims.width, self.head_width());
-        let queries = self.after_norm(x, &layer.heard_norm, &layer.query);
-        let mut mixed = vec![0.0; x.len()];
-        let mut of_head = vec![0.0; x.len() / width * head_width];
+        let mut of_head = vec![0.0; queries.len() / width * head_width];
         for (head, packed) in heard.iter().enumerate() {
             let first = head * head_width;
-            let queries = Rows { values: &queries, first, stride: width, width: head_width };
+            let queries = Rows { values: queries, first, stride: width, width: head_width };
             self.kernels.attend(queries, packed, scratch, &mut of_head);
-            if layer.alignment_heads.contains(&head) {
+            if alignment_heads.contains(&head) {
                 listened.push(scratch.last_weights().collect());
             }
             for (mixed, of_head) in mixed.chunks_mut(width).zip(of_head.chunks(head_width)) {
                 mixed[first..first + head_width].copy_from_slice(of_head);
             }
         }
-        self.add(&mixed, &layer.heard_out, x);
     }
 
     fn after_norm(&self, x: &[f32], norm: &Norm, weights: &Packed) -> Vec<f32> {
