@@ -23,7 +23,7 @@ run_tests() {
     return "$status"
 }
 
-cargo_test() { cargo test --workspace --no-fail-fast --locked "$@"; }
+cargo_test() { cargo test --workspace --no-fail-fast --locked "${features[@]}" "$@"; }
 
 # Downloads wait for the network while the compiler computes.
 build_and_fetch() {

@@ -65,12 +65,27 @@ HEALTH = [
      "A minute."),
     ("Attempts by how they ended", "timeseries", "short", [
         ("sum by (stage, outcome) (rate(shanshui_jobs_total[$__rate_interval])) * 60", "{{stage}}: {{outcome}}")],
-     "A minute. `outage`: the store was away. `hung`, `broken`: the worker starts again."),
+     "A minute. `outage`: the store was away. `hung`, `broken`, `device-lost`: the worker starts again."),
     ("Waiting time", "timeseries", "s", quantiles("shanshui_queue_wait_seconds"), "From publication to the first delivery."),
     ("Jobs that come a second time", "timeseries", "percentunit", [
         ("sum by (stage) (rate(shanshui_redelivered_total[$__rate_interval])) / "
          "sum by (stage) (rate(shanshui_deliveries_total[$__rate_interval]))", "{{stage}}")],
      "Workers that died, failed or stopped."),
+    ("Webhooks", "timeseries", "short", [
+        ("sum by (outcome) (rate(shanshui_webhooks_total[$__rate_interval])) * 60", "{{outcome}}, a minute"),
+        ("max(shanshui_webhooks_waiting + shanshui_webhooks_in_work)", "due")],
+     "`again`: the receiver did not hear, and is told again. `given-up`: it lies in DEAD."),
+    ("Oldest webhook", "stat", "s", [("max(shanshui_webhooks_oldest_seconds)", "")], "Nobody has heard it yet. 0: none is due."),
+    ("Intake: objects", "timeseries", "short", [
+        ("sum by (outcome) (rate(shanshui_intake_objects_total[$__rate_interval])) * 60", "{{outcome}}"),
+        ("sum by (outcome) (rate(shanshui_intake_results_total[$__rate_interval])) * 60", "results: {{outcome}}"),
+        ("sum by (outcome) (rate(shanshui_intake_events_total[$__rate_interval])) * 60", "events: {{outcome}}")],
+     "A minute. `submitted`: a job was made. `refused`: the marker beside the object says why."),
+    ("Intake: since it last worked", "timeseries", "s", [
+        ("time() - max by (part) (shanshui_intake_success_timestamp_seconds)", "{{part}}")],
+     "Reading of events, listing of the bucket, bringing back of results."),
+    ("Intake: one listing", "timeseries", "s", [(mean("shanshui_intake_listing_seconds", "part"), "{{part}}")],
+     "With the recordings that it found, on average."),
     ("Memory", "timeseries", "bytes", [('process_resident_memory_bytes{job="shanshui"}', "{{component}} {{instance}}")], ""),
 ]
 TIME = [
@@ -130,7 +145,7 @@ COST = [
         ('sum(rate(shanshui_phase_seconds_sum{stage="paint",phase="steps"}[$__rate_interval])) / sum(rate(shanshui_steps_total[$__rate_interval]))', "")],
      "Of one picture; a batch shares them."),
     ("Seconds for attempts that came to nothing", "timeseries", "percentunit", [
-        ('sum by (stage) (rate(shanshui_jobs_total{outcome=~"failed|broken|hung|outage|interrupted"}[$__rate_interval])) / '
+        ('sum by (stage) (rate(shanshui_jobs_total{outcome=~"failed|broken|hung|device-lost|outage|interrupted"}[$__rate_interval])) / '
          "sum by (stage) (rate(shanshui_jobs_total[$__rate_interval]))", "{{stage}}")],
      "Share of the attempts."),
 ]

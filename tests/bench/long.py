@@ -92,7 +92,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clips = {
             "30 s of speech": recording(folder, "short", 28, PAUSE, source),
-            "the same with 2.5 min of silence": recording(folder, "pauses", 178, 30, source),
+            "the same with 2.5 min of silence": recording(folder, "pauses", 170, 30, source),
             "14 min of speech": recording(folder, "long", 840, PAUSE, source),
         }
         all_engines = engines(hear, model, python)

@@ -140,9 +140,9 @@ def profile(programs: str) -> tuple[list, str]:
         lab.end()
 
 
-def consumers(programs: str, rounds: int) -> list:
+def consumers(programs: str) -> list:
     """Jobs a second of so many workers of a stage that takes 100 ms."""
-    lab, rows = Lab(f"{programs}/shanshui-pace"), []
+    lab, rows, alone = Lab(f"{programs}/shanshui-pace"), [], 0.0
     try:
         passage = Passage(programs, lab.url)
         for processes, slots in ((1, 1), (4, 1), (16, 1), (4, 16)):
@@ -156,8 +156,10 @@ def consumers(programs: str, rounds: int) -> list:
             took = passage.run("ours", 1, count, 2 * number)["all"]
             spent = (use.cpu() - cpu_before) / count
             end(crew)
-            rate, linear = count / took, number / PACE
-            rows.append([f"{processes} × {slots}", f"{rate:.1f}", f"{rate / linear:.3f}", f"{spent * 1e3:.2f} ms"])
+            rate = count / took
+            alone = rate if number == 1 else alone
+            share = f"{rate / (number * alone):.3f}", f"{rate * PACE / number:.3f}"
+            rows.append([f"{processes} × {slots}", f"{rate:.1f}", *share, f"{spent * 1e3:.2f} ms"])
         passage.close()
     finally:
         lab.end()
@@ -192,14 +194,14 @@ def page(all_rows: dict, profiled: tuple, scaled: list, rounds: int, programs: s
         rate=table(["sync_interval", "who", "jobs a second", "of the executors'"], rate),
         profile=table(["what happens", "at, ms", "until the next, ms", "share"], lines),
         counts=said,
-        consumers=table(["workers × slots", "jobs a second", "of linear", "CPU of nats-server for a job"], scaled),
+        consumers=table(["workers × slots", "jobs a second", "of so many alone", "of 10 a second each", "CPU of nats-server for a job"], scaled),
     )
 
 
 def main() -> None:
     programs, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 6
     all_rows = {sync: measured(programs, sync, rounds) for sync in ("always", "2m")}
-    print(page(all_rows, profile(programs), consumers(programs, rounds), rounds, programs), end="")
+    print(page(all_rows, profile(programs), consumers(programs), rounds, programs), end="")
 
 
 if __name__ == "__main__":

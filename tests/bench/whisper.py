@@ -1,6 +1,7 @@
 """Speech to text, ours beside faster-whisper's: same weights, clips and threads, in turns, in one run.
 
-`whisper.py HEAR MODEL PYTHON [ROUNDS]` prints a page of Markdown; `./dev bench` writes it to docs/bench.md.
+`whisper.py HEAR MODEL PYTHON GGML [ROUNDS]` prints a page of Markdown; `./dev bench` writes it to docs/bench.md. GGML is
+where the same weights are put for whisper.cpp.
 """
 
 import datetime
@@ -25,6 +26,7 @@ TIMED = {"jfk.flac": "11 s", "mountains.wav": "3 s"}
 OURS, WHOLE, FLOATS, PEER = "int8, default", "int8, 30 s windows", "f32, 30 s windows", "faster-whisper int8"
 # Instructions beyond AVX2 are kept from both.
 OURS_2, WHOLE_2, PEER_2 = f"{OURS}, AVX2", f"{WHOLE}, AVX2", f"{PEER}, AVX2"
+CPP, CPP_SHORT = "whisper.cpp q8_0", "whisper.cpp q8_0, audio_ctx"
 CAPPED = {"CT2_FORCE_CPU_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 
@@ -62,7 +64,7 @@ def cell(engine, clip):
     return f"{middle(engine, clip):.3f} ({min(times):.3f}–{max(times):.3f})"
 
 
-def engines(hear, model, python, threads):
+def engines(hear, model, python, ggml, threads):
     yield Hearer(OURS, threads, [hear, model, "int8"])
     yield Hearer(WHOLE, threads, [hear, model, "int8", "whole"])
     yield Hearer(FLOATS, threads, [hear, model, "f32", "whole"])
@@ -72,6 +74,9 @@ def engines(hear, model, python, threads):
         yield Hearer(OURS_2, threads, [hear, model, "int8"], SHANSHUI_KERNELS="avx2")
         yield Hearer(WHOLE_2, threads, [hear, model, "int8", "whole"], SHANSHUI_KERNELS="avx2")
         yield Hearer(PEER_2, threads, peer, **CAPPED)
+        cpp = [python, str(HERE / "cpp.py"), ggml, str(threads)]
+        yield Hearer(CPP, threads, cpp)
+        yield Hearer(CPP_SHORT, threads, [*cpp, "short"])
 
 
 def measure(all_engines, rounds):
@@ -83,8 +88,8 @@ def measure(all_engines, rounds):
         order = all_engines if turn % 2 == 0 else all_engines[::-1]
         for clip in TIMED:
             for engine in order:
-                # f32 is what we had before: it takes so long that fewer rounds of it will do.
-                if engine.name != FLOATS or turn % 3 == 0:
+                # These take so long that fewer rounds of them will do.
+                if engine.name not in (FLOATS, CPP, CPP_SHORT) or turn % 3 == 0:
                     engine.seconds[clip].append(engine.hear(clip)["seconds"])
     for engine in all_engines:
         engine.close()
@@ -129,13 +134,15 @@ Wrong words of {sum(len(words(said)) for said in SAID.values())} (`tests/data/sp
 
 
 def main():
-    hear, model, python = sys.argv[1:4]
-    rounds = int(sys.argv[4]) if len(sys.argv) > 4 else 9
-    show = "import faster_whisper as f, ctranslate2 as c; print(f'faster-whisper {f.__version__}, CTranslate2 {c.__version__}.')"
+    hear, model, python, ggml = sys.argv[1:5]
+    rounds = int(sys.argv[5]) if len(sys.argv) > 5 else 9
+    if not pathlib.Path(ggml).exists():
+        subprocess.run([python, str(HERE / "ggml.py"), model, ggml], check=True)
+    show = "import faster_whisper as f, ctranslate2 as c; import importlib.metadata as m; print(f'faster-whisper {f.__version__}, CTranslate2 {c.__version__}, pywhispercpp', m.version('pywhispercpp') + '.')"
     versions = subprocess.run([python, "-c", show], capture_output=True, text=True, check=True).stdout.strip()
     results = []
     for threads in (1, 2):
-        all_engines = list(engines(hear, model, python, threads))
+        all_engines = list(engines(hear, model, python, ggml, threads))
         measure(all_engines, rounds)
         results.append(all_engines)
     print(page(results, rounds, versions), end="")

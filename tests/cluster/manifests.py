@@ -13,7 +13,7 @@ import sys
 from broken import WAYS
 from forms import FORMS, references
 from program import PROGRAM, Program
-from rendered import OVERLAYS, ROOT, of, render
+from rendered import EXTRA, OVERLAYS, ROOT, of, render
 from safety import SAFETY
 
 
@@ -55,7 +55,7 @@ def main(kubectl: str, path: str, *more: str) -> bool:
         from schemas import faults as schemas
     program = Program(path)
     ok = True
-    for overlay in OVERLAYS:
+    for overlay in [*OVERLAYS, *EXTRA]:
         objects = render(kubectl, overlay)
         for group, faults in lines(objects, program, schemas):
             later = missing(program, faults)

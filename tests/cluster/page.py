@@ -6,6 +6,7 @@ Writes the page to the file PAGE. With PROMETHEUS, the program, one runs meanwhi
 """
 
 import asyncio
+import http.server
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -50,7 +52,7 @@ def wait(what: str, seconds: int, ready) -> None:
 class Run:
     def __init__(self, program: str, server: str) -> None:
         self.program, self.folder = program, pathlib.Path(tempfile.mkdtemp(prefix="shanshui-page-"))
-        self.nats, self.http, self.watch = free(), free(), free()
+        self.nats, self.http, self.watch, self.gateway = free(), free(), free(), free()
         self.running = []
         self.start(
             [
@@ -68,6 +70,12 @@ class Run:
                 f"127.0.0.1:{self.http}",
                 "--audit-seconds",
                 "2",
+                "--inbox",
+                "inbox/",
+                "--gateway",
+                f"127.0.0.1:{self.gateway}",
+                "--webhook-allow",
+                "127.0.0.1",
             ],
             "up",
         )
@@ -118,7 +126,36 @@ async def twice(run) -> None:
     client = await nats.connect(f"nats://127.0.0.1:{run.nats}")
     job = {"id": "twice", "text": "a red apple", "attempts": 2}
     await client.jetstream().publish("shanshui.text.default", json.dumps(job).encode())
+    # What a store tells of its bucket.
+    told = {"action": "PutObject", "bucket": "shanshui", "object": {"key": "inbox/nothing.wav"}}
+    await client.jetstream().publish("shanshui.intake.default", json.dumps(told).encode())
     await client.close()
+
+
+class Gone(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(410)
+        self.end_headers()
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+def doors(run) -> None:
+    """Two recordings that are dropped into the bucket, one with a wrong sidecar, and two jobs with receivers: one
+    that is not there, and one that is gone for good."""
+    inbox = run.folder / "data/s3/shanshui/inbox"
+    inbox.mkdir(parents=True)
+    shutil.copy(ROOT / "tests/data/speech/cat.wav", inbox / "cat.wav")
+    (inbox / "wrong.json").write_text('{"picture": {"steps": 0}}')
+    shutil.copy(ROOT / "tests/data/speech/cat.wav", inbox / "wrong.wav")
+    gone = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gone)
+    threading.Thread(target=gone.serve_forever, daemon=True).start()
+    for port in (9, gone.server_port):
+        job = {"text": "a red apple", "picture": {"steps": 2}, "webhook": f"http://127.0.0.1:{port}/"}
+        address, head = f"http://127.0.0.1:{run.gateway}/v1/jobs", {"Content-Type": "application/json"}
+        urllib.request.urlopen(urllib.request.Request(address, json.dumps(job).encode(), head), timeout=10).close()
 
 
 def exemplars(address: str) -> bool:
@@ -149,19 +186,27 @@ def main(program: str, server: str, path: str, prometheus: str = "") -> bool:
         if prometheus:
             run.prometheus(prometheus)
         asyncio.run(twice(run))
+        doors(run)
         run.client("say", str(ROOT / "tests/data/speech/cat.wav"), "--no-wait")
         run.client("draw", "a red apple", "--steps", "2", "--out", str(run.folder))
         wait(
-            "a job that comes twice, a spoken one, an audit of both",
+            "a job that comes twice, a spoken one, one from the bucket, a webhook, an audit of all",
             180,
             lambda: all(
                 re.search(pattern, run.page(), re.M)
                 for pattern in (
                     r"^shanshui_redelivered_total.* [1-9]",
-                    r'standing="done"} 2$',
+                    r'standing="done"} 5$',
                     r'standing="failed"} 1$',
                     r'^shanshui_dead_jobs.stage="paint". 1$',
                     r"^shanshui_spans_lost_total [1-9]",
+                    r'^shanshui_webhooks_total.outcome="again". [1-9]',
+                    r'^shanshui_webhooks_total.outcome="given-up". [1-9]',
+                    r"^shanshui_webhooks_oldest_seconds",
+                    r'^shanshui_intake_objects_total.outcome="refused". [1-9]',
+                    r"^shanshui_intake_events_total.* [1-9]",
+                    r'^shanshui_intake_results_total.outcome="brought". 1$',
+                    r'^shanshui_intake_listing_seconds_count.part="listing". [1-9]',
                 )
             ),
         )

@@ -11,9 +11,22 @@ OVERLAYS = sorted(path.parent.name for path in KUBERNETES.glob("overlays/*/kusto
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
 
 
+# Components that no overlay takes: each is rendered on top of one.
+EXTRA = {"gpu + traces": ("gpu", "traces")}
+
+
 def render(kubectl: str, overlay: str) -> list:
-    command = [kubectl, "kustomize", str(KUBERNETES / "overlays" / overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    folder = KUBERNETES / "overlays" / overlay
+    if overlay in EXTRA:
+        below, component = EXTRA[overlay]
+        folder = KUBERNETES / "overlays" / f".{component}"
+        folder.mkdir(exist_ok=True)
+        about = {"resources": [f"../{below}"], "components": [f"../../components/{component}"]}
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump({"kind": "Kustomization", **about}))
+    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    if overlay in EXTRA:
+        (folder / "kustomization.yaml").unlink()
+        folder.rmdir()
     if done.returncode:
         raise ValueError(f"overlay {overlay} does not render: {done.stderr.strip()}")
     return [document for document in yaml.safe_load_all(done.stdout) if document]

@@ -22,6 +22,7 @@ fn run(program: impl AsRef<Path>, example: &str, server: &str) -> (tempfile::Tem
     let folder = scratch();
     // Where Node looks for packages.
     symlink(fetched("node/node_modules"), folder.path().join("node_modules")).expect("a link");
+    symlink(root().join("workers/gateway/proto/shanshui.proto"), folder.path().join("shanshui.proto")).expect("a link");
     let own = folder.path().join(example);
     fs::copy(self::folder().join(example), &own).expect("an example");
     let mut command = clean(program.as_ref());
@@ -60,6 +61,7 @@ fn clients_over_http_get_words_and_pictures() {
     let server = format!("http://{}", door().address());
     let runs = [
         run(foreign("python"), "speak_http.py", &server),
+        run(foreign("python"), "speak_grpc.py", &server),
         run("node", "speak_http.mjs", &server),
         run("sh", "speak_http.sh", &server),
         in_go("speak_http.go", &server),
@@ -105,5 +107,5 @@ fn no_example_is_long_or_needs_code_of_ours() {
             );
         }
     }
-    assert_eq!(seen, 8);
+    assert_eq!(seen, 9);
 }

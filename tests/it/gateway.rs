@@ -1,6 +1,10 @@
 //! The HTTP door: jobs, events, objects and the shapes of others, against a running pipeline.
 
+mod doors;
+mod erase;
 mod events;
+#[cfg(feature = "graphql")]
+mod graphql;
 mod guard;
 mod jobs;
 mod lanes;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use shanshui_tests::{Client, PATIENCE, Process, Stack, recording, shared, until};
+use shanshui_tests::{Client, PATIENCE, Pages, Process, Stack, recording, shared, until};
 
 /// What MinIO publishes when somebody puts these objects.
 fn told(keys: &[String]) -> String {
@@ -137,9 +137,12 @@ async fn the_poller_takes_each_recording_once_and_marks_what_is_none() {
     first.ends(PATIENCE);
     // The same names, with a recording this time; all others are known, also to a new process.
     client.put("look/a/bad.wav", recording("cat.wav")).await;
-    let _second = intake(stack, "look", &flags);
+    let pages = Pages::reserve();
+    let second = [&flags[..], &["--http", pages.address()]].concat();
+    let _second = intake(stack, "look", &second);
     comes(&client, "found/a/bad.json").await;
     until("the marker goes", async || (!client.has("found/a/bad.error.txt").await).then_some(())).await;
+    numbers(&pages).await;
     let records = records(&client, "look/").await;
     let mut keys: Vec<&str> = records.iter().filter_map(|record| record["key"].as_str()).collect();
     keys.sort_unstable();
@@ -149,6 +152,24 @@ async fn the_poller_takes_each_recording_once_and_marks_what_is_none() {
         assert_eq!(client.whole_story(job).await.all("accepted").len(), 1);
         let reason = client.dead(job).await.map(|dead| dead.reason);
         assert!(reason.is_none_or(|reason| bad.starts_with(&reason)), "{bad}");
+    }
+}
+
+/// What the second intake says of itself: it knew three, and refused the one with a wrong sidecar again.
+async fn numbers(pages: &Pages) {
+    pages.ready().await;
+    let objects = |outcome: &str| pages.metric(&format!("shanshui_intake_objects_total{{outcome=\"{outcome}\"}}"));
+    until("the results are counted", async || {
+        (pages.metric("shanshui_intake_results_total{outcome=\"brought\"}") >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(objects("submitted"), 1.0);
+    assert!(objects("known") >= 2.0 && objects("refused") >= 1.0, "{:?}", pages.get("/metrics"));
+    assert!(pages.metric("shanshui_intake_listing_seconds_count{part=\"listing\"}") >= 1.0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs_f64();
+    for part in ["events", "listing", "results"] {
+        let last = pages.metric(&format!("shanshui_intake_success_timestamp_seconds{{part=\"{part}\"}}"));
+        assert!((now - 60.0..=now + 1.0).contains(&last), "{part}: {last} at {now}");
     }
 }
 

@@ -15,6 +15,31 @@ async fn objects(client: &Client<'_>, id: &str) -> usize {
     client.keys(&format!("jobs/{id}/")).await.len()
 }
 
+/// A reconciler with these rules, two days from now.
+fn in_two_days(stack: &Stack, keep: &str) -> Process {
+    let mut command = stack.command(&["reconcile", "--audit-seconds", "1", "--keep", keep]);
+    command.env("LD_PRELOAD", faketime()).env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME", "+2d");
+    Process::spawn("reconcile", &mut command)
+}
+
+#[tokio::test]
+async fn a_rule_for_a_lane_holds_also_when_the_events_of_its_jobs_are_gone() {
+    let stack = Stack::start();
+    let client = stack.client().await;
+    let worker = stack.worker("paint", "hand");
+    painted(&client, "old").await;
+    worker.signal("TERM");
+    ends_well(&worker);
+    // As when their stream is full: it is so before that of the ends is.
+    let nats = async_nats::connect(stack.url()).await.expect("the queue answers");
+    let events = async_nats::jetstream::new(nats).get_stream("EVENTS").await.expect("a stream");
+    events.purge().await.expect("an empty stream");
+    let strict = in_two_days(&stack, "all=9,default/done=1");
+    until("the end of its time", async || (objects(&client, "old").await == 0).then_some(())).await;
+    strict.signal("TERM");
+    ends_well(&strict);
+}
+
 #[tokio::test]
 async fn a_reconciler_two_days_later_erases_what_its_rules_do_not_keep() {
     let stack = Stack::start();
@@ -22,11 +47,7 @@ async fn a_reconciler_two_days_later_erases_what_its_rules_do_not_keep() {
     let worker = stack.worker("paint", "hand");
     painted(&client, "old").await;
     assert!(objects(&client, "old").await > 1);
-    let start = |keep: &str| {
-        let mut command = stack.command(&["reconcile", "--audit-seconds", "1", "--keep", keep]);
-        command.env("LD_PRELOAD", faketime()).env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME", "+2d");
-        Process::spawn("reconcile", &mut command)
-    };
+    let start = |keep: &str| in_two_days(&stack, keep);
     let patient = start("done=3,default/failed=1");
     patient.says("connected to NATS", PATIENCE);
     std::thread::sleep(std::time::Duration::from_secs(3));

@@ -169,3 +169,41 @@ async fn the_trace_of_a_request_to_the_gateway_goes_on() {
     let story = client.follow(sent["id"].as_str().expect("a name")).await;
     assert!(!story.envelope("done")["traceparent"].as_str().expect("a trace").contains(TRACE));
 }
+
+#[tokio::test]
+async fn a_request_to_the_gateway_is_a_span_and_its_job_goes_on_below_it() {
+    let (stack, collector) = (Stack::start(), Collector::start());
+    let mut command = stack.command(&["gateway", "--gateway", "127.0.0.1:0"]);
+    command.env(ENDPOINT, collector.endpoint()).env("OTEL_TRACES_SAMPLER", "sometimes");
+    let gateway = Process::spawn("gateway", &mut command);
+    let door = shanshui_tests::Door::of(&gateway);
+    // As the specification has it: a warning, and the usual sampler.
+    gateway.says("OTEL_TRACES_SAMPLER: sometimes is not allowed", PATIENCE);
+    let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    let job = json!({ "text": "a boat", "picture": quick() });
+    let id = door.post("/v1/jobs", &[("traceparent", &parent)], &job).is(202).json()["id"].to_string();
+    let id = id.trim_matches('"').to_owned();
+    let sent = collector.span(&id, "send text").await;
+    let served = until("the span of the request", async || {
+        collector.trace(TRACE).into_iter().find(|span| span.name == "POST /v1/jobs")
+    });
+    let served = served.await;
+    assert_eq!((served.kind, served.parent.as_str(), &sent.parent), (2, "b7ad6b7169203331", &served.id));
+    assert_eq!((served.text("http.request.method"), served.text("http.route")), ("POST", "/v1/jobs"));
+    assert_eq!((served.text("url.path"), served.text("url.scheme"), served.failed), ("/v1/jobs", "http", false));
+    // What varies is no part of a name, and what a client does wrong is no failure of the server.
+    for (path, status) in [(format!("/v1/jobs/{id}?signature=secret"), 200), ("/v1/jobs/none".to_owned(), 404)] {
+        let trace = format!("{status:032x}");
+        door.with("traceparent", &format!("00-{trace}-b7ad6b7169203331-01")).get(&path).is(status);
+        let found = until("a span", async || collector.trace(&trace).pop()).await;
+        assert_eq!((found.name.as_str(), found.failed), ("GET /v1/jobs/{id}", false));
+        assert!(!format!("{found:?}").contains("secret"), "{found:?}");
+    }
+    // Not sampled by whoever asks: nothing is told.
+    let quiet = "2af7651916cd43dd8448eb211c80319c";
+    door.post("/v1/jobs", &[("traceparent", &format!("00-{quiet}-b7ad6b7169203331-00"))], &job).is(202);
+    let later = format!("{:032x}", 7);
+    door.with("traceparent", &format!("00-{later}-b7ad6b7169203331-01")).get("/v1/jobs/none").is(404);
+    until("a later span", async || collector.trace(&later).pop()).await;
+    assert!(collector.trace(quiet).is_empty());
+}

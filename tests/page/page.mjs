@@ -148,6 +148,15 @@ async function ending(page) {
     hold(seen.length > 1 && seen[0].startsWith("Paint") && seen.some((words) => words.length > seen[0].length), JSON.stringify(seen));
     return `${seen.length} times, first "${seen[0]}"`;
   });
+  await check("who works is shown as a picture, and told in words", async () => {
+    await page.locator("#topology summary").click();
+    await page.locator("#pipeline svg rect").nth(1).waitFor();
+    const told = await page.locator("#pipeline li").allTextContents();
+    hold(told.some((line) => line.startsWith("paint, pool default:")) && told.length >= 2, told.join("; "));
+    hold((await page.locator("#pipeline style, #pipeline script").count()) === 0, "the picture brings a style or a script");
+    await page.locator("#topology summary").click();
+    return told.join("; ");
+  });
   await check("silence ends in words", async () => {
     await page.locator("#file").setInputFiles(join(dirname(recording), "silence.wav"));
     await reaches(page, "no-speech");

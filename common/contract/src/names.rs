@@ -13,6 +13,8 @@ pub const REPLAY_HEADER: &str = "Shanshui-Replay";
 pub const SPENT_HEADER: &str = "Shanshui-Spent";
 /// Header of a job that a worker of another pool passed on.
 pub const PASSED_HEADER: &str = "Shanshui-Passed-On";
+/// Header of the last word on a job: its lane, for as long as the word is kept.
+pub const LANE_HEADER: &str = "Shanshui-Lane";
 /// Header of JetStream's deduplication.
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 

@@ -71,6 +71,17 @@ impl TraceContext {
         format!("{:016x}", self.span)
     }
 
+    /// The same place, wanted or not.
+    #[must_use]
+    pub fn with_sampled(self, sampled: bool) -> Self {
+        Self { sampled, ..self }
+    }
+
+    /// The random half of the trace's id: what a share of all traces is chosen by.
+    pub fn lot(&self) -> u64 {
+        self.trace as u64
+    }
+
     /// Whether whoever started the trace wants to see it.
     pub fn is_sampled(&self) -> bool {
         self.sampled

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    functions::{LANES, exp2_roughly, larger, maximum, nearest, smaller},
+    functions::{exp2_roughly, larger, maximum, nearest, smaller},
     isa::{COLUMNS, Isa, Work, dispatch},
     packed::{Group, groups_for},
     path::Kernels,
@@ -133,12 +133,10 @@ fn pack_keys(keys: Rows<'_>, to: &mut KeysValues) {
     mean.iter_mut().for_each(|mean| *mean /= length as f32);
     for at in 0..length {
         let mut row = [0f32; COLUMNS];
-        let mut largest = 0f32;
         for ((row, key), mean) in row.iter_mut().zip(keys.row(at)).zip(&mean) {
             *row = key - mean;
-            largest = larger(row.abs(), largest);
         }
-        let scale = larger(largest / 127.0, f32::MIN_POSITIVE);
+        let scale = larger(maximum(&row.map(f32::abs)) / 127.0, f32::MIN_POSITIVE);
         let inverse = scale.recip();
         let bytes = row.map(|value| nearest(value * inverse) as i8);
         let panel = &mut to.keys[at / COLUMNS * groups..][..groups];
@@ -261,10 +259,11 @@ fn weigh<I: Isa>(scores: &[f32], scale: f32, high: &mut [u8], low: &mut [u8]) ->
     let most = steps * steps - 1.0;
     let scale = scale * std::f32::consts::LOG2_E;
     let offset = most.log2() - maximum(scores) * scale;
-    let mut totals = [0i32; LANES];
-    let bytes = high.as_chunks_mut::<LANES>().0.iter_mut().zip(low.as_chunks_mut::<LANES>().0);
-    for (scores, (high, low)) in scores.as_chunks::<LANES>().0.iter().zip(bytes) {
-        for lane in 0..LANES {
+    // The compiler keeps the sums in memory: with those of a whole panel, none waits for the one before.
+    let mut totals = [0i32; COLUMNS];
+    let bytes = high.as_chunks_mut::<COLUMNS>().0.iter_mut().zip(low.as_chunks_mut::<COLUMNS>().0);
+    for (scores, (high, low)) in scores.as_chunks::<COLUMNS>().0.iter().zip(bytes) {
+        for lane in 0..COLUMNS {
             let weight = exp2_roughly::<I>(I::mul_add(scores[lane], scale, offset));
             let weight = nearest(smaller(weight, most));
             totals[lane] += weight;

@@ -98,6 +98,19 @@ pub(crate) fn maximum(values: &[f32]) -> f32 {
     largest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
 }
 
+/// The least of the values; infinity for none.
+#[inline(always)]
+pub(crate) fn minimum(values: &[f32]) -> f32 {
+    let mut least = [f32::INFINITY; LANES];
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    for block in blocks {
+        for (least, value) in least.iter_mut().zip(block) {
+            *least = smaller(*value, *least);
+        }
+    }
+    least.iter().chain(rest).copied().fold(f32::INFINITY, smaller)
+}
+
 /// The sum of what a function makes of pairs.
 #[inline(always)]
 pub(crate) fn sum_of(a: &[f32], b: &[f32], each: impl Fn(f32, f32, f32) -> f32) -> f32 {

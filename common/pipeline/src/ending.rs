@@ -17,6 +17,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) events: &'a Events,
     pub(crate) job: &'a JobId,
     pub(crate) run: u32,
+    /// Its lane, where that is known.
+    pub(crate) lane: Option<&'a str>,
 }
 
 impl Ending<'_> {
@@ -34,7 +36,7 @@ impl Ending<'_> {
             let key = ObjectKey::End { job: self.job, run: self.run };
             self.store.put(&key, object(self.job, &own.data).to_string().into()).await?;
         }
-        let told = self.queue.tell_end(self.job, self.run, own).await?;
+        let told = self.queue.tell_end((self.job, self.run), self.lane, own).await?;
         if told == *own { Ok(self.events.publish(self.job, &told.data).await?) } else { self.repeat(&told).await }
     }
 

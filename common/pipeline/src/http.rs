@@ -1,4 +1,4 @@
-//! `/metrics`, `/livez` and `/readyz` of a worker.
+//! `/metrics`, `/livez` (which some call `/healthz`) and `/readyz` of a process.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/livez", get(live))
+        .route("/healthz", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(pages);

@@ -44,6 +44,7 @@ pub use listen::{KeptEvent, News};
 pub(crate) use pools::Abandoned;
 pub use pools::{PoolState, Wait};
 pub use publish::{Outgoing, Submitted};
+pub use webhooks::WebhookLevel;
 
 use crate::config::NatsOptions;
 pub use crate::names::Names;

@@ -1,6 +1,7 @@
 //! Logs, metrics and traces.
 
 mod collector;
+mod doors;
 mod labels;
 mod metrics;
 pub(crate) mod otlp;
@@ -8,6 +9,8 @@ mod phases;
 mod process;
 mod queues;
 mod register;
+mod sampler;
+mod server;
 mod within;
 
 use std::io::{IsTerminal, stderr};
@@ -21,6 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::{LogFormat, TelemetryOptions};
+pub use doors::Intaken;
 pub use labels::Exemplar;
 pub use metrics::{InFlight, Metrics, Yield};
 pub use otlp::{flush, start as start_traces};
@@ -29,6 +33,8 @@ use phases::Phases;
 pub use phases::{entered, phase};
 pub(crate) use process::resident_bytes;
 pub use prometheus_client::metrics::histogram::Histogram;
+pub(crate) use sampler::next;
+pub use server::{Request, ServerSpan};
 pub(crate) use within::parent;
 pub use within::within;
 
@@ -38,7 +44,7 @@ pub use within::within;
 /// # Errors
 /// A filter or a variable of OpenTelemetry that cannot be used.
 pub fn init(options: &TelemetryOptions, metrics: &Arc<Metrics>) -> anyhow::Result<()> {
-    otlp::start()?;
+    let warnings = otlp::start()?;
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match options.format {
         LogFormat::Text => {
             let lines = fmt::layer().with_writer(stderr);
@@ -52,7 +58,10 @@ pub fn init(options: &TelemetryOptions, metrics: &Arc<Metrics>) -> anyhow::Resul
         }
     };
     let phases = Phases(Arc::clone(metrics)).with_filter(Phases::filter());
-    tracing_subscriber::registry().with(lines).with(phases).try_init().context("log: there is a logger already")
+    let logging = tracing_subscriber::registry().with(lines).with(phases).try_init();
+    logging.context("log: there is a logger already")?;
+    warnings.iter().for_each(|warning| tracing::warn!(warning, "a variable of OpenTelemetry is ignored"));
+    Ok(())
 }
 
 fn filter(text: &str) -> anyhow::Result<EnvFilter> {

@@ -25,6 +25,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use cancel::Cancels;
 use poll::Worker;
+use tokio::runtime::Handle;
 
 /// What a worker works with.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     created: i128,
     ack_wait: Duration,
     cancels: Cancels,
+    /// Where stages run.
+    stages: Handle,
 }
 
 /// Works until the drain: takes jobs, finishes or hands back what runs.
@@ -65,18 +68,35 @@ pub(crate) struct Shared {
 /// worker should be started anew.
 pub async fn run<S: Stage>(stage: S, env: Env, shutdown: Shutdown) -> anyhow::Result<()> {
     let drain = shutdown.drain.clone();
-    let worker = tokio::select! {
-        started = Worker::start(stage, env, shutdown) => started?,
-        () = drain.cancelled() => return Ok(()),
-    };
-    worker.serve(false).await.map(drop)
+    beside_link(env, |env, stages| async move {
+        let worker = tokio::select! {
+            started = Worker::start((stage, stages), env, shutdown) => started?,
+            () = drain.cancelled() => return Ok(()),
+        };
+        worker.serve(false).await.map(drop)
+    })
+    .await
 }
 
 /// Works until nothing is pending; returns the number of deliveries. For tests.
 #[doc(hidden)]
 pub async fn run_until_empty<S: Stage>(stage: S, env: Env, shutdown: Shutdown) -> anyhow::Result<usize> {
-    let worker = Worker::start(stage, env, shutdown).await?;
-    worker.serve(true).await
+    beside_link(env, |env, stages| async move {
+        let worker = Worker::start((stage, stages), env, shutdown).await?;
+        worker.serve(true).await
+    })
+    .await
+}
+
+/// All that a worker does for a job waits for NATS, so it is done on the thread of the connection: elsewhere each
+/// answer would wake another thread, which is half of the time of a job without work. Stages run where the caller
+/// is, which the second argument of `work` stands for.
+async fn beside_link<T: Send + 'static, F>(env: Env, work: impl FnOnce(Env, Handle) -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>> + Send + 'static,
+{
+    let link = env.queue.link.clone();
+    link.run(work(env, Handle::current())).await
 }
 
 impl Shared {

@@ -179,6 +179,15 @@ fn capabilities_tell_what_runs_and_every_route_is_in_the_document() {
         (&2.into(), &16.into()),
         "{hand}"
     );
+    let topology = door.get("/v1/topology").is(200).json();
+    assert_eq!(
+        (&topology["steps"][1]["stage"], &topology["steps"][1]["pools"][0]["pool"]),
+        (&"paint".into(), &"default".into())
+    );
+    let picture = door.get("/v1/topology?format=svg").is(200);
+    assert_eq!(picture.header("content-type"), "image/svg+xml");
+    assert!(picture.text().starts_with("<svg") && picture.text().contains("pool default"), "{}", picture.text());
+    assert_eq!(door.get("/v1/topology?format=png").is(400).json()["error"]["param"], "format");
     let document = door.get("/openapi.json").is(200).json();
     for path in ["/v1/jobs", "/v1/jobs/{id}/events", "/v1/images/generations", "/sdapi/v1/txt2img"] {
         assert!(document["paths"][path].is_object(), "{path}");

@@ -78,7 +78,7 @@ fn s20_a_socket_holds_no_more_than_a_request() {
     let (door, _process) = gateway(stack(), &[]);
     let (mut line, status) = socket(&door, &[]);
     assert_eq!(status, "101");
-    let values = format!(r#"{{"type":"start","job":{{"x":[{}0]}}}}"#, "0,".repeat(500_000));
+    let values = format!(r#"{{"type":"start","job":{{"x":[{}0]}}}}"#, "0,".repeat(100_000));
     say(&mut line, 1, values.as_bytes());
     let refused = hear(&mut line);
     assert_eq!(refused["error"]["param"], "message", "{refused}");

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use shanshui_tests::door::Door;
-use shanshui_tests::{Dead, Got, PATIENCE, Process, Receiver, python, until};
+use shanshui_tests::{Dead, Got, PATIENCE, Pages, Process, Receiver, python, until};
 
 use super::{gateway, small, text};
 use crate::clients::stack;
@@ -174,7 +174,8 @@ async fn s11_a_webhook_reaches_no_machine_of_ours() {
 
 #[tokio::test]
 async fn a_receiver_that_says_nothing_keeps_nobody_waiting_and_is_given_up_with_a_reason() {
-    let (door, _process) = hooked(&["--webhook-seconds", "1"]);
+    let pages = Pages::reserve();
+    let (door, _process) = hooked(&["--webhook-seconds", "1", "--http", pages.address()]);
     let (silent, quick) = (Receiver::start(&[""]), Receiver::start(&["200 OK"]));
     let poor = Receiver::start(&["500 Oh"]);
     for _ in 0..3 {
@@ -185,8 +186,16 @@ async fn a_receiver_that_says_nothing_keeps_nobody_waiting_and_is_given_up_with_
     sends(&door, &quick.url("127.0.0.1"));
     quick.gets(1).await;
     assert_eq!(silent.got().len(), 3, "the first three still wait for an answer");
+    until("a look at what is due", async || (pages.metric("shanshui_webhooks_in_work") >= 3.0).then_some(())).await;
+    assert!(pages.metric("shanshui_webhooks_oldest_seconds") >= 1.0, "{:?}", pages.get("/metrics"));
     let dead = buried(&failing).await;
     assert!(dead.reason.ends_with("it answers 500") && dead.attempts == "3", "{dead:?}");
+    let tries = |outcome: &str| pages.metric(&format!("shanshui_webhooks_total{{outcome=\"{outcome}\"}}"));
+    assert!(
+        tries("delivered") >= 1.0 && tries("again") >= 2.0 && tries("given-up") >= 1.0,
+        "{:?}",
+        pages.get("/metrics")
+    );
     assert_eq!(dead.subject, format!("shanshui.webhook.default.{failing}"));
     assert_eq!(poor.got().len(), 3);
 }

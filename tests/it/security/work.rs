@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shanshui_tests::{BUCKET, Door, PATIENCE, Process, clip, ends_well, recording, until};
+use shanshui_tests::{BUCKET, Door, PATIENCE, Process, clip, ends_well, faketime, recording, until};
 
 use super::guarded::{Guarded, said};
 use super::voice::Voice;
@@ -81,6 +81,45 @@ async fn s15_an_intake_and_a_bucket_need_no_more_rights() {
     intake.signal("TERM");
     ends_well(&intake);
     quiet(&guarded, &(worker.log() + &intake.log()));
+}
+
+/// A gateway is reached from outside: with the users of deploy/nats.conf it erases nothing.
+#[tokio::test]
+async fn s15_a_gateway_without_the_right_to_erase_says_so_and_keeps_everything() {
+    let guarded = Guarded::start();
+    let _worker = guarded.worker("paint");
+    let gateway = Process::spawn("gateway", &mut guarded.command("gateway", &["gateway", "--gateway", "127.0.0.1:0"]));
+    let door = Door::of(&gateway);
+    let job = json!({ "text": "a boat", "picture": { "steps": 1, "count": 1 } });
+    let id = door.post("/v1/jobs", &[("Prefer", "wait=120")], &job).is(200).json()["id"].clone();
+    let place = format!("/v1/jobs/{}", id.as_str().expect("a name"));
+    let refused = door.send("DELETE", &format!("{place}?erase=true"), &[], b"").is(403).json();
+    assert_eq!(refused["error"]["code"], "may-not-erase", "{refused}");
+    assert_eq!(door.get(&place).is(200).json()["state"], "done");
+    door.get(&format!("{place}/pictures/0")).is(200);
+    // What it may see, it shows.
+    assert!(door.get("/v1/topology?format=svg").is(200).text().starts_with("<svg"));
+}
+
+/// Its rule is over for what ended two days ago by its clock; it needs no rights but those of `reconcile`.
+#[tokio::test]
+async fn s15_a_reconciler_that_erases_by_rules_needs_no_more_rights() {
+    let guarded = Guarded::start();
+    let worker = guarded.worker("paint");
+    guarded.does("tenant-a", &["draw", "a boat", "--steps", "1", "--count", "1", "--id", "old"]);
+    let objects = |job: &str| walk(&guarded.folder().join("s3")).iter().filter(|path| path.contains(job)).count();
+    assert!(objects("old") > 1);
+    let mut command = guarded.command("reconcile", &["reconcile", "--audit-seconds", "1", "--keep", "tenant-a/done=1"]);
+    command.env("LD_PRELOAD", faketime()).env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME", "+2d");
+    let reconciler = Process::spawn("reconcile", &mut command);
+    reconciler.says("job erased: its time was over", PATIENCE);
+    until("the end of its time", async || (objects("old") == 0).then_some(())).await;
+    assert_eq!(guarded.run("watch", &["jobs", "show", "old"]).status.code(), Some(1));
+    reconciler.signal("TERM");
+    ends_well(&reconciler);
+    worker.signal("TERM");
+    ends_well(&worker);
+    quiet(&guarded, &(worker.log() + &reconciler.log()));
 }
 
 #[tokio::test]

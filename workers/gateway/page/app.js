@@ -13,6 +13,7 @@ import * as shelf from "/page/shelf.js";
 import { announce, clear, linkBack, linkLost, notice } from "/page/status.js";
 import { talkButton } from "/page/talk.js";
 import { themeSwitch } from "/page/theme.js";
+import { topology } from "/page/topology.js";
 
 const jobs = new Map(shelf.all().map((job) => [job.id, job]));
 const following = new Map();
@@ -201,6 +202,7 @@ function start() {
   });
   talkButton({ scene: landscape, said: ({ recording, name }) => hear("voice", recording, name) });
   compose(act);
+  topology();
   hangAll();
   for (const job of listed()) if (!ENDED.has(job.state)) watch(job);
   shelf.onOther(() => {
@@ -216,3 +218,4 @@ function start() {
 }
 
 start();
+performance.mark("usable");

@@ -75,18 +75,31 @@ fn paced(body: Body, limit: usize, place: Arc<Place>, pace: Pace) -> Body {
 
 /// All of a body. It keeps its place among the requests that are held as long as it is there.
 pub(crate) async fn whole(request: Request) -> Result<Bytes, ApiError> {
+    within(request, usize::MAX).await
+}
+
+async fn within(request: Request, limit: usize) -> Result<Bytes, ApiError> {
     let (place, mut all) = (place(&request), BytesMut::new());
     let mut pieces = request.into_body().into_data_stream();
     while let Some(piece) = pieces.next().await {
         all.extend_from_slice(&piece.map_err(|error| broken(&error))?);
+        if all.len() > limit {
+            return Err(too_large(&BodyError::TooLarge(limit)));
+        }
     }
     Ok(kept(place.as_ref(), all.freeze()))
 }
 
 /// All of a JSON body, which has room to be read.
 pub(crate) async fn json(request: Request) -> Result<Bytes, ApiError> {
+    // The guard bounds it.
+    json_within(request, usize::MAX).await
+}
+
+/// All of a JSON body that has a limit of its own.
+pub(crate) async fn json_within(request: Request, limit: usize) -> Result<Bytes, ApiError> {
     let place = place(&request);
-    let bytes = whole(request).await?;
+    let bytes = within(request, limit).await?;
     let values = bytes.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
     if values > VALUES {
         return Err(bad(format!("body: {values} values are not allowed; allowed: {VALUES}")));
@@ -158,7 +171,8 @@ pub(crate) fn bad(message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, Code::BadInput.as_str(), message)
 }
 
-fn broken(error: &(dyn Error + 'static)) -> ApiError {
+/// What was wrong with a body on its way, whatever read it.
+pub(crate) fn broken(error: &(dyn Error + 'static)) -> ApiError {
     let mut cause = Some(error);
     while let Some(error) = cause {
         match error.downcast_ref() {

@@ -20,10 +20,15 @@ pub(crate) async fn read(
     State(gateway): State<Gateway>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
+    Ok(answer(StatusCode::OK, &now(&gateway, &caller).await?))
+}
+
+/// What there is now.
+pub(crate) async fn now(gateway: &Gateway, caller: &Caller) -> Result<Value, ApiError> {
     let pools = gateway.queue.all_pools().await.map_err(|error| ApiError::away(&error))?;
     let steps = gateway.queue.steps();
     let samplers = gateway.words.samplers.iter().map(|(id, name)| json!({ "id": id, "name": name }));
-    let told = json!({
+    Ok(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "steps": steps.iter().map(|step| described(step, &pools, &gateway.crew.of(step.stage))).collect::<Vec<_>>(),
         "samplers": samplers.collect::<Vec<_>>(),
@@ -31,11 +36,10 @@ pub(crate) async fn read(
         "tasks": ["auto", "transcribe", "translate"],
         "webhooks": gateway.options.gateway_secret.is_some(),
         "cancel": { "queued": true, "running": true },
-        "limits": limits(&gateway),
+        "limits": limits(gateway),
         "caller": { "name": caller.name, "lane": caller.lane },
         "keys_needed": gateway.keys.are_needed(),
-    });
-    Ok(answer(StatusCode::OK, &told))
+    }))
 }
 
 /// What the contract allows, and this process; a worker may allow less, and says so.

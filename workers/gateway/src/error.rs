@@ -13,12 +13,12 @@ use shanshui_pipeline::{Code, Failure};
 /// A refusal.
 #[derive(Debug)]
 pub(crate) struct ApiError {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
-    param: Option<String>,
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) param: Option<String>,
     /// Seconds after which another try makes sense.
-    retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u64>,
     /// The job that has no result.
     job: Option<JobId>,
 }

@@ -20,7 +20,8 @@ use crate::options::GatewayOptions;
 use crate::rate::Rate;
 use crate::room::Room;
 use crate::seats::Seats;
-use crate::{routes, server, webhooks};
+use crate::topology::Topology;
+use crate::{routes, server, webhooks, wyoming};
 
 /// Requests of one caller that wait for events at a time.
 const FOLLOWERS: usize = 1024;
@@ -82,6 +83,7 @@ pub(crate) struct Shared {
     pub(crate) searches: Seats,
     /// Held by the one of them that does so now.
     pub(crate) looking: tokio::sync::Mutex<()>,
+    pub(crate) topology: Topology,
     pub(crate) stop: CancellationToken,
     /// Jobs whose caller hung up before the answer.
     abandoned: mpsc::UnboundedSender<JobId>,
@@ -100,7 +102,7 @@ impl Deref for Gateway {
 /// Serves until `stop`.
 ///
 /// # Errors
-/// A file of keys that cannot be read.
+/// A file of keys that cannot be read, an address that cannot be had.
 pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken) -> anyhow::Result<()> {
     let (abandoned, given_up) = mpsc::unbounded_channel();
     let Parts { queue, store, metrics, options, words } = parts;
@@ -124,17 +126,19 @@ pub async fn serve(listener: TcpListener, parts: Parts, stop: CancellationToken)
         sockets: Seats::new(SOCKETS),
         searches: Seats::new(SEARCHES),
         looking: tokio::sync::Mutex::default(),
+        topology: Topology::default(),
         stop: stop.clone(),
         abandoned,
         painting: Mutex::default(),
     };
     let gateway = Gateway(Arc::new(shared));
-    let router = routes::router(&gateway);
+    let (router, speech) = (routes::router(&gateway), wyoming::bind(gateway.options.wyoming_listen).await?);
     tokio::select! {
         () = server::run(listener, router, stop) => Ok(()),
         never = gateway.hub.listen(&gateway.queue) => match never {},
         () = cancel(&gateway.queue, given_up) => Ok(()),
         never = gateway.crew.listen(&gateway.queue) => match never {},
+        never = wyoming::run(&gateway, speech) => match never {},
         never = webhooks::work(&gateway) => match never {},
     }
 }

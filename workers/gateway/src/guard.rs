@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use shanshui_pipeline::Code;
 use shanshui_pipeline::fields::FieldError;
-use shanshui_pipeline::telemetry::within;
+use shanshui_pipeline::telemetry::{self, ServerSpan, within};
 use shanshui_pipeline::trace::TraceContext;
 
 use crate::body::{self, BodyError};
@@ -26,6 +26,7 @@ use crate::gateway::Gateway;
 use crate::keys::Caller;
 use crate::links::{self, Link};
 use crate::room::Full;
+use crate::routes;
 
 /// Nothing is loaded from another host, and nothing that was said becomes code.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
@@ -46,18 +47,30 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// What an answer means whose own status is always 200.
+#[derive(Clone, Copy)]
+pub(crate) struct Meant(pub(crate) StatusCode);
+
 /// For every request: who may ask at all, and what every answer carries.
 pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let (interface, id) = (interface(request.uri().path()), format!("{:016x}", rand_id()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let caller = trace(request.headers());
+    let span = ServerSpan::begin(caller.as_ref());
+    let place = span.as_ref().map(|span| span.context().clone()).or(caller);
     let response = match check_origin(&gateway, request.method(), request.headers()) {
-        Ok(()) => within(trace(request.headers()), next.run(request)).await,
+        Ok(()) => within(place, next.run(request)).await,
         Err(error) => error.into_response(),
     };
     let mut response = enveloped(response).await;
-    let status = response.status().as_u16();
+    let status = response.extensions().get::<Meant>().map_or(response.status(), |meant| meant.0);
+    let (failed, status) = (status.is_server_error(), status.as_u16());
+    if let Some(span) = span {
+        let (method, route) = (known(&method), routes::template(&path));
+        span.end(&telemetry::Request { method, path: &path, route, scheme: "http", status });
+    }
     gateway.metrics.answered(interface, status);
-    if response.status().is_server_error() {
+    if failed {
         tracing::info!(request = id, %method, path, status, "a request failed");
     } else {
         tracing::debug!(request = id, %method, path, status, "a request is answered");
@@ -93,32 +106,41 @@ async fn enveloped(response: Response) -> Response {
     ApiError::new(status, code.as_str(), String::from_utf8_lossy(&said)).into_response()
 }
 
+/// Anybody may invent methods; the names of spans are to be few.
+fn known(method: &Method) -> &str {
+    let all = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH];
+    if all.contains(method) { method.as_str() } else { "_OTHER" }
+}
+
 fn interface(path: &str) -> &'static str {
     let theirs = ["/v1/audio/", "/v1/images/", "/v1/models"];
     match path {
         path if path.starts_with("/sdapi/") => "a1111",
         path if theirs.iter().any(|start| path.starts_with(start)) => "openai",
         path if path.starts_with("/v1/") => "jobs",
+        path if path.starts_with("/shanshui.v1.") || path.starts_with("/grpc.") => "grpc",
+        "/graphql" => "graphql",
         _ => "page",
     }
 }
 
 /// For the interfaces: a key, a connection to NATS, and a body of allowed size.
 pub(crate) async fn inner(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
-    let caller = match caller(&gateway, &request) {
-        Ok(caller) => caller,
-        Err(refused) => return refused.into_response(),
-    };
-    if !gateway.queue.is_connected() {
-        return ApiError::away(&anyhow::anyhow!("NATS does not answer")).into_response();
-    }
-    match hold(&gateway, &caller, &mut request) {
-        Ok(()) => {
-            request.extensions_mut().insert::<Caller>(caller);
-            next.run(request).await
-        }
+    match admit(&gateway, &mut request) {
+        Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
+}
+
+/// Lets a request in whose caller is known, and bounds what it sends.
+pub(crate) fn admit(gateway: &Gateway, request: &mut Request) -> Result<(), ApiError> {
+    let caller = caller(gateway, request)?;
+    if !gateway.queue.is_connected() {
+        return Err(ApiError::away(&anyhow::anyhow!("NATS does not answer")));
+    }
+    hold(gateway, &caller, request)?;
+    request.extensions_mut().insert::<Caller>(caller);
+    Ok(())
 }
 
 /// Who calls: the owner of a key, or whoever has a link to the picture that is asked for.
@@ -145,7 +167,7 @@ fn caller(gateway: &Gateway, request: &Request) -> Result<Caller, ApiError> {
 
 /// Bounds the body, and counts it among those that are held as it comes. A length that is only promised
 /// holds nothing: whoever sends slowly keeps nobody out.
-fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
+pub(crate) fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
     let limit = gateway.options.max_body();
     let encodings = request.headers().get_all(CONTENT_ENCODING).iter();
     if let Some(encoding) =

@@ -35,6 +35,11 @@ impl Caller {
         Self::new("(link)", None, [0; 32])
     }
 
+    /// Whoever speaks over Wyoming, which knows no keys.
+    pub(crate) fn wyoming() -> Self {
+        Self::new("(wyoming)", None, [0; 32])
+    }
+
     fn new(name: &str, lane: Option<&str>, hash: [u8; 32]) -> Self {
         Self { name: name.to_owned(), lane: lane.map(str::to_owned), secret: Secret(hash) }
     }

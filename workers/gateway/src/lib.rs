@@ -10,6 +10,10 @@ mod capabilities;
 mod crew;
 mod error;
 mod gateway;
+#[cfg(feature = "graphql")]
+mod graphql;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod guard;
 mod hub;
 mod jobs;
@@ -26,8 +30,10 @@ mod seats;
 mod server;
 mod site;
 mod speak;
+pub mod topology;
 mod wait;
 mod webhooks;
+mod wyoming;
 
 pub use gateway::{Parts, Vocabulary, serve};
 pub use options::GatewayOptions;

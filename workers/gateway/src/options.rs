@@ -41,6 +41,13 @@ pub struct GatewayOptions {
     /// Seconds after the end of a job during which its webhook is tried
     #[arg(long, env = "SHANSHUI_WEBHOOK_SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..=518_400))]
     pub webhook_seconds: u64,
+    /// Address of Wyoming, in which Home Assistant has speech heard; it knows no keys. Without it there is
+    /// none
+    #[arg(long, env = "SHANSHUI_WYOMING_LISTEN", value_name = "ADDRESS")]
+    pub wyoming_listen: Option<SocketAddr>,
+    /// Serves Wyoming to whoever reaches its address: needed for any but a loopback address
+    #[arg(long, env = "SHANSHUI_WYOMING_OPEN")]
+    pub wyoming_open: bool,
     /// Folder with another page, read at each request; without it the page in the program is served
     #[arg(long, env = "SHANSHUI_PAGE", value_name = "DIR")]
     pub page: Option<PathBuf>,
@@ -59,6 +66,11 @@ impl GatewayOptions {
         if self.gateway_secret.as_ref().is_some_and(|secret| secret.reveal().len() < SECRET) {
             let allowed = format!("at least {SECRET} characters");
             return Err(FieldError::new("gateway-secret", "(hidden)", allowed).into());
+        }
+        let open = self.wyoming_listen.filter(|address| !address.ip().is_loopback() && !self.wyoming_open);
+        if let Some(address) = open {
+            let allowed = "a loopback address, or any with --wyoming-open";
+            return Err(FieldError::new("wyoming-listen", address, allowed).into());
         }
         let open = self.gateway.filter(|address| !address.ip().is_loopback());
         match open {

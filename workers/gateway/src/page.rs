@@ -16,6 +16,9 @@ use crate::gateway::Gateway;
 /// Name and content of each file of `page/`: the build script lists them.
 const FILES: &[(&str, &[u8])] = &include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
+/// What the names of files begin with that never change.
+const BUNDLE: &str = "bundle-";
+
 /// `GET /`
 pub(crate) async fn index(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
     served(&gateway, "index.html", &headers)
@@ -48,8 +51,10 @@ fn served(gateway: &Gateway, name: &str, headers: &HeaderMap) -> Response {
     }
     let set = response.headers_mut();
     set.insert(CONTENT_TYPE, HeaderValue::from_static(media_type(name)));
-    // Asked for again each time, and not sent again: the next version of the program has others.
-    set.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // A bundle has the name of its content. All else is asked for again each time, and not sent again: the
+    // next version of the program has others.
+    let kept = if name.starts_with(BUNDLE) { "public, max-age=31536000, immutable" } else { "no-cache" };
+    set.insert(CACHE_CONTROL, HeaderValue::from_static(kept));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         set.insert(ETAG, tag);
     }
@@ -90,6 +95,16 @@ mod tests {
     fn the_page_is_in_the_program_and_nothing_beside_it_is_read() {
         assert!(FILES.iter().any(|(name, _)| *name == "index.html"));
         assert!(FILES.iter().all(|(name, _)| media_type(name) != "application/octet-stream"));
+        let index = find(None, "index.html").unwrap();
+        let index = std::str::from_utf8(&index).unwrap();
+        for ending in ["css", "js"] {
+            let (name, text) =
+                FILES.iter().find(|(name, _)| name.starts_with("bundle-") && name.ends_with(ending)).unwrap();
+            let text = std::str::from_utf8(text).unwrap();
+            assert!(index.contains(&format!("/page/{name}")), "{name}");
+            assert!(!text.lines().any(|line| line.starts_with("import ") || line.starts_with("export ")), "{name}");
+        }
+        assert!(!index.contains("modulepreload") && !index.contains("/page/base.css"), "{index}");
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
         assert!(find(Some(&folder), "index.html").is_some());
         for name in ["../Cargo.toml", "..", ".hidden", "a/b", "", "%2e%2e"] {

@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, delete, get, post};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::openai::{audio, images, models};
-use crate::{a1111, capabilities, guard, jobs, openapi, page, speak, webhooks};
+use crate::{a1111, capabilities, guard, jobs, openapi, page, speak, topology, webhooks};
 
 /// A route and what is said of it.
 pub(crate) struct Route {
@@ -23,7 +23,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("post", "/v1/jobs", "Send a recording or a text", || post(jobs::submit::submit)),
     route("get", "/v1/jobs", "List jobs, newest first", || get(jobs::list::list)),
     route("get", "/v1/jobs/{id}", "Everything known of a job", || get(jobs::document::read)),
-    route("delete", "/v1/jobs/{id}", "Cancel a job", || delete(jobs::cancel::cancel)),
+    route("delete", "/v1/jobs/{id}", "Cancel a job, or erase it", || delete(jobs::cancel::delete)),
     route("get", "/v1/jobs/{id}/events", "Follow a job: Server-Sent Events, resumable", || get(jobs::events::follow)),
     route("get", "/v1/jobs/{id}/pictures/{index}", "A picture", || get(jobs::objects::picture)),
     route("get", "/v1/jobs/{id}/{transcript}", "The transcript: transcript.json, .txt, .srt or .vtt", || {
@@ -32,6 +32,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("get", "/v1/speak", "WebSocket: sound in, words and pictures out", || get(speak::speak)),
     route("get", "/v1/webhooks/secret", "What signatures of webhooks are verified with", || get(webhooks::secret)),
     route("get", "/v1/capabilities", "Stages, pools, models and limits", || get(capabilities::read)),
+    route("get", "/v1/topology", "The pipeline as it is now: JSON, or a picture", || get(topology::read)),
     route("post", "/v1/audio/transcriptions", "OpenAI: words of a recording", || post(audio::transcribe)),
     route("post", "/v1/audio/translations", "OpenAI: words of a recording, in English", || post(audio::translate)),
     route("post", "/v1/images/generations", "OpenAI: pictures of a text", || post(images::generate)),
@@ -60,14 +61,31 @@ const fn route(
     Route { method, path, summary, handler }
 }
 
+/// The addresses besides.
+const PAGES: [&str; 6] = ["/", "/page/{name}", "/docs", "/openapi.json", "/schema.json", "/asyncapi.json"];
+
+/// The route that a path belongs to, with names in place of what varies.
+pub(crate) fn template(path: &str) -> Option<&'static str> {
+    let fits = |template: &&'static str| {
+        let mut tokens = template.split('/').zip(path.split('/'));
+        let alike = tokens.all(|(token, given)| token == given || token.starts_with('{') && !given.is_empty());
+        alike && template.split('/').count() == path.split('/').count()
+    };
+    ROUTES.iter().map(|route| route.path).chain(PAGES).find(fits)
+}
+
 /// The router of a gateway.
 pub(crate) fn router(gateway: &Gateway) -> Router {
     let interfaces = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
     // The guard has a limit of its own; axum's would cut every form at 2 MB.
     let interfaces = interfaces.layer(DefaultBodyLimit::disable());
     let interfaces = interfaces.layer(from_fn_with_state(gateway.clone(), guard::inner));
-    Router::new()
-        .merge(interfaces)
+    let router = Router::new().merge(interfaces);
+    #[cfg(feature = "grpc")]
+    let router = router.merge(crate::grpc::routes(gateway));
+    #[cfg(feature = "graphql")]
+    let router = router.merge(crate::graphql::routes(gateway));
+    router
         .route("/", get(page::index))
         .route("/page/{name}", get(page::file))
         .route("/docs", get(page::docs))
@@ -81,4 +99,24 @@ pub(crate) fn router(gateway: &Gateway) -> Router {
         })
         .layer(from_fn_with_state(gateway.clone(), guard::outer))
         .with_state(gateway.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_the_name_of_its_route() {
+        for (path, route) in [
+            ("/v1/jobs", Some("/v1/jobs")),
+            ("/v1/jobs/cat-1/events", Some("/v1/jobs/{id}/events")),
+            ("/v1/jobs/cat-1/pictures/0", Some("/v1/jobs/{id}/pictures/{index}")),
+            ("/page/app.js", Some("/page/{name}")),
+            ("/", Some("/")),
+            ("/v1/jobs/", None),
+            ("/v2", None),
+        ] {
+            assert_eq!(template(path), route, "{path}");
+        }
+    }
 }

@@ -1,36 +1,46 @@
 //! Connections: how many, and how long a client may take to say what it wants and to take the answer.
 
+mod answering;
 mod links;
+mod owed;
 mod timed;
 
 use std::io::Write;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use bytes::Bytes;
+use axum::http::header::HOST;
+use axum::http::{HeaderValue, Response, StatusCode, Version};
+use axum::response::IntoResponse;
 use hyper::Request;
-use hyper::body::{Body as Frames, Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
+use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use links::{Busy, Limits, Link, Links};
+use crate::error::ApiError;
+use answering::{Answering, PIECE};
+use links::{Limits, Link, Links};
+use owed::Owed;
 use timed::Timed;
 
-/// Connections at a time. Behind a proxy all have one address.
+/// Connections at a time, and requests in work where a connection has several. Behind a proxy all have one address.
 const LIMITS: Limits = Limits { all: 4096, address: 2048 };
 /// A client has this long for the head of a request.
 const HEAD: Duration = Duration::from_secs(15);
 /// A client that takes nothing of its answer for so long gets no more of it.
 const TAKE: Duration = Duration::from_secs(60);
+/// An HTTP/2 client is asked so often whether it is there, and has as long to say so.
+const PING: Duration = Duration::from_secs(20);
+/// Requests at a time of one HTTP/2 connection.
+const STREAMS: u32 = 100;
+/// Bytes that an HTTP/2 client may send ahead: of one request, and of a connection.
+const WINDOWS: [u32; 2] = [256 << 10, 512 << 10];
 /// Answers that are under way at the end have this long.
 const LAST: Duration = Duration::from_secs(5);
 /// After a failed accept, as when file descriptors are used up.
@@ -74,20 +84,27 @@ fn refuse(stream: TcpStream) {
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, link: Link) {
     // Events are small and wanted at once.
     let _ = stream.set_nodelay(true);
-    let (router, link) = (TowerToHyperService::new(router), Arc::new(link));
-    let own = Arc::clone(&link);
+    let (router, link, owed) = (TowerToHyperService::new(router), Arc::new(link), Arc::new(Owed::default()));
+    let own = (Arc::clone(&link), Arc::clone(&owed));
     let counted = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Held(Arc::clone(&own)));
-        let (busy, answering) = (own.begin(), router.call(request));
-        async move { answering.await.map(|response| response.map(|body| Answering { body, _busy: busy })) }
+        let (link, owed) = &own;
+        let answer = Some(owed.ask()).filter(|_| request.version() == Version::HTTP_2);
+        named(&mut request);
+        request.extensions_mut().insert(Held(Arc::clone(link)));
+        let work = link.begin().map(|busy| (busy, router.call(request)));
+        async move {
+            let Some((busy, answering)) = work else { return Ok(refused()) };
+            answering.await.map(|response| response.map(|body| Answering::new(body, Some(busy), answer)))
+        }
     });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let served = builder.serve_connection(TokioIo::new(Timed::new(stream, TAKE)), counted).with_upgrades();
+    let builder = protocols();
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(Timed::new(stream, TAKE)), counted);
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
         () = link.closed() => Ok(()),
+        () = owed.silent(HEAD) => Ok(()),
+        () = owed.stalled(TAKE) => Ok(()),
         () = stop.cancelled() => {
             served.as_mut().graceful_shutdown();
             tokio::time::timeout(LAST, served).await.unwrap_or(Ok(()))
@@ -97,39 +114,41 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, 
     ended.unwrap_or_else(|error| tracing::debug!(%error, "a connection broke"));
 }
 
+/// HTTP/1.1, and HTTP/2 for clients that begin with it, as those of gRPC do.
+fn protocols() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(Some(PING)).keep_alive_timeout(PING);
+    http2.max_concurrent_streams(STREAMS).max_send_buf_size(PIECE);
+    http2.initial_stream_window_size(WINDOWS[0]).initial_connection_window_size(WINDOWS[1]);
+    builder
+}
+
+/// Over HTTP/2 the host that is asked for is part of the address. All that look for it look for `Host`.
+fn named(request: &mut Request<Incoming>) {
+    let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(authority) = authority.filter(|_| request.version() == Version::HTTP_2) {
+        request.headers_mut().insert(HOST, authority);
+    }
+}
+
+/// For one request too many on a connection that has others in work.
+fn refused() -> Response<Answering> {
+    let message = "too many requests are in work";
+    let refused = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).after(5).into_response();
+    refused.map(|body| Answering::new(body, None, None))
+}
+
 /// A connection that counts as long as this is there: that of a WebSocket goes on behind its answer.
 #[derive(Clone)]
 pub(crate) struct Held(#[expect(dead_code, reason = "held, not read")] Arc<Link>);
 
-/// An answer that keeps its connection busy until it is over.
-struct Answering {
-    body: Body,
-    _busy: Busy,
-}
-
-impl Frames for Answering {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use axum::routing::get;
+    use bytes::Bytes;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;

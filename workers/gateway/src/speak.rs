@@ -15,12 +15,13 @@ use crate::keys::Caller;
 use crate::server::Held;
 use crate::site::site;
 use crate::wait;
+pub(crate) use message::{GROWS, wav};
 use session::Session;
 
 /// What a client asks for in `Sec-WebSocket-Protocol`, if it asks for anything.
 const PROTOCOL: &str = "shanshui.speak.v1";
-/// Largest message of a client, in bytes.
-const MESSAGE: usize = 1 << 20;
+/// Largest message of a client, in bytes: eight seconds of samples. Half of one may stay for as long as a socket.
+const MESSAGE: usize = 256 << 10;
 
 /// Takes a caller in.
 pub(crate) async fn speak(

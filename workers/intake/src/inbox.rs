@@ -7,6 +7,7 @@ use shanshui_pipeline::delivery::Delivery;
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::id::sha256_hex;
 use shanshui_pipeline::queue::Burial;
+use shanshui_pipeline::telemetry::Intaken;
 use shanshui_pipeline::{Code, Failure};
 
 use crate::event::{self, Found, Note};
@@ -27,7 +28,7 @@ impl Intake {
         loop {
             let met = match self.events.one().await {
                 Ok(None) => {
-                    self.health.up(Part::Intake);
+                    self.works(Part::Intake);
                     Ok(())
                 }
                 Ok(Some(delivery)) => self.deal_with(&delivery).await,
@@ -53,19 +54,23 @@ impl Intake {
                     self.bury(delivery, Code::BadInput, reason).await?;
                 }
                 delivery.ack().await?;
-                self.health.up(Part::Intake);
+                self.metrics.intaken(Intaken::Events, if reading.refused().is_some() { "refused" } else { "taken" });
+                self.works(Part::Intake);
                 Ok(())
             }
             Err(failure) if is_outage(&failure) => {
+                self.metrics.intaken(Intaken::Events, "again");
                 delivery.hand_back(AFTER_OUTAGE).await?;
                 Err(failure.into())
             }
             Err(failure) if delivery.delivered < ATTEMPTS => {
                 tracing::warn!(sequence = delivery.sequence, reason = %failure, "an event fails; it comes again");
+                self.metrics.intaken(Intaken::Events, "again");
                 delivery.hand_back(AGAIN).await
             }
             Err(failure) => {
                 self.bury(delivery, failure.code(), &failure.to_string()).await?;
+                self.metrics.intaken(Intaken::Events, "refused");
                 delivery.ack().await
             }
         }

@@ -1,9 +1,12 @@
 //! The intake as a process: it takes what buckets tell, looks for itself, and brings results back.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use shanshui_pipeline::health::{Part, Scope};
 use shanshui_pipeline::names::{self, DEFAULT_POOL};
 use shanshui_pipeline::queue::Inlet;
+use shanshui_pipeline::telemetry::Metrics;
 use shanshui_pipeline::{Failure, Queue, Store, causes};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +25,7 @@ pub struct Intake {
     pub(crate) watched: Store,
     pub(crate) settings: Settings,
     pub(crate) health: Scope,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) events: Inlet,
     pub(crate) ends: Inlet,
 }
@@ -31,7 +35,12 @@ impl Intake {
     ///
     /// # Errors
     /// A consumer is missing, or the bucket cannot be listed.
-    pub async fn start(queue: Queue, store: Store, settings: Settings, health: Scope) -> anyhow::Result<Self> {
+    pub async fn start(
+        (queue, store): (Queue, Store),
+        settings: Settings,
+        health: Scope,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         let consumer = names::intake_consumer(&settings.name);
         let flags = if settings.name == DEFAULT_POOL { String::new() } else { format!(" --intake {}", settings.name) };
         let events = queue.inlet("INTAKE", &consumer, &flags).await?;
@@ -41,7 +50,8 @@ impl Intake {
         looked.with_context(|| format!("cannot watch bucket {}", settings.watch.bucket))?;
         health.up(Part::Intake);
         health.up(Part::Results);
-        Ok(Self { queue, store, watched, settings, health, events, ends })
+        ["events", "results"].into_iter().for_each(|part| metrics.intake_works(part));
+        Ok(Self { queue, store, watched, settings, health, metrics, events, ends })
     }
 
     /// Works until `stop`. What is in hand then comes again.
@@ -53,6 +63,16 @@ impl Intake {
             () = work => {}
             () = stop.cancelled() => {}
         }
+    }
+
+    /// A part works, and when that was seen.
+    pub(crate) fn works(&self, part: Part) {
+        self.health.up(part);
+        self.metrics.intake_works(match part {
+            Part::Results => "results",
+            Part::Listing => "listing",
+            _ => "events",
+        });
     }
 
     /// Says what does not work, and waits a moment.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use shanshui_pipeline::Failure;
@@ -23,8 +24,12 @@ impl Intake {
         let Some(pause) = self.settings.poll else { return };
         let mut seen = Seen::new();
         loop {
+            let began = Instant::now();
             match self.compare(&mut seen).await {
-                Ok(()) => self.health.up(Part::Listing),
+                Ok(()) => {
+                    self.metrics.listed(began.elapsed().as_secs_f64());
+                    self.works(Part::Listing);
+                }
                 Err(failure) => self.tell(Part::Listing, &failure.into()).await,
             }
             tokio::time::sleep(pause).await;

@@ -10,6 +10,7 @@ use shanshui_pipeline::event::{Envelope, Event};
 use shanshui_pipeline::health::Part;
 use shanshui_pipeline::id::sha256_hex;
 use shanshui_pipeline::store::{Look, ObjectKey, Writing};
+use shanshui_pipeline::telemetry::Intaken;
 use shanshui_pipeline::{Code, Failure, JobId, OrFailure};
 
 use crate::intake::{Intake, is_outage};
@@ -39,7 +40,7 @@ impl Intake {
         loop {
             let met = match self.ends.one().await {
                 Ok(None) => {
-                    self.health.up(Part::Results);
+                    self.works(Part::Results);
                     Ok(())
                 }
                 Ok(Some(delivery)) => self.settle(&delivery).await,
@@ -53,20 +54,24 @@ impl Intake {
 
     async fn settle(&self, delivery: &Delivery) -> anyhow::Result<()> {
         match self.bring(delivery).await {
-            Ok(()) => {
+            Ok(brought) => {
                 delivery.ack().await?;
-                self.health.up(Part::Results);
+                brought.into_iter().for_each(|how| self.metrics.intaken(Intaken::Results, how));
+                self.works(Part::Results);
                 Ok(())
             }
             Err(failure) if is_outage(&failure) => {
+                self.metrics.intaken(Intaken::Results, "again");
                 delivery.hand_back(AGAIN).await?;
                 Err(failure.into())
             }
             Err(failure) if delivery.delivered < ATTEMPTS && !matches!(failure, Failure::Reject(_)) => {
                 tracing::warn!(reason = %failure, "cannot bring results back; trying again");
+                self.metrics.intaken(Intaken::Results, "again");
                 delivery.hand_back(AGAIN).await
             }
             Err(failure) => {
+                self.metrics.intaken(Intaken::Results, "left");
                 let subject = delivery.original().subject;
                 tracing::error!(subject, reason = %failure, "results stay where they are, below jobs/");
                 delivery.ack().await
@@ -74,32 +79,29 @@ impl Intake {
         }
     }
 
-    /// Brings the results of one end back, if it is that of a recording of this intake.
-    async fn bring(&self, delivery: &Delivery) -> Result<(), Failure> {
+    /// Brings the results of one end back, if it is that of a recording of this intake; says what it brought.
+    async fn bring(&self, delivery: &Delivery) -> Result<Option<&'static str>, Failure> {
         let original = delivery.original();
         let name = original.subject.rsplit('.').nth(1).filter(|name| name.starts_with(record::NAMES));
-        let Some(job) = name.and_then(|name| JobId::parse("job", name).ok()) else { return Ok(()) };
-        let Some(envelope) = Envelope::read(original.payload, &job) else { return Ok(()) };
+        let Some(job) = name.and_then(|name| JobId::parse("job", name).ok()) else { return Ok(None) };
+        let Some(envelope) = Envelope::read(original.payload, &job) else { return Ok(None) };
         let record = match self.store.get(&record::key(&job).path(), record::MAX_BYTES).await {
             Ok(bytes) => Record::read(&bytes)?,
             // Somebody chose such a name himself.
-            Err(failure) if failure.code() == Code::NotFound => return Ok(()),
+            Err(failure) if failure.code() == Code::NotFound => return Ok(None),
             Err(failure) => return Err(failure),
         };
         if record.intake != self.settings.name || self.is_replaced(&job, &record).await? {
-            return Ok(());
+            return Ok(None);
         }
-        match &envelope.data {
-            Event::Done { .. } => self.bring_files(&job, &record).await,
-            Event::Failed { code, reason, .. } => {
-                self.mark(&record.key, &format!("{reason}\ncode: {code}\njob: {job}\n")).await
-            }
-            Event::NoSpeech { reason, .. } => {
-                self.mark(&record.key, &format!("nobody speaks in the recording: {reason}\njob: {job}\n")).await
-            }
-            Event::Canceled { .. } => self.mark(&record.key, &format!("the job was canceled\njob: {job}\n")).await,
-            _ => Ok(()),
-        }
+        let why = match &envelope.data {
+            Event::Done { .. } => return self.bring_files(&job, &record).await.map(|()| Some("brought")),
+            Event::Failed { code, reason, .. } => format!("{reason}\ncode: {code}\n"),
+            Event::NoSpeech { reason, .. } => format!("nobody speaks in the recording: {reason}\n"),
+            Event::Canceled { .. } => "the job was canceled\n".to_owned(),
+            _ => return Ok(None),
+        };
+        self.mark(&record.key, &format!("{why}job: {job}\n")).await.map(|()| Some("marked"))
     }
 
     /// Whether another recording has the name by now: its results are to lie there.

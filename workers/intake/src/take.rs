@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use shanshui_pipeline::job::AudioJob;
 use shanshui_pipeline::queue::{Burial, Original};
 use shanshui_pipeline::store::{Look, ObjectKey};
+use shanshui_pipeline::telemetry::Intaken;
 use shanshui_pipeline::{Code, Failure, JobId, OrFailure, wire};
 
 use crate::intake::Intake;
@@ -30,9 +31,27 @@ pub(crate) enum Taken {
     Refused,
 }
 
+impl Taken {
+    /// As the metrics name it.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Submitted(_) => "submitted",
+            Self::Known => "known",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 impl Intake {
     /// Takes what lies at `key` now. Safe to be stopped anywhere and to be done again.
     pub(crate) async fn take(&self, key: &str, version: Option<&str>) -> Result<Taken, Failure> {
+        let taken = self.take_one(key, version).await;
+        self.metrics.intaken(Intaken::Objects, taken.as_ref().map_or("failed", Taken::word));
+        taken
+    }
+
+    async fn take_one(&self, key: &str, version: Option<&str>) -> Result<Taken, Failure> {
         let Some(look) = self.watched.look(key, version).await? else { return Ok(Taken::Gone) };
         let job = record::job_of(&self.settings.watch.bucket, &look)?;
         let known = self.known(&job).await?;

@@ -79,7 +79,7 @@ pub(crate) enum Command {
     /// Print JSON Schemas of jobs, events and receipts, or AsyncAPI of the subjects
     Schema(schema::SchemaArgs),
     /// List the GPUs that workers on this machine can compute on
-    Gpus,
+    Gpus(gpus::GpusArgs),
     /// List, fetch and verify models
     Models(Box<models::ModelsArgs>),
 }
@@ -109,7 +109,7 @@ impl Command {
             Self::Probe(args) => probe::run(*args, steps).await,
             Self::Streams(args) => streams::run(*args, steps).await,
             Self::Schema(args) => Ok(schema::run(&args)),
-            Self::Gpus => gpus::run(),
+            Self::Gpus(args) => gpus::run(&args),
             Self::Models(args) => models::run(*args, program.layouts(), data).await,
         }
     }

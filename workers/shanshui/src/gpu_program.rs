@@ -17,6 +17,9 @@ const DRIVER: &str = "libcuda.so.1";
 /// What the loader says before the name of a library that it does not find.
 const LOADER: &str = "error while loading shared libraries: ";
 
+/// Both programs must be of the same one.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Where the program for GPUs is.
 pub(crate) struct GpuProgram(PathBuf);
 
@@ -84,7 +87,7 @@ impl GpuProgram {
 
     /// A line for each GPU that it can compute on, at least one. The error says what is missing.
     pub(crate) fn gpus(&self) -> Result<Vec<String>, String> {
-        let asked = Command::new(&self.0).arg("gpus").stdin(Stdio::null()).output();
+        let asked = Command::new(&self.0).args(["gpus", "--asked-by", VERSION]).stdin(Stdio::null()).output();
         let output = asked.map_err(|error| format!("{} cannot be started: {error}", self.0.display()))?;
         if !output.status.success() {
             return Err(self.missing(&output));
@@ -95,6 +98,9 @@ impl GpuProgram {
 
     fn missing(&self, output: &Output) -> String {
         let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() == Some(Exit::Usage as i32) {
+            return format!("{} is not of version {VERSION}, as this program is", self.0.display());
+        }
         let last = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
         let library = last.split_once(LOADER).map(|(_, rest)| rest.split(':').next().unwrap_or(rest));
         match library {

@@ -6,6 +6,7 @@ use super::raw::Ask;
 use super::{Outgoing, Queue};
 use crate::event::Envelope;
 use crate::job::JobId;
+use crate::names::LANE_HEADER;
 
 /// What the stream `ENDS` says of a run of a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,13 +38,21 @@ impl Queue {
     /// Tells the last word, unless somebody has told one: then it is that one that counts, and it
     /// comes back. What is no last word (anybody may have the server put an answer on a subject)
     /// is overruled.
-    pub(crate) async fn tell_end(&self, job: &JobId, run: u32, envelope: &Envelope) -> anyhow::Result<Envelope> {
-        let mut last = 0;
+    pub(crate) async fn tell_end(
+        &self,
+        (job, run): (&JobId, u32),
+        lane: Option<&str>,
+        envelope: &Envelope,
+    ) -> anyhow::Result<Envelope> {
+        let (mut last, mut headers) = (0, HeaderMap::new());
+        if let Some(lane) = lane {
+            headers.insert(LANE_HEADER, lane);
+        }
         loop {
             let outgoing = Outgoing {
                 subject: self.names.ended(job.as_str(), &run.to_string()),
                 message_id: String::new(),
-                headers: HeaderMap::new(),
+                headers: headers.clone(),
                 payload: serde_json::to_vec(envelope)?.into(),
             };
             if self.publish_after(last, outgoing).await? {

@@ -139,7 +139,7 @@ impl Queue {
     }
 }
 
-fn age(time: OffsetDateTime) -> u64 {
+pub(super) fn age(time: OffsetDateTime) -> u64 {
     // The server's clock may be ahead of ours.
     (OffsetDateTime::now_utc() - time).whole_seconds().max(0).unsigned_abs()
 }

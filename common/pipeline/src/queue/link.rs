@@ -9,6 +9,7 @@ use async_nats::{Client, ConnectOptions, Event, ServerError};
 use tokio::runtime::{self, Handle};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::check::CHANGES;
 
@@ -92,6 +93,16 @@ impl Link {
         let mut tasks = JoinSet::new();
         tasks.spawn_on(work, &self.handle);
         tasks
+    }
+
+    /// Does work there and waits for its end. It must not compute for long: the heartbeats are sent from there.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let mut one = JoinSet::new();
+        one.spawn_on(work.in_current_span(), &self.handle);
+        one.join_next().await.context("the thread of the connection has ended")?.context("a task panicked")?
     }
 
     /// What is known of the connection, and every change of it.

@@ -18,7 +18,6 @@ use crate::job::{Job, JobId};
 use crate::names::{self, MESSAGE_ID};
 use crate::telemetry;
 use crate::telemetry::otlp::{self, Finished, Kind};
-use crate::trace::TraceContext;
 use crate::wire;
 
 /// Bytes on the wire of a header besides its name and value: colon, space, line break.
@@ -82,7 +81,7 @@ impl Queue {
         headers.insert("Content-Type", content_type);
         headers.insert(names::JOB_HEADER, id.as_str());
         let parent = telemetry::parent();
-        let trace = parent.as_ref().map_or_else(TraceContext::start, TraceContext::child);
+        let trace = telemetry::next(parent.as_ref());
         trace.carry(|name, value| headers.insert(name, value));
         // Bound to the content: nobody else can use it up beforehand.
         let message_id = format!("{id}/{}/{}", J::QUEUE, &sha256_hex(&payload)[..32]);

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{Consumer, pull};
+use async_nats::jetstream::{self, Message};
 use async_nats::{StatusCode, Subscriber};
 use futures::StreamExt;
 use serde_json::json;
@@ -55,12 +55,41 @@ pub(crate) struct Puller {
 }
 
 /// What came of a pull.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Pulled {
     /// The job to work on.
     pub(crate) job: Option<Message>,
     /// Jobs that came at the same moment and are to be handed back at once.
-    pub(crate) surplus: Vec<Message>,
+    pub(crate) late: Option<Late>,
+}
+
+/// Jobs that were on their way when their pull was taken back: dropped, they would wait for a whole ack wait. The
+/// server has yet to say that none follows, and the job that came first need not wait for that.
+pub(crate) struct Late {
+    answers: Subscriber,
+    context: jetstream::Context,
+    until: Instant,
+}
+
+impl Late {
+    /// The next one.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        let rest = self.until.saturating_duration_since(Instant::now());
+        let job = tokio::time::timeout(rest, async {
+            while let Some(message) = self.answers.next().await {
+                if is_job(&message) {
+                    return Some(message);
+                }
+            }
+            None
+        });
+        let message = job.await.ok().flatten()?;
+        Some(Message { message, context: self.context.clone() })
+    }
+}
+
+fn is_job(message: &async_nats::Message) -> bool {
+    matches!(message.status, None | Some(StatusCode::OK)) && message.reply.is_some()
 }
 
 /// How a pull ended that brought no message.
@@ -114,7 +143,7 @@ impl Puller {
             match self.ask(at).await? {
                 Answer::Job(message) => {
                     self.served(at);
-                    return Ok(Pulled { job: Some(*message), surplus: Vec::new() });
+                    return Ok(Pulled { job: Some(*message), late: None });
                 }
                 _ => {
                     self.turns[at].empty_since = Some(Instant::now());
@@ -122,7 +151,7 @@ impl Puller {
                 }
             }
         }
-        Ok(Pulled::default())
+        Ok(Pulled { job: None, late: None })
     }
 
     /// Consumers in the order in which they are asked.
@@ -181,7 +210,7 @@ impl Puller {
             self.queue.client.publish_with_reply(subject, inbox, request.clone().into()).await?;
         }
         let waited = self.first(&mut answers, stop).await;
-        let surplus = self.take_back(answers).await;
+        let late = self.take_back(answers).await;
         self.turns.iter_mut().for_each(|turn| turn.empty_since = None);
         let job = match waited? {
             Waited::Job(message) => Some(*message),
@@ -196,7 +225,7 @@ impl Puller {
                 None
             }
         };
-        Ok(Pulled { job, surplus })
+        Ok(Pulled { job, late })
     }
 
     async fn first(&self, answers: &mut Subscriber, stop: &CancellationToken) -> anyhow::Result<Waited> {
@@ -236,28 +265,16 @@ impl Puller {
         Ok(Waited::Whole)
     }
 
-    /// Ends the subscription, and returns the jobs that were on their way: dropped, they would wait
-    /// for a whole ack wait.
-    async fn take_back(&self, mut answers: Subscriber) -> Vec<Message> {
-        let mut late = Vec::new();
-        if answers.drain().await.is_err() {
-            return late;
-        }
-        let rest = async {
-            while let Some(message) = answers.next().await {
-                if let Ok(Answer::Job(message)) = self.read(message) {
-                    late.push(*message);
-                }
-            }
-        };
-        let _ = tokio::time::timeout(LATE, rest).await;
-        late
+    /// Ends the subscription; what follows is told without waiting for it.
+    async fn take_back(&self, mut answers: Subscriber) -> Option<Late> {
+        answers.drain().await.ok()?;
+        Some(Late { answers, context: self.queue.context.clone(), until: Instant::now() + LATE })
     }
 
     fn read(&self, message: async_nats::Message) -> anyhow::Result<Answer> {
         let described = message.description.as_deref().unwrap_or_default();
         match message.status {
-            None | Some(StatusCode::OK) if message.reply.is_some() => {
+            _ if is_job(&message) => {
                 Ok(Answer::Job(Box::new(Message { message, context: self.queue.context.clone() })))
             }
             Some(StatusCode::NO_RESPONDERS) => {

@@ -1,15 +1,49 @@
 //! Webhooks: who wants to be told of a job's end, and what is to be told now.
 
+use anyhow::Context as _;
 use async_nats::HeaderMap;
+use async_nats::jetstream::ErrorCode;
 use bytes::Bytes;
 
 use super::declare::WEBHOOKS;
+use super::levels::age;
 use super::raw::Ask;
 use super::{Inlet, Outgoing, Queue};
 use crate::job::JobId;
 use crate::names::JOB_HEADER;
 
+/// What receivers are still to be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WebhookLevel {
+    /// Ends that no try told yet.
+    pub waiting: u64,
+    /// Ends that are told now, or wait for another try.
+    pub in_work: u64,
+    /// Whole seconds since the oldest of them, 0 without one.
+    pub oldest_seconds: u64,
+}
+
 impl Queue {
+    /// Measures what receivers are still to be told.
+    ///
+    /// # Errors
+    /// NATS is away, or the consumer is missing.
+    pub async fn webhook_level(&self) -> anyhow::Result<WebhookLevel> {
+        let (stream, consumer) = WEBHOOKS;
+        let subject = format!("CONSUMER.INFO.{}.{consumer}", self.names.stream(stream));
+        let info = self.info(&subject, ErrorCode::CONSUMER_NOT_FOUND).await?;
+        let info = info.with_context(|| format!("consumer {consumer} on {stream} is missing"))?;
+        let number = |field: &str| info[field].as_u64().unwrap_or(0);
+        let (waiting, in_work) = (number("num_pending"), number("num_ack_pending"));
+        if waiting + in_work == 0 {
+            return Ok(WebhookLevel::default());
+        }
+        // Everything up to the floor was heard, and what comes first behind it was not.
+        let behind = info["ack_floor"]["stream_seq"].as_u64().unwrap_or(0) + 1;
+        let oldest = self.next(stream, &self.names.webhook_in("*", "*"), behind).await?;
+        Ok(WebhookLevel { waiting, in_work, oldest_seconds: oldest.map_or(0, |oldest| age(oldest.time)) })
+    }
+
     /// Keeps what somebody wants to be told of a job's end, unless something is kept already; returns
     /// what is kept.
     ///

@@ -10,6 +10,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::names::LANE_HEADER;
 use crate::queue::Queue;
 
 /// Messages of one request.
@@ -24,6 +25,8 @@ pub(super) struct Read {
     /// When the stream took it.
     pub(super) time: OffsetDateTime,
     pub(super) payload: Bytes,
+    /// The lane of a job, if the message says it.
+    pub(super) lane: Option<String>,
 }
 
 impl Read {
@@ -58,5 +61,6 @@ fn one(message: &async_nats::Message) -> Option<Read> {
     let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str());
     let sequence = header("Nats-Sequence")?.parse().ok()?;
     let time = OffsetDateTime::parse(header("Nats-Time-Stamp")?, &Rfc3339).ok()?;
-    Some(Read { sequence, subject: header("Nats-Subject")?.to_owned(), time, payload: message.payload.clone() })
+    let (subject, lane) = (header("Nats-Subject")?.to_owned(), header(LANE_HEADER).map(str::to_owned));
+    Some(Read { sequence, subject, time, payload: message.payload.clone(), lane })
 }

@@ -50,6 +50,7 @@ pub struct Eraser<'a> {
     queue: &'a Queue,
     store: &'a Store,
     recordings: bool,
+    lane: Option<String>,
     letters: HashMap<JobId, Vec<u64>>,
     waiting: HashMap<JobId, Vec<Waiting>>,
 }
@@ -68,8 +69,23 @@ impl<'a> Eraser<'a> {
     /// # Errors
     /// A stream cannot be read.
     pub async fn prepare(queue: &'a Queue, store: &'a Store, recordings: bool) -> anyhow::Result<Self> {
-        let mut eraser = Self { queue, store, recordings, letters: HashMap::new(), waiting: HashMap::new() };
-        let (subject, mut from) = (queue.names().dead("*", "*"), 1);
+        let (lane, letters, waiting) = (None, HashMap::new(), HashMap::new());
+        Self { queue, store, recordings, lane, letters, waiting }.looked().await
+    }
+
+    /// The same for somebody who has one lane: dead letters, messages of queues and webhooks of other lanes
+    /// stay, whatever job they name. Recordings that a job names by another key stay, too.
+    ///
+    /// # Errors
+    /// As [`Eraser::prepare`].
+    pub async fn prepare_in(queue: &'a Queue, store: &'a Store, lane: Option<&str>) -> anyhow::Result<Self> {
+        let (lane, letters, waiting) = (lane.map(str::to_owned), HashMap::new(), HashMap::new());
+        Self { queue, store, recordings: false, lane, letters, waiting }.looked().await
+    }
+
+    async fn looked(self) -> anyhow::Result<Self> {
+        let (queue, mut eraser) = (self.queue, self);
+        let (subject, mut from) = (queue.names().dead("*", eraser.lane.as_deref().unwrap_or("*")), 1);
         while let Some(message) = queue.next("DEAD", &subject, from).await? {
             from = message.sequence + 1;
             let job = job_of("DEAD", 0, &message);
@@ -86,6 +102,10 @@ impl<'a> Eraser<'a> {
         let (created, there) = sequences(self.queue, &full).await?;
         for sequence in there {
             let Some(message) = message_at(self.queue, &full, sequence).await? else { continue };
+            let lane = message.subject.split('.').nth(2);
+            if self.lane.as_deref().is_some_and(|own| lane != Some(own)) {
+                continue;
+            }
             let run = message.headers.get(REPLAY_HEADER).and_then(|run| run.as_str().parse().ok()).unwrap_or(0);
             let waiting = Waiting { stream: stream.to_owned(), sequence, run };
             self.waiting.entry(job_of(&full, created, &message)).or_default().push(waiting);
@@ -111,6 +131,15 @@ impl<'a> Eraser<'a> {
         Ok(if self.queue.has_ended(job, run).await? { Standing::Ended } else { Standing::Open(run) })
     }
 
+    /// Whether this user of NATS may erase at all, found out by erasing what an ended job needs no more: its
+    /// cancels. Else its objects would be gone before the first refusal.
+    ///
+    /// # Errors
+    /// NATS refuses or is away.
+    pub async fn may(&self, job: &JobId) -> anyhow::Result<()> {
+        self.queue.purge("CANCELS", &self.queue.names().cancel_in(job.as_str(), "*")).await.map(drop)
+    }
+
     /// Removes everything of a job that has ended; what is gone already is no error. The last word goes
     /// last: until then the job is found again if this breaks off.
     ///
@@ -126,7 +155,8 @@ impl<'a> Eraser<'a> {
             erased.queued += usize::from(self.queue.remove(stream, *sequence).await?);
         }
         erased.events += self.queue.purge("CANCELS", &names.cancel_in(job.as_str(), "*")).await?;
-        for webhooks in [names.webhook(job.as_str()), names.webhook_in("*", job.as_str())] {
+        let lane = self.lane.as_deref().unwrap_or("*");
+        for webhooks in [names.webhook(job.as_str()), names.webhook_in(lane, job.as_str())] {
             erased.events += self.queue.purge("WEBHOOKS", &webhooks).await?;
         }
         erased.events += self.queue.purge("EVENTS", &names.event(job, ">")).await?;

@@ -193,7 +193,8 @@ impl Rescuer {
         let burial = Burial { stage, job, worker: RECONCILE, code, reason: &reason, attempts, sequence };
         let StreamMessage { subject, headers, payload, .. } = &it.message;
         self.queue.bury(&burial, &Original { subject, headers: Some(headers), payload }).await?;
-        self.end((&it.job, it.run), Event::Failed { stage: stage.into(), code, reason, attempts }).await
+        let lane = Some(names::lane(subject));
+        self.end((&it.job, it.run), lane, Event::Failed { stage: stage.into(), code, reason, attempts }).await
     }
 
     async fn end_terminated(&self, step: &Step, job: &JobId, attempts: u64) -> anyhow::Result<()> {
@@ -201,12 +202,13 @@ impl Rescuer {
             return Ok(());
         }
         let reason = "somebody terminated its message (+TERM)".to_owned();
-        self.end((job, 0), Event::Failed { stage: step.stage.into(), code: Code::Terminated, reason, attempts }).await
+        let (stage, code) = (step.stage.into(), Code::Terminated);
+        self.end((job, 0), None, Event::Failed { stage, code, reason, attempts }).await
     }
 
-    async fn end(&self, (job, run): (&JobId, u32), event: Event) -> anyhow::Result<()> {
+    async fn end(&self, (job, run): (&JobId, u32), lane: Option<&str>, event: Event) -> anyhow::Result<()> {
         let events = &Events::new(self.queue.clone(), RECONCILE, RECONCILE, run);
-        let ending = Ending { queue: &self.queue, store: &self.store, events, job, run };
+        let ending = Ending { queue: &self.queue, store: &self.store, events, job, run, lane };
         ending.tell(&ending.word(&event)?).await
     }
 }

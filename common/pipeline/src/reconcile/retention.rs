@@ -136,7 +136,11 @@ impl Retention {
             return Ok(None);
         };
         let Some(end) = Envelope::read(&message.payload, &job) else { return Ok(None) };
-        let lane = if self.rules.iter().any(|rule| rule.lane.is_some()) { lane_of(queue, &job).await? } else { None };
+        let lane = match &message.lane {
+            // Events may go before ends do: their stream is the first one to be full.
+            None if self.rules.iter().any(|rule| rule.lane.is_some()) => lane_of(queue, &job).await?,
+            lane => lane.clone(),
+        };
         if self.age(lane.as_deref(), end.data.kind()) != Some(age) {
             return Ok(None);
         }

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::doors::Doors;
 use super::labels::{Ended, Exemplar, Loaded, Phase, Request, Stage, Standing};
 use super::queues::Queues;
 use crate::event::FINAL_KINDS;
@@ -43,6 +44,7 @@ pub struct Metrics {
     pub(super) exhausted: Counter,
     pub(super) requests: Family<Request, Counter>,
     pub(super) followers: Gauge,
+    pub(super) doors: Doors,
 }
 
 /// What stages make besides objects.
@@ -90,6 +92,7 @@ impl Metrics {
             exhausted: Counter::default(),
             requests: Family::default(),
             followers: Gauge::default(),
+            doors: Doors::default(),
         };
         let mut registry = Registry::default();
         metrics.register(&mut registry, version, health);

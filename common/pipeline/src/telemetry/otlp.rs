@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::collector::Collector;
+use super::sampler::{self, Sampler};
 use crate::trace::TraceContext;
 
 /// Spans that wait; more are dropped (the default of `OTEL_BSP_MAX_QUEUE_SIZE`).
@@ -33,6 +34,7 @@ enum Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Internal = 1,
+    Server = 2,
     Producer = 4,
     Consumer = 5,
 }
@@ -100,19 +102,22 @@ pub(super) fn attribute(key: &str, value: &Value) -> Value {
     json!({ "key": key, "value": value })
 }
 
-/// Starts sending, if the environment names a collector. Once per process; later calls do nothing.
+/// Starts sending, if the environment names a collector. Once per process; later calls do nothing. Returns
+/// what is to be said of variables that are ignored.
 ///
 /// # Errors
 /// A variable of OpenTelemetry whose value cannot be used.
-pub fn start() -> anyhow::Result<()> {
+pub fn start() -> anyhow::Result<Vec<String>> {
     #[expect(clippy::disallowed_methods, reason = "variables of OpenTelemetry, with the names that it gave them")]
     let variables = |name: &str| std::env::var(name).ok();
-    let Some(collector) = Collector::from_environment(&variables)? else { return Ok(()) };
+    let (sampler, warnings) = Sampler::from_environment(&variables);
+    sampler::choose(sampler);
+    let Some(collector) = Collector::from_environment(&variables)? else { return Ok(warnings) };
     if WAY.get().is_none() {
         // Whoever came first sends.
         let _ = WAY.set(begin(collector)?);
     }
-    Ok(())
+    Ok(warnings)
 }
 
 fn begin(collector: Collector) -> std::io::Result<SyncSender<Message>> {

@@ -20,6 +20,7 @@ impl Metrics {
         registry.register_collector(Box::new(Process));
         registry.register_collector(Box::new(Ready(Arc::clone(health))));
         registry.register_collector(Box::new(Arc::clone(&self.queues)));
+        self.doors.register(registry);
         let ours = registry.sub_registry_with_prefix("shanshui");
         ours.register("build", "Version of the program", Info::new([("version", version)]));
         self.register_attempts(ours);

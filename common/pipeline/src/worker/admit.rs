@@ -32,13 +32,7 @@ impl Attempt {
         }
         let continued = !self.known.made.is_empty();
         self.check_replay(continued).await?;
-        if !continued || self.run() > 0 {
-            self.accept().await?;
-        }
-        if continued {
-            self.check_made().await?;
-        }
-        self.check_canceled().await?;
+        self.check_told(continued).await?;
         if let Some(error) = wrong_name {
             return Err(Failure::from(error).into());
         }
@@ -99,12 +93,29 @@ impl Attempt {
         if ended { Err(End::AlreadyEnded) } else { Ok(()) }
     }
 
+    /// What the streams know of the job. All is asked at once, because none of it changes an answer to
+    /// the rest; then the first obstacle counts.
+    async fn check_told(&mut self, continued: bool) -> Result<(), End> {
+        let accepted = async { if !continued || self.run() > 0 { self.accept().await } else { Ok(()) } };
+        let made = async { if continued { self.is_made().await } else { Ok(Some(true)) } };
+        let (accepted, made, canceled) = tokio::join!(accepted, made, self.check_canceled());
+        accepted?;
+        self.check_made(made?).await?;
+        canceled
+    }
+
+    /// Whether the stage before told what the job says it made.
+    async fn is_made(&self) -> Result<Option<bool>, End> {
+        let digest = self.delivery.content();
+        let (ended, vouched) = tokio::join!(self.check_ended(), self.shared.env.queue.vouches(&self.job, &digest));
+        ended?;
+        Ok(vouched.or_outage()?)
+    }
+
     /// What earlier stages passed on is the pipeline's to say: the event of the stage before carries a
     /// digest of it, and senders cannot write events.
-    async fn check_made(&mut self) -> Result<(), End> {
-        self.check_ended().await?;
-        let digest = self.delivery.content();
-        match self.shared.env.queue.vouches(&self.job, &digest).await.or_outage()? {
+    async fn check_made(&mut self, vouched: Option<bool>) -> Result<(), End> {
+        match vouched {
             Some(true) => Ok(()),
             // The event may have been dropped for its age; a dead letter is kept for longer.
             None if self.run() > 0 || self.delivery.waited > Queue::EVENTS_KEPT.as_secs_f64() * 0.9 => {

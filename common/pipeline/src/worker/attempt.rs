@@ -17,7 +17,7 @@ use crate::job::JobId;
 use crate::lease::{Lease, LeaseTerms};
 use crate::made::Made;
 use crate::stage::Stage;
-use crate::telemetry::{InFlight, JobSpan, phase};
+use crate::telemetry::{self, InFlight, JobSpan, phase};
 use crate::trace::TraceContext;
 
 /// An attempt owns its life: the lease, the events, and the decision what becomes of the message.
@@ -98,7 +98,7 @@ impl Attempt {
         let parent = delivery.header("traceparent");
         let parent = parent.and_then(|parent| TraceContext::parse(parent, delivery.header("tracestate")));
         // The sender's trace goes on; a job without one starts its own.
-        let trace = parent.as_ref().map_or_else(TraceContext::start, TraceContext::child);
+        let trace = telemetry::next(parent.as_ref());
         let events = Events::new(shared.env.queue.clone(), shared.stage(), &shared.name, delivery.run());
         let events = events.within(&trace);
         let leased = shared.env.metrics.lease(shared.stage());
@@ -133,7 +133,7 @@ impl Attempt {
     }
 
     /// Works on the job and settles it. An error ends the worker.
-    pub(super) async fn live<S: Stage>(mut self, stage: &S) -> anyhow::Result<Consequence> {
+    pub(super) async fn live<S: Stage>(mut self, stage: &Arc<S>) -> anyhow::Result<Consequence> {
         let Delivery { delivered, waited, .. } = self.delivery;
         let told = JobSpan::new((S::NAME, self.job.as_str(), self.number), &self.trace, self.parent, waited);
         let (span, metrics) = (told.span(), Arc::clone(&self.shared.env.metrics));
@@ -143,7 +143,7 @@ impl Attempt {
         self.work_and_settle(stage).instrument(span).await
     }
 
-    async fn work_and_settle<S: Stage>(mut self, stage: &S) -> anyhow::Result<Consequence> {
+    async fn work_and_settle<S: Stage>(mut self, stage: &Arc<S>) -> anyhow::Result<Consequence> {
         let shared = Arc::clone(&self.shared);
         // Before admission looks for a cancel: one that comes while it looks must not be missed.
         let cancel = shared.cancels.watch(&self.job, self.delivery.lane());

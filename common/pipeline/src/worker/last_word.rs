@@ -60,7 +60,8 @@ impl Attempt {
 
     fn ending(&self) -> Ending<'_> {
         let (queue, store) = (&self.shared.env.queue, &self.shared.env.store);
-        Ending { queue, store, events: &self.events, job: &self.job, run: self.run() }
+        let lane = Some(self.delivery.lane());
+        Ending { queue, store, events: &self.events, job: &self.job, run: self.run(), lane }
     }
 
     async fn copy_to_dead(&self, code: Code, reason: &str) -> anyhow::Result<()> {

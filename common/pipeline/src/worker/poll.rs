@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
@@ -17,7 +18,7 @@ use super::{Env, Shared, watch};
 use crate::causes::causes;
 use crate::delivery::Delivery;
 use crate::health::Part;
-use crate::queue::pull::Puller;
+use crate::queue::pull::{Late, Puller};
 use crate::shutdown::Shutdown;
 use crate::stage::Stage;
 
@@ -29,7 +30,7 @@ const SOON: Duration = Duration::from_millis(25);
 const SELDOM: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker<S> {
-    stage: S,
+    stage: Arc<S>,
     shared: Arc<Shared>,
     breaker: Breaker,
     /// An attempt met an outage: jobs wait in the queue until the store answers.
@@ -41,8 +42,17 @@ pub(super) struct Worker<S> {
 /// cannot go on takes no further job.
 type Ended = (anyhow::Result<()>, OwnedSemaphorePermit);
 
+/// What a worker does beside taking jobs.
+#[derive(Default)]
+struct Tasks {
+    running: JoinSet<Ended>,
+    /// Jobs that are handed back at once, because there is no permit for them.
+    returning: JoinSet<anyhow::Result<()>>,
+}
+
 impl<S: Stage> Worker<S> {
-    pub(super) async fn start(stage: S, env: Env, shutdown: Shutdown) -> anyhow::Result<Arc<Self>> {
+    /// The stage runs on the runtime beside it.
+    pub(super) async fn start((stage, stages): (S, Handle), env: Env, shutdown: Shutdown) -> anyhow::Result<Arc<Self>> {
         env.options.check()?;
         let step = env.queue.step(S::NAME)?;
         env.queue.warn_of_old_server();
@@ -61,14 +71,14 @@ impl<S: Stage> Worker<S> {
         let pools = env.options.pool_names();
         let own = Announced { stage: S::NAME, worker: name.clone(), pools, model: model.clone(), about: stage.about() };
         watching.spawn(announce(env.queue.clone(), own));
-        let shared = Shared { env, step, name, model, shutdown, stream, created, ack_wait, cancels };
+        let shared = Shared { env, step, name, model, shutdown, stream, created, ack_wait, cancels, stages };
         let (breaker, outage) = (Breaker::default(), AtomicBool::new(false));
-        Ok(Arc::new(Self { stage, shared: Arc::new(shared), breaker, outage, _watching: watching }))
+        Ok(Arc::new(Self { stage: Arc::new(stage), shared: Arc::new(shared), breaker, outage, _watching: watching }))
     }
 
     pub(super) async fn serve(self: &Arc<Self>, until_empty: bool) -> anyhow::Result<usize> {
-        let mut running = JoinSet::new();
-        let taken = self.take_jobs(&mut running, until_empty).await;
+        let mut tasks = Tasks::default();
+        let taken = self.take_jobs(&mut tasks, until_empty).await;
         let shutdown = &self.shared.shutdown;
         if taken.is_ok() && !shutdown.drain.is_cancelled() {
             return taken;
@@ -77,42 +87,46 @@ impl<S: Stage> Worker<S> {
             // This worker cannot go on; jobs beside the one that says so are handed back.
             shutdown.stop.cancel();
         }
-        let drained = self.drain(running).await;
+        let drained = self.drain(tasks).await;
         taken.and_then(|taken| drained.map(|()| taken))
     }
 
-    async fn take_jobs(self: &Arc<Self>, running: &mut JoinSet<Ended>, until_empty: bool) -> anyhow::Result<usize> {
+    async fn take_jobs(self: &Arc<Self>, tasks: &mut Tasks, until_empty: bool) -> anyhow::Result<usize> {
         let Shared { env, step, shutdown, .. } = &*self.shared;
         let most = usize::from(env.options.jobs_at_a_time(self.stage.together()));
+        // Jobs that do not go together are worked on beside each other because the operator says so: then each
+        // permit waits for a job, as a worker of its own would.
+        let batches = self.stage.together() > 1;
         let permits = Arc::new(Semaphore::new(most));
         let mut puller = Puller::new(&env.queue, step, &env.options.pools);
         let (mut taken, mut pause, mut next_look) = (0, SOON, Instant::now());
         while !shutdown.drain.is_cancelled() {
             let permit = tokio::select! {
                 permit = Arc::clone(&permits).acquire_owned() => permit?,
-                Some(ended) = running.join_next() => { settled(ended)?; continue }
+                Some(ended) = tasks.running.join_next() => { settled(ended)?; continue }
                 () = shutdown.drain.cancelled() => break,
             };
             self.wait_for_store().await;
-            if until_empty && running.is_empty() && self.is_empty().await? {
+            tasks.returned(until_empty).await?;
+            if until_empty && tasks.running.is_empty() && self.is_empty().await? {
                 return Ok(taken);
             }
-            let busy = permits.available_permits() + 1 < most;
+            let busy = batches && permits.available_permits() + 1 < most;
             if busy && (Instant::now() < next_look || !self.stage.has_room()) {
                 tokio::select! {
-                    Some(ended) = running.join_next() => settled(ended)?,
+                    Some(ended) = tasks.running.join_next() => settled(ended)?,
                     () = tokio::time::sleep(pause) => {}
                     () = shutdown.drain.cancelled() => break,
                 }
                 continue;
             }
-            let pulled = self.pull(&mut puller, running, busy).await?;
+            let pulled = self.pull(&mut puller, tasks, busy).await?;
             pause = if pulled.is_some() { SOON } else { (pause * 2).min(SELDOM) };
             next_look = Instant::now() + pause;
             let Some(delivery) = pulled else { continue };
             taken += 1;
             let worker = Arc::clone(self);
-            running.spawn(async move { (worker.process(delivery).await, permit) });
+            tasks.running.spawn(async move { (worker.process(delivery).await, permit) });
         }
         Ok(taken)
     }
@@ -121,7 +135,7 @@ impl<S: Stage> Worker<S> {
     async fn pull(
         self: &Arc<Self>,
         puller: &mut Puller,
-        running: &mut JoinSet<Ended>,
+        tasks: &mut Tasks,
         busy: bool,
     ) -> anyhow::Result<Option<Delivery>> {
         let shutdown = &self.shared.shutdown;
@@ -133,11 +147,8 @@ impl<S: Stage> Worker<S> {
             Ok(pulled) => pulled,
             Err(error) => return self.pull_failed(error).await.map(|()| None),
         };
-        for message in pulled.surplus.into_iter().map(Delivery::new) {
-            // No permit: it is handed back at once.
-            let (shared, message) = (Arc::clone(&self.shared), message?);
-            let permit = Arc::new(Semaphore::new(1)).acquire_owned().await?;
-            running.spawn(async move { (Attempt::begin(shared, message).await.hand_back().await, permit) });
+        if let Some(late) = pulled.late {
+            tasks.returning.spawn(hand_back(Arc::clone(&self.shared), late));
         }
         pulled.job.map(Delivery::new).transpose()
     }
@@ -203,15 +214,34 @@ impl<S: Stage> Worker<S> {
     }
 
     /// Lets running work end; after the grace, or at a second signal, has it handed back.
-    async fn drain(&self, mut running: JoinSet<Ended>) -> anyhow::Result<()> {
-        tracing::info!(jobs = running.len(), "draining: finishing the running jobs, taking no others");
+    async fn drain(&self, mut tasks: Tasks) -> anyhow::Result<()> {
+        tracing::info!(jobs = tasks.running.len(), "draining: finishing the running jobs, taking no others");
         self.shared.env.health.down(Part::Queue, "draining: finishing the running jobs, taking no others");
         let mut all = Ok(());
-        while let Some(ended) = running.join_next().await {
+        while let Some(ended) = tasks.running.join_next().await {
             all = all.and(settled(ended));
         }
-        all
+        all.and(tasks.returned(true).await)
     }
+}
+
+impl Tasks {
+    /// What came of handing back: of all of it, or of what has ended by now.
+    async fn returned(&mut self, all: bool) -> anyhow::Result<()> {
+        loop {
+            let ended = if all { self.returning.join_next().await } else { self.returning.try_join_next() };
+            let Some(ended) = ended else { return Ok(()) };
+            ended.context("the task that hands jobs back panicked")??;
+        }
+    }
+}
+
+/// Hands back what came too late to be worked on here.
+async fn hand_back(shared: Arc<Shared>, mut late: Late) -> anyhow::Result<()> {
+    while let Some(message) = late.next().await {
+        Attempt::begin(Arc::clone(&shared), Delivery::new(message)?).await.hand_back().await?;
+    }
+    Ok(())
 }
 
 /// A job's own failure never comes out here; what does ends the worker.

@@ -1,15 +1,14 @@
 //! Running the stage, beside every reason to stop it.
 
-use std::any::Any;
 use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use futures::FutureExt;
 use rmpv::Value;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::attempt::{Attempt, End};
 use super::bounds::{self, TimeLeft};
@@ -24,9 +23,12 @@ const NOTICE: Duration = Duration::from_secs(10);
 /// At most this many progress events a second are worth their bytes.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 
+/// What comes of a stage's work.
+type Ran<S> = Result<Outcome<<S as Stage>::Output>, Failure>;
+
 impl Attempt {
     /// Runs the stage until it is done, or `cancel` or something else stops it.
-    pub(super) async fn work<S: Stage>(&self, stage: &S, job: S::Input, cancel: &CancellationToken) -> End {
+    pub(super) async fn work<S: Stage>(&self, stage: &Arc<S>, job: S::Input, cancel: &CancellationToken) -> End {
         let left = bounds::time_left(&self.shared.env.options, job.meta());
         let notice = NOTICE.max(self.stall());
         self.lease.until(Some(Instant::now() + left.time + notice));
@@ -37,7 +39,7 @@ impl Attempt {
 
     async fn work_within<S: Stage>(
         &self,
-        stage: &S,
+        stage: &Arc<S>,
         job: S::Input,
         (left, cancel): (TimeLeft, &CancellationToken),
     ) -> End {
@@ -45,13 +47,12 @@ impl Attempt {
         // A stage that passes no job of its own on hands the one that came to the next stage.
         let same = (!context.last).then(|| job.to_value());
         let overweight = bounds::overweight(self.shared.env.options.job_memory_mib);
-        let work = AssertUnwindSafe(stage.run(job, &context)).catch_unwind();
-        tokio::pin!(work);
+        let mut work = self.set_to_work(stage, job, &context);
         let stopped = tokio::select! {
-            result = &mut work => return match result {
+            Some(result) = work.join_next() => return match result {
                 Ok(Ok(outcome)) => self.end_of(outcome, context.last, same),
                 Ok(Err(failure)) => End::Failed(failure),
-                Err(panic) => End::Failed(Failure::Retry(anyhow!("the stage panicked: {}", words_of(&*panic)))),
+                Err(ended) => End::Failed(Failure::Retry(anyhow!("the stage panicked: {}", words_of(ended)))),
             },
             stopped = self.reason_to_stop(cancel) => stopped,
             failure = bounds::overtime(left) => End::Failed(failure),
@@ -63,13 +64,21 @@ impl Attempt {
             // The process ends: whatever still runs ends with it, and others need the job.
             return stopped;
         }
-        while tokio::time::timeout(NOTICE, &mut work).await.is_err() {
+        while tokio::time::timeout(NOTICE, work.join_next()).await.is_err() {
             // One denoising step, or one window of speech, may take its time.
             if self.lease.progress.silence() > self.stall() {
                 return End::Hung;
             }
         }
         stopped
+    }
+
+    /// The stage at work; dropped, it stops.
+    fn set_to_work<S: Stage>(&self, stage: &Arc<S>, job: S::Input, context: &Context) -> JoinSet<Ran<S>> {
+        let (stage, context) = (Arc::clone(stage), context.clone());
+        let mut work = JoinSet::new();
+        work.spawn_on(async move { stage.run(job, &context).await }.in_current_span(), &self.shared.stages);
+        work
     }
 
     fn context(&self, last: bool) -> Context {
@@ -146,7 +155,8 @@ impl Attempt {
 }
 
 /// What a panic said.
-fn words_of(panic: &(dyn Any + Send)) -> &str {
+fn words_of(ended: JoinError) -> String {
+    let Ok(panic) = ended.try_into_panic() else { return "(its runtime has ended)".to_owned() };
     let said = panic.downcast_ref::<String>().map(String::as_str);
-    said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no text)")
+    said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no text)").to_owned()
 }

@@ -36,10 +36,11 @@ const PLACES: Duration = Duration::from_secs(1);
 /// Where jobs lie.
 type Lying = HashMap<JobId, (&'static Step, u64)>;
 
+/// Which jobs are asked for.
 #[derive(Deserialize)]
 pub(crate) struct Page {
-    limit: Option<String>,
-    after: Option<String>,
+    pub(crate) limit: Option<String>,
+    pub(crate) after: Option<String>,
 }
 
 /// Lists the jobs that the caller may know.
@@ -48,13 +49,18 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     Query(page): Query<Page>,
 ) -> Result<Response, ApiError> {
+    Ok(answer(StatusCode::OK, &self::page(&gateway, &caller, page).await?))
+}
+
+/// One page of the jobs that the caller may know.
+pub(crate) async fn page(gateway: &Gateway, caller: &Caller, page: Page) -> Result<Value, ApiError> {
     let refused = || wait::too_many("lists of this caller are being made");
     let _seat = gateway.lists.take(&caller.name).ok_or_else(refused)?;
     let limit = number("limit", page.limit.as_deref(), 1..=JOBS.1 as u64)?.map_or(JOBS.0, |limit| limit as usize);
     let mut before = number("after", page.after.as_deref(), 1..=u64::MAX)?;
-    let lying = document::lying(&gateway, &caller).await;
+    let lying = document::lying(gateway, caller).await;
     let mut jobs = match before {
-        None => untold(&gateway, &caller, &lying, limit - 1).await,
+        None => untold(gateway, caller, &lying, limit - 1).await,
         Some(_) => Vec::new(),
     };
     let mut parts = 0;
@@ -62,7 +68,7 @@ pub(crate) async fn list(
         parts += 1;
         let part = gateway.queue.jobs_before(before, limit).await.map_err(|error| ApiError::away(&error))?;
         let (full, last) = (part.len() == limit, part.last().map(|event| event.sequence));
-        let mut read = stream::iter(part).map(|event| entry(&gateway, &caller, event)).buffered(READERS);
+        let mut read = stream::iter(part).map(|event| entry(gateway, caller, event)).buffered(READERS);
         while jobs.len() < limit
             && let Some(read) = read.next().await
         {
@@ -75,8 +81,8 @@ pub(crate) async fn list(
             break before.filter(|_| more);
         }
     };
-    place(&gateway, &lying, &mut jobs).await;
-    Ok(answer(StatusCode::OK, &json!({ "jobs": jobs, "next": next.map(|next| next.to_string()) })))
+    place(gateway, &lying, &mut jobs).await;
+    Ok(json!({ "jobs": jobs, "next": next.map(|next| next.to_string()) }))
 }
 
 fn number(name: &str, given: Option<&str>, range: RangeInclusive<u64>) -> Result<Option<u64>, FieldError> {

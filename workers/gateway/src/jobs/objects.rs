@@ -7,10 +7,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CON
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use futures::Stream;
 use shanshui_client::{Picture, Story};
 use shanshui_pipeline::id::sha256_hex;
 use shanshui_pipeline::job::JobId;
-use shanshui_pipeline::store::ObjectKey;
+use shanshui_pipeline::store::{ObjectKey, Reading};
 
 use super::document;
 use crate::error::ApiError;
@@ -35,10 +36,7 @@ pub(crate) async fn picture(
     Path((id, index)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let id = document::parse(&id)?;
-    let story = document::story(&gateway, &caller, &id).await?.ok_or_else(|| ApiError::unknown_job(&id))?;
-    let picture = pictures(&id, &story).into_iter().find(|picture| picture.index.to_string() == index);
-    let picture = picture.ok_or_else(|| ApiError::missing(format!("job {id} has no such picture")).about("index"))?;
+    let (id, picture) = find(&gateway, &caller, &id, &index).await?;
     let name = picture.key.rsplit('/').next().unwrap_or_default();
     let wanted = Wanted { key: &picture.key, file_name: format!("{id}-{name}"), sha256: Some(&picture.sha256) };
     let mut response = stream(&gateway, wanted, &headers).await?;
@@ -47,6 +45,20 @@ pub(crate) async fn picture(
         response.headers_mut().insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
     }
     Ok(response)
+}
+
+/// A picture of a job that the caller may know.
+pub(crate) async fn find(
+    gateway: &Gateway,
+    caller: &Caller,
+    id: &str,
+    index: &str,
+) -> Result<(JobId, Picture), ApiError> {
+    let id = document::parse(id)?;
+    let story = document::story(gateway, caller, &id).await?.ok_or_else(|| ApiError::unknown_job(&id))?;
+    let picture = pictures(&id, &story).into_iter().find(|picture| picture.index.to_string() == index);
+    let picture = picture.ok_or_else(|| ApiError::missing(format!("job {id} has no such picture")).about("index"))?;
+    Ok((id, picture))
 }
 
 /// The address of a picture on this gateway: a link that needs no key, if the gateway can sign one.
@@ -103,12 +115,7 @@ async fn stream(gateway: &Gateway, wanted: Wanted<'_>, headers: &HeaderMap) -> R
     if wanted.sha256.and_then(tag).is_some_and(|tag| known(&tag)) {
         return Ok(unchanged());
     }
-    let reading = gateway.store.read(wanted.key).await?;
-    if let (Some(told), Some(noted)) = (wanted.sha256, &reading.sha256)
-        && told != noted
-    {
-        return Err(wrong(wanted.key));
-    }
+    let reading = open(gateway, wanted.key, wanted.sha256).await?;
     let tag = reading.sha256.as_deref().or(wanted.sha256).and_then(tag);
     if tag.as_ref().is_some_and(known) {
         return Ok(unchanged());
@@ -128,6 +135,19 @@ async fn stream(gateway: &Gateway, wanted: Wanted<'_>, headers: &HeaderMap) -> R
         set.insert(ETAG, tag);
     }
     Ok(response)
+}
+
+/// An object, which must be the one with this SHA-256 if that is known.
+pub(crate) async fn open(
+    gateway: &Gateway,
+    key: &str,
+    sha256: Option<&str>,
+) -> Result<Reading<impl Stream<Item = anyhow::Result<Bytes>> + Send + use<>>, ApiError> {
+    let reading = gateway.store.read(key).await?;
+    match (sha256, &reading.sha256) {
+        (Some(told), Some(noted)) if told != noted => Err(wrong(key)),
+        _ => Ok(reading),
+    }
 }
 
 fn unchanged() -> Response {

@@ -1,5 +1,7 @@
 //! From a request to a job.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -14,7 +16,7 @@ use crate::body::{self, Form, bad, whole};
 use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::keys::Caller;
-use crate::room::Full;
+use crate::room::{Full, Place};
 
 /// A job of one of the kinds that come from outside.
 #[derive(Debug)]
@@ -38,13 +40,7 @@ pub(crate) async fn wish(gateway: &Gateway, caller: &Caller, request: Request) -
         media if is_recording(media) => Wish::Audio(AudioJob::from_raw(whole(request).await?)?),
         media => return Err(unsupported(media)),
     };
-    if let Wish::Audio(AudioJob { audio: AudioSource::Inline(recording), .. }) = &mut wish {
-        *recording = body::kept(place.as_ref(), std::mem::take(recording));
-        // A message of its own holds what fits into one.
-        if let Some(place) = place.filter(|_| recording.len() <= gateway.queue.max_payload()) {
-            place.grow(recording.len()).map_err(|Full| body::busy())?;
-        }
-    }
+    wish.hold(gateway, place)?;
     wish.checked(gateway.queue.steps(), caller)
 }
 
@@ -55,6 +51,17 @@ impl Wish {
             Self::Audio(job) => &mut job.meta,
             Self::Text(job) => &mut job.meta,
         }
+    }
+
+    /// Counts its recording among what is held, as long as somebody has it.
+    pub(crate) fn hold(&mut self, gateway: &Gateway, place: Option<Arc<Place>>) -> Result<(), ApiError> {
+        let Self::Audio(AudioJob { audio: AudioSource::Inline(recording), .. }) = self else { return Ok(()) };
+        *recording = body::kept(place.as_ref(), std::mem::take(recording));
+        // A message of its own holds what fits into one.
+        if let Some(place) = place.filter(|_| recording.len() <= gateway.queue.max_payload()) {
+            place.grow(recording.len()).map_err(|Full| body::busy())?;
+        }
+        Ok(())
     }
 
     /// The job, if this sender may have it done.
@@ -123,7 +130,8 @@ pub(crate) fn recorded(recording: Bytes, fields: Value) -> Result<AudioJob, Fiel
     Ok(job)
 }
 
-fn object(value: Value) -> Result<Wish, ApiError> {
+/// The job of an object as the contract has it.
+pub(crate) fn object(value: Value) -> Result<Wish, ApiError> {
     let has =
         |name: &str| matches!(&value, Value::Map(pairs) if pairs.iter().any(|(key, _)| key.as_str() == Some(name)));
     match (has("audio"), has("text")) {

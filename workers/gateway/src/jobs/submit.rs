@@ -24,7 +24,8 @@ use crate::site::site;
 use crate::wait;
 use crate::webhooks::Hook;
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// What makes a request that is sent again the same one.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest wait that a caller may ask for, in seconds.
 const MAX_WAIT: u64 = 600;
 
@@ -55,10 +56,8 @@ pub(crate) async fn submit(
     let lane = lane(&caller, wanted.lane)?;
     may_send(&gateway, &caller)?;
     let _seat = patience.map(|_| wait::seat(&gateway, &caller)).transpose()?;
-    let mut wish = parse::wish(&gateway, &caller, request).await?;
-    name(&mut wish, &caller, &headers)?;
-    let hook = Hook::of(&gateway, &caller, (&lane, &site(&headers)), wish.meta_mut(), wanted.webhook)?;
-    let sent = send(&gateway, &lane, wish, hook.as_ref()).await.map_err(|error| refusal(&headers, error))?;
+    let wish = parse::wish(&gateway, &caller, request).await?;
+    let sent = take(&gateway, &caller, &headers, (lane, wanted.webhook), wish).await?;
     if let Some(patience) = patience
         && let Ok(Some(story)) = wait::end(&gateway, (&sent.id, sent.submitted.sequence), Some(patience), |_| ()).await
     {
@@ -66,16 +65,37 @@ pub(crate) async fn submit(
         let document = document::of(&gateway, &caller, &sent.id, &story).await;
         return Ok(located(answer(StatusCode::OK, &document), &sent.id));
     }
-    let mut told = accepted(&sent);
-    let may_be_further = sent.submitted.duplicate || patience.is_some() || is_named(&headers);
+    let may_be_further = patience.is_some() || is_named(&headers);
+    let told = told(&gateway, &caller, &sent, may_be_further).await;
+    Ok(located(answer(StatusCode::ACCEPTED, &told), &sent.id))
+}
+
+/// Puts a job on its queue, under the name that the headers give it, in the lane and with the webhook
+/// that its sender wants.
+pub(crate) async fn take(
+    gateway: &Gateway,
+    caller: &Caller,
+    headers: &HeaderMap,
+    (lane, webhook): (String, Option<String>),
+    mut wish: Wish,
+) -> Result<Sent, ApiError> {
+    name(&mut wish, caller, headers)?;
+    let hook = Hook::of(gateway, caller, (&lane, &site(headers)), wish.meta_mut(), webhook)?;
+    send(gateway, &lane, wish, hook.as_ref()).await.map_err(|error| refusal(headers, error))
+}
+
+/// What is known of a job that is on its queue, or was sent before.
+pub(crate) async fn told(gateway: &Gateway, caller: &Caller, sent: &Sent, may_be_further: bool) -> Value {
+    let mut told = accepted(sent);
+    let may_be_further = may_be_further || sent.submitted.duplicate;
     // The job is on its queue: that its state cannot be read now takes nothing from that.
-    if may_be_further && let Ok(Some(story)) = document::story(&gateway, &caller, &sent.id).await {
+    if may_be_further && let Ok(Some(story)) = document::story(gateway, caller, &sent.id).await {
         told["state"] = document::state(&story).into();
         if told["state"] != "queued" {
             ["place", "estimate_seconds", "workers"].into_iter().for_each(|name| told[name] = Value::Null);
         }
     }
-    Ok(located(answer(StatusCode::ACCEPTED, &told), &sent.id))
+    told
 }
 
 /// Whether a request that is sent again is the same job.

@@ -59,7 +59,7 @@ impl Links {
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Link> {
         let address = network(address);
         let mut open = self.open();
-        let own = open.all.values().filter(|entry| entry.address == address).count();
+        let own = open.work(|entry| entry.address == address);
         if own >= self.limits.address {
             open.close_idle(|entry| entry.address == address)?;
         } else if open.all.len() >= self.limits.all {
@@ -77,6 +77,11 @@ impl Links {
 }
 
 impl Open {
+    /// How many connections those are; one with several requests in work counts as so many.
+    fn work(&self, counts: impl Fn(&Entry) -> bool) -> usize {
+        self.all.values().filter(|entry| counts(entry)).map(|entry| entry.busy.max(1)).sum()
+    }
+
     fn close_idle(&mut self, may_go: impl Fn(&Entry) -> bool) -> Option<()> {
         let idle = self.all.iter().filter(|(_, entry)| entry.busy == 0 && may_go(entry));
         let oldest = idle.min_by_key(|(number, entry)| (entry.since, **number)).map(|(number, _)| *number)?;
@@ -91,12 +96,17 @@ impl Link {
         self.close.cancelled().await;
     }
 
-    /// A request begins.
-    pub(super) fn begin(&self) -> Busy {
-        if let Some(entry) = self.links.open().all.get_mut(&self.number) {
-            entry.busy += 1;
+    /// A request begins. Beside others of its connection it counts as one more connection of its address.
+    pub(super) fn begin(&self) -> Option<Busy> {
+        let (mut open, limits) = (self.links.open(), self.links.limits);
+        let (address, beside) = open.all.get(&self.number).map(|entry| (entry.address, entry.busy > 0))?;
+        if beside
+            && (open.work(|entry| entry.address == address) >= limits.address || open.work(|_| true) >= limits.all)
+        {
+            return None;
         }
-        Busy { links: Arc::clone(&self.links), number: self.number }
+        open.all.get_mut(&self.number)?.busy += 1;
+        Some(Busy { links: Arc::clone(&self.links), number: self.number })
     }
 }
 
@@ -136,6 +146,7 @@ mod tests {
         let links = Links::new(Limits { all: 3, address: 2 });
         let many: Vec<_> = (0..2).map(|_| links.admit(address("10.0.0.1")).unwrap()).collect();
         let work = many[0].begin();
+        assert!(work.is_some() && many[0].begin().is_none());
         let third = links.admit(address("10.0.0.1")).unwrap();
         assert_eq!([&many[0], &many[1], &third].map(|link| link.close.is_cancelled()), [false, true, false]);
         let other = links.admit(address("10.0.0.2")).unwrap();

@@ -16,7 +16,7 @@ const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 /// Longest message in words, in bytes: read, a value of two bytes takes up to [`GROWS`] times as much.
 const LONGEST: usize = 64 << 10;
 /// How many times as much memory a job takes once it is read.
-pub(super) const GROWS: usize = 32;
+pub(crate) const GROWS: usize = 32;
 
 /// What a client says in words.
 #[derive(Debug, Deserialize)]
@@ -57,7 +57,7 @@ impl Said {
 }
 
 /// The samples as a WAV file (RIFF, PCM of 16 bits, one channel).
-pub(super) fn wav(samples: &[u8], rate: u32) -> Bytes {
+pub(crate) fn wav(samples: &[u8], rate: u32) -> Bytes {
     let length = u32::try_from(samples.len()).unwrap_or(u32::MAX);
     let mut file = BytesMut::with_capacity(44 + samples.len());
     file.put_slice(b"RIFF");

@@ -52,6 +52,9 @@ impl Sender {
     pub(super) fn new() -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            tracing::warn!("this machine trusts no certificate authority; webhooks over https fail");
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let tls = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));

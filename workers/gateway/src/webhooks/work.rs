@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// Tries that every webhook gets, however long all gateways were away.
 const LEAST: u64 = 3;
+/// Between two looks at what is still to be told.
+const LOOK: Duration = Duration::from_secs(10);
 /// Longest pause before an end comes again that could not be dealt with.
 const UNHEARD: Duration = Duration::from_secs(60);
 /// After a failure of our own.
@@ -52,7 +54,18 @@ pub(crate) async fn work(gateway: &Gateway) -> Infallible {
             Err(error) => failed(&error).await,
         }
     };
-    tokio::join!(hear(gateway, &ends), tell(gateway, &dues, &sender)).0
+    tokio::join!(hear(gateway, &ends), tell(gateway, &dues, &sender), measure(gateway)).0
+}
+
+/// What is still to be told, for `/metrics`. Every gateway says the same.
+async fn measure(gateway: &Gateway) -> Infallible {
+    loop {
+        match gateway.queue.webhook_level().await {
+            Ok(level) => gateway.metrics.webhooks_due(level),
+            Err(error) => tracing::debug!(error = causes(&error), "cannot measure webhooks; trying again"),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn failed(error: &anyhow::Error) {
@@ -78,6 +91,10 @@ async fn hear(gateway: &Gateway, ends: &Inlet) -> Infallible {
 async fn heard(gateway: &Gateway, delivery: &Delivery) -> anyhow::Result<()> {
     let Err(error) = queue(gateway, delivery).await else { return Ok(()) };
     let (sequence, error) = (delivery.sequence, causes(&error));
+    if is_late(gateway, delivery) {
+        tracing::error!(sequence, error, "cannot queue the webhook of a job that has ended; it is given up");
+        return delivery.ack().await;
+    }
     tracing::warn!(sequence, error, "cannot queue the webhook of a job that has ended; trying again");
     delivery.hand_back(pause(delivery.waited).min(UNHEARD)).await
 }
@@ -119,7 +136,10 @@ async fn tell(gateway: &Gateway, dues: &Inlet, sender: &Arc<Sender>) -> Infallib
         requests.spawn(async move {
             let settled = match places {
                 (Some(host), Some(caller)) => told.settle(due, [host, caller]).await,
-                _ => told.delivery.hand_back(NO_PLACE).await,
+                _ => {
+                    told.gateway.metrics.webhook("no-place");
+                    told.delivery.hand_back(NO_PLACE).await
+                }
             };
             if let Err(error) = settled {
                 tracing::warn!(error = causes(&error), "cannot settle a webhook; it comes again");
@@ -142,6 +162,7 @@ impl Told {
         let Some((job, due)) = named else { return self.bury("(unknown)", "this is no webhook").await };
         let met = match self.held(self.send(&job, &due)).await {
             Ok(()) => {
+                self.gateway.metrics.webhook("delivered");
                 tracing::info!(%job, run = due.run, attempt = self.delivery.delivered, "a webhook is delivered");
                 // Only a job that has failed may have another run, and its receiver wants to hear of that.
                 let over = !matches!(due.end.data, Event::Failed { .. });
@@ -150,8 +171,9 @@ impl Told {
             Err(met) => met,
         };
         match met {
-            Unheard::Later(reason) if !self.is_late() => {
+            Unheard::Later(reason) if !is_late(&self.gateway, &self.delivery) => {
                 let pause = pause(self.delivery.waited);
+                self.gateway.metrics.webhook("again");
                 tracing::info!(%job, attempt = self.delivery.delivered, reason, delay_seconds = pause.as_secs(), "a webhook comes again");
                 self.delivery.hand_back(pause).await
             }
@@ -188,12 +210,9 @@ impl Told {
         }
     }
 
-    fn is_late(&self) -> bool {
-        self.delivery.delivered >= LEAST && self.delivery.waited >= self.gateway.options.webhook_seconds as f64
-    }
-
     /// Copies it to DEAD, from where an operator replays it.
     async fn bury(&self, job: &str, reason: &str) -> anyhow::Result<()> {
+        self.gateway.metrics.webhook("given-up");
         let worker = std::process::id().to_string();
         let burial = Burial {
             stage: "webhook",
@@ -216,6 +235,11 @@ impl Told {
         }
         Ok(())
     }
+}
+
+/// Whether a message has been tried for as long as it may be.
+fn is_late(gateway: &Gateway, delivery: &Delivery) -> bool {
+    delivery.delivered >= LEAST && delivery.waited >= gateway.options.webhook_seconds as f64
 }
 
 /// Grows with the age of a message, so that it is the same whoever tries; with jitter.

@@ -1,5 +1,6 @@
 //! `shanshui intake`: recordings that are dropped into a bucket become jobs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -90,7 +91,7 @@ async fn start(
     let health = service.health.process();
     let subject = queue.names().intake(&settings.name);
     let (bucket, prefix, poll) = (settings.watch.bucket.clone(), settings.watch.prefix.clone(), settings.poll);
-    let intake = Intake::start(queue, store, settings, health.clone()).await?;
+    let intake = Intake::start((queue, store), settings, health.clone(), Arc::clone(&service.metrics)).await?;
     health.up(Part::Nats);
     let seconds = poll.map(|poll| poll.as_secs());
     tracing::info!(subject, bucket, prefix, poll_seconds = seconds, "taking recordings");

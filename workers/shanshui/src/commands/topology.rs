@@ -1,16 +1,15 @@
 //! `shanshui topology`: which stages there are, and who works there.
 
 mod mermaid;
-mod svg;
-mod view;
 
 use clap::{Args, ValueEnum};
+use shanshui_gateway::topology::svg;
+pub(crate) use shanshui_gateway::topology::{View, state};
 use shanshui_pipeline::Step;
 
 use crate::exit::{Exit, Refusal};
 use crate::print;
 use crate::reach::Reach;
-pub(crate) use view::{View, state};
 
 /// Show the stages, their queues and pools, and who works there
 ///

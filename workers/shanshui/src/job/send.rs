@@ -76,8 +76,9 @@ pub(crate) async fn send<J: Job>(
 
 /// Variables that are meant for other programs are no reason to send nothing.
 pub(crate) fn start_traces() {
-    if let Err(error) = telemetry::start_traces() {
-        print::note(format_args!("shanshui: traces are off: {error:#}"));
+    match telemetry::start_traces() {
+        Ok(ignored) => ignored.iter().for_each(|why| print::note(format_args!("shanshui: ignored: {why}"))),
+        Err(error) => print::note(format_args!("shanshui: traces are off: {error:#}")),
     }
 }
 

@@ -102,6 +102,8 @@ fn without_a_gpu_auto_goes_on_and_cuda_says_what_is_missing() {
         (&*loader("libcublas.so.13"), "libcublas.so.13 is missing, which"),
         ("echo 'shanshui: the NVIDIA driver finds no GPU' >&2; exit 1", "because the NVIDIA driver finds no GPU"),
         ("true", "finds no GPU"),
+        // As a program of another version does.
+        ("echo 'error: unexpected argument' >&2; exit 2", "is not of version"),
         ("kill -9 $$", "signal: 9"),
     ];
     for (gpus, words) in cases {
@@ -112,6 +114,14 @@ fn without_a_gpu_auto_goes_on_and_cuda_says_what_is_missing() {
         place.run(&format!("paint --paint-device auto {NO_MODEL}")).refused(2, &["no-such-model"]);
         place.run("gpus").refused(1, &["there is no GPU to compute on: ", words.trim_start_matches("because ")]);
     }
+}
+
+#[test]
+fn a_program_of_another_version_does_not_take_the_place() {
+    Place::new()
+        .run("gpus --asked-by 0.0.1")
+        .refused(2, &["asked-by: 0.0.1 is not allowed", env!("CARGO_PKG_VERSION")]);
+    Place::new().run(concat!("gpus --asked-by ", env!("CARGO_PKG_VERSION"))).refused(1, &["there is no GPU"]);
 }
 
 #[test]

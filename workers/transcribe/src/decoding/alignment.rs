@@ -60,19 +60,21 @@ impl Table {
     /// Each position by the mean and the deviation of what all tokens gave to it: what all of them look
     /// at tells nothing.
     fn standardise(&mut self) {
-        let rows = (self.values.len() / self.width) as f32;
-        let (mut sums, mut squares) = (vec![0f32; self.width], vec![0f32; self.width]);
+        let share = ((self.values.len() / self.width) as f32).recip();
+        let (mut means, mut squares) = (vec![0f32; self.width], vec![0f32; self.width]);
         for row in self.values.chunks(self.width) {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value / rows);
+            means.iter_mut().zip(row).for_each(|(mean, value)| *mean += value * share);
         }
         for row in self.values.chunks(self.width) {
-            let pairs = squares.iter_mut().zip(row).zip(&sums);
-            pairs.for_each(|((square, value), mean)| *square += (value - mean).powi(2) / rows);
+            let pairs = squares.iter_mut().zip(row).zip(&means);
+            pairs.for_each(|((square, value), mean)| *square += (value - mean) * (value - mean) * share);
         }
+        // Where all give the same, the rounding of their sum is no difference.
+        let scale = |(square, mean): (&f32, &f32)| square.sqrt().max(1e-3 * mean).max(f32::MIN_POSITIVE).recip();
+        let scales: Vec<f32> = squares.iter().zip(&means).map(scale).collect();
         for row in self.values.chunks_mut(self.width) {
-            for ((value, mean), square) in row.iter_mut().zip(&sums).zip(&squares) {
-                // Where all give the same, the rounding of their sum is no difference.
-                *value = (*value - mean) / square.sqrt().max(1e-3 * mean).max(f32::MIN_POSITIVE);
+            for ((value, mean), scale) in row.iter_mut().zip(&means).zip(&scales) {
+                *value = (*value - mean) * scale;
             }
         }
     }

@@ -49,7 +49,7 @@ pub(super) struct Judged {
 }
 
 pub(super) fn judge(frames: &[Spectrum]) -> Judged {
-    let total = |frame: &Spectrum| frame.iter().sum::<f32>();
+    let total = |frame: &Spectrum| sum(frame);
     let loudest = |levels: Vec<f32>| levels.into_iter().fold(f32::MIN, f32::max);
     let silent = |verdict| Judged { verdict, active: Vec::new() };
     let whole = loudest(smoothed(frames, total));
@@ -57,15 +57,15 @@ pub(super) fn judge(frames: &[Spectrum]) -> Judged {
         return silent(Verdict::Silence);
     }
     let steady = steady_bins(frames);
-    let moving = |frame: &Spectrum, bins: std::ops::Range<usize>| {
-        bins.filter(|bin| !steady[*bin]).map(|bin| frame[bin]).sum::<f32>()
-    };
-    let left = loudest(smoothed(frames, |frame| moving(frame, 0..BINS)));
-    if left < SILENCE_DBFS.max(whole - MAX_HIDDEN_DB) || is_one_tone(frames, &steady) {
+    let moving =
+        |frame: &Spectrum| -> Spectrum { std::array::from_fn(|bin| if steady[bin] { 0.0 } else { frame[bin] }) };
+    let moving: Vec<Spectrum> = frames.iter().map(moving).collect();
+    let left = loudest(smoothed(&moving, total));
+    if left < SILENCE_DBFS.max(whole - MAX_HIDDEN_DB) || is_one_tone(&moving) {
         return silent(Verdict::Steady);
     }
     let bin = |hertz: usize| hertz * FRAME / SAMPLE_RATE as usize;
-    let band = |band: usize| smoothed(frames, |frame| moving(frame, bin(EDGES[band])..bin(EDGES[band + 1])));
+    let band = |band: usize| smoothed(&moving, |frame| sum(&frame[bin(EDGES[band])..bin(EDGES[band + 1])]));
     let bands: Vec<Vec<f32>> = (0..BANDS).map(band).collect();
     let active = active(&bands, frames.len());
     match active.is_empty() && frames.len() >= MIN_WINDOW {
@@ -101,11 +101,19 @@ fn smoothed(frames: &[Spectrum], power: impl Fn(&Spectrum) -> f32) -> Vec<f32> {
     powers.windows(width).map(|run| 10.0 * (mean(run) + FLOOR).log10()).collect()
 }
 
+/// Shares of values below the two percentiles of a swing.
+const LOW: f32 = 0.10;
+const HIGH: f32 = 0.95;
+
+/// Where a percentile lies among so many sorted values.
+fn place(values: usize, share: f32) -> usize {
+    ((values - 1) as f32 * share).round() as usize
+}
+
 /// The 10th and the 95th percentile.
 fn percentiles(values: &[f32]) -> (f32, f32) {
     let mut values = values.to_vec();
-    let place = |share: f32| ((values.len() - 1) as f32 * share).round() as usize;
-    let (low, high) = (place(0.10), place(0.95));
+    let (low, high) = (place(values.len(), LOW), place(values.len(), HIGH));
     let high_value = *values.select_nth_unstable_by(high, f32::total_cmp).1;
     // What is left of the high one is no larger.
     let low_value =
@@ -119,21 +127,50 @@ fn steady_bins(frames: &[Spectrum]) -> Vec<bool> {
     if frames.len() < MIN_WINDOW {
         return vec![false; BINS];
     }
+    let swings = swinging_bins(frames);
     let is_steady = |bin: usize| {
         let powers: Vec<f32> = frames.iter().map(|frame| frame[bin]).collect();
         let (low, high) = percentiles(&powers);
         10.0 * ((high + f32::MIN_POSITIVE) / (low + f32::MIN_POSITIVE)).log10() < STEADY_DB
     };
-    (0..BINS).map(is_steady).collect()
+    (0..BINS).map(|bin| !swings[bin] && is_steady(bin)).collect()
+}
+
+/// Frequencies that certainly swing: so many frames lie below a third of the mean that the low
+/// percentile does, and so many above 1.4 times the mean that the high one does. It holds for nearly
+/// all of noise and speech, and counting takes a tenth of the time of two percentiles.
+fn swinging_bins(frames: &[Spectrum]) -> [bool; BINS] {
+    let (mut means, mut below, mut above) = ([0f32; BINS], [0u32; BINS], [0u32; BINS]);
+    for frame in frames {
+        means.iter_mut().zip(frame).for_each(|(mean, power)| *mean += power);
+    }
+    means.iter_mut().for_each(|mean| *mean /= frames.len() as f32);
+    for frame in frames {
+        for bin in 0..BINS {
+            below[bin] += u32::from(3.0 * frame[bin] <= means[bin]);
+            above[bin] += u32::from(frame[bin] >= 1.4 * means[bin]);
+        }
+    }
+    let count = |share: f32| place(frames.len(), share) as u32;
+    let (low, high) = (count(LOW) + 1, frames.len() as u32 - count(HIGH));
+    std::array::from_fn(|bin| means[bin] > f32::MIN_POSITIVE * 1e6 && below[bin] >= low && above[bin] >= high)
+}
+
+/// The sum of some powers: of sixteen at a time, for one after the other each waits for the one before.
+fn sum(powers: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let (blocks, rest) = powers.as_chunks::<LANES>();
+    let mut sums = [0f32; LANES];
+    for block in blocks {
+        sums.iter_mut().zip(block).for_each(|(sum, power)| *sum += power);
+    }
+    sums.iter().chain(rest).sum()
 }
 
 /// Whether nine in ten of the loud frames (within 20 dB of the loudest) hold one and the same
 /// tone, which may come and go as the beeps of a telephone do.
-fn is_one_tone(frames: &[Spectrum], steady: &[bool]) -> bool {
-    let moving =
-        |frame: &Spectrum| -> Spectrum { std::array::from_fn(|bin| if steady[bin] { 0.0 } else { frame[bin] }) };
-    let frames: Vec<Spectrum> = frames.iter().map(moving).collect();
-    let powers: Vec<f32> = frames.iter().map(|frame| frame.iter().sum()).collect();
+fn is_one_tone(frames: &[Spectrum]) -> bool {
+    let powers: Vec<f32> = frames.iter().map(|frame| sum(frame)).collect();
     let loudest = powers.iter().copied().fold(0.0, f32::max);
     let loud = frames.iter().zip(&powers).filter(|(_, power)| **power >= loudest * 0.01);
     let peaks: Vec<(usize, f32)> = loud.map(|(frame, power)| peak(frame, *power)).collect();
@@ -151,4 +188,29 @@ fn peak(frame: &Spectrum, power: f32) -> (usize, f32) {
     let place = (0..BINS).max_by(|a, b| frame[*a].total_cmp(&frame[*b])).unwrap_or(0);
     let near = frame[place.saturating_sub(2)..(place + 3).min(BINS)].iter().sum::<f32>();
     (place, near / (power + f32::MIN_POSITIVE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_certainly_swings_is_not_steady_by_its_percentiles_either() {
+        let mut state = 7u32;
+        let mut draw = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32
+        };
+        // From hum, bin after bin, to noise and to sound in one frame of ten.
+        let frame = |draw: &mut dyn FnMut() -> f32| -> Spectrum {
+            std::array::from_fn(|bin| (bin as f32 / 16.0 * draw()).exp() * if draw() < 0.1 { bin as f32 } else { 1.0 })
+        };
+        let frames: Vec<Spectrum> = (0..188).map(|_| frame(&mut draw)).collect();
+        let swings = swinging_bins(&frames);
+        assert!(swings.iter().any(|swings| *swings) && swings.iter().any(|swings| !swings));
+        for bin in (0..BINS).filter(|bin| swings[*bin]) {
+            let (low, high) = percentiles(&frames.iter().map(|frame| frame[bin]).collect::<Vec<_>>());
+            assert!(10.0 * (high / low).log10() >= STEADY_DB, "{bin}: {low} {high}");
+        }
+    }
 }

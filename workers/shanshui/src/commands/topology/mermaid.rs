@@ -1,6 +1,6 @@
 //! The pipeline as a chart for Markdown (mermaid.js.org).
 
-use super::view::{Stage, View, is_abandoned, state};
+use shanshui_gateway::topology::{Stage, View, is_abandoned, state};
 
 /// A flow chart from left to right.
 pub(super) fn of(view: &View) -> String {

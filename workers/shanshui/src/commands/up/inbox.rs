@@ -26,7 +26,7 @@ pub(super) fn settings(prefix: Option<&str>) -> anyhow::Result<Option<Settings>>
 /// A consumer is missing, or the bucket cannot be listed.
 pub(super) async fn serve(prefix: Option<&str>, env: Env, stop: CancellationToken) -> anyhow::Result<()> {
     let Some(settings) = settings(prefix)? else { return Ok(()) };
-    let Env { queue, store, health, .. } = env;
-    Intake::start(queue, store, settings, health).await?.serve(stop).await;
+    let Env { queue, store, health, metrics, .. } = env;
+    Intake::start((queue, store), settings, health, metrics).await?.serve(stop).await;
     Ok(())
 }

@@ -15,37 +15,51 @@ const RECENT: usize = 50;
 const SEEN: i64 = 60;
 
 /// All stages, in the order in which a job takes them.
-pub(crate) struct View {
-    pub(crate) stages: Vec<Stage>,
+#[derive(Debug)]
+pub struct View {
+    /// One after the other.
+    pub stages: Vec<Stage>,
 }
 
 /// One stage.
-pub(crate) struct Stage {
-    pub(crate) step: &'static Step,
-    pub(crate) stream: String,
-    pub(crate) subject: String,
+#[derive(Debug)]
+pub struct Stage {
+    /// What the program declares of it.
+    pub step: &'static Step,
+    /// Its queue's stream.
+    pub stream: String,
+    /// Where its jobs are published.
+    pub subject: String,
     /// Jobs of it in DEAD; absent where no server was asked.
-    pub(crate) dead: Option<u64>,
-    pub(crate) pools: Vec<Pool>,
+    pub dead: Option<u64>,
+    /// Where its jobs wait.
+    pub pools: Vec<Pool>,
     /// Workers that began a job within the last hour, by their names.
-    pub(crate) workers: BTreeSet<String>,
+    pub workers: BTreeSet<String>,
 }
 
 /// One pool of a stage.
-pub(crate) struct Pool {
-    pub(crate) level: PoolLevel,
-    pub(crate) consumers: Vec<String>,
+#[derive(Debug)]
+pub struct Pool {
+    /// What it holds.
+    pub level: PoolLevel,
+    /// Names of its consumers.
+    pub consumers: Vec<String>,
 }
 
 impl View {
     /// What a program declares, without a server.
-    pub(crate) fn declared(steps: &'static [Step], prefix: &str) -> Self {
+    #[must_use]
+    pub fn declared(steps: &'static [Step], prefix: &str) -> Self {
         let names = Names::new(prefix);
         Self { stages: steps.iter().map(|step| Stage::of(step, &names)).collect() }
     }
 
     /// What a server says.
-    pub(crate) async fn live(queue: &Queue) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// A stream cannot be read.
+    pub async fn live(queue: &Queue) -> anyhow::Result<Self> {
         let levels = queue.levels().await?;
         let workers = seen(queue).await;
         let stages = queue.steps().iter().map(|step| Stage::of(step, queue.names()).filled(&levels, &workers));
@@ -53,12 +67,13 @@ impl View {
     }
 
     /// For people.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+    pub fn lines(&self) -> impl Iterator<Item = String> {
         self.stages.iter().flat_map(Stage::lines)
     }
 
     /// For scripts.
-    pub(crate) fn json(&self) -> Value {
+    #[must_use]
+    pub fn json(&self) -> Value {
         json!({ "steps": self.stages.iter().map(Stage::json).collect::<Vec<_>>() })
     }
 }
@@ -129,12 +144,14 @@ fn takers(stage: &str, pool: &str) -> Vec<String> {
 }
 
 /// Jobs wait, and nobody asks for them or has one.
-pub(super) fn is_abandoned(pool: &PoolLevel) -> bool {
+#[must_use]
+pub fn is_abandoned(pool: &PoolLevel) -> bool {
     pool.waiting > 0 && pool.asking == 0 && pool.in_work == 0
 }
 
 /// What a pool does now, in words.
-pub(crate) fn state(pool: &PoolLevel) -> String {
+#[must_use]
+pub fn state(pool: &PoolLevel) -> String {
     let oldest = pool.oldest_seconds.filter(|_| pool.waiting > 0);
     let oldest = oldest.map(|seconds| format!(" (the oldest for {seconds} s)")).unwrap_or_default();
     let lost = if is_abandoned(pool) { ", no live worker" } else { "" };

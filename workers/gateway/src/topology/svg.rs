@@ -8,7 +8,8 @@ const LINE: usize = 18;
 const TOP: usize = 56;
 
 /// A box for each stage, an arrow from each to the next.
-pub(super) fn of(view: &View) -> String {
+#[must_use]
+pub fn of(view: &View) -> String {
     let boxes: Vec<Vec<String>> = view.stages.iter().map(words).collect();
     let height = boxes.iter().map(Vec::len).max().unwrap_or(0) * LINE + TOP + 2 * GAP;
     let width = (WIDTH + GAP) * boxes.len() + GAP;

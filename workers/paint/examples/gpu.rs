@@ -1,0 +1,213 @@
+//! What `tests/bench/gpu.py` asks of a GPU: networks of the shape of Stable Diffusion 1.5 with random weights.
+//!
+//! `gpu QUESTION DEVICE`, where the device is written as `--paint-device` has it. Answers are lines of JSON.
+//! `apart MODEL`: how far bf16 there is from f32 on a CPU, for each network and for a picture of a model in a folder.
+//! `picture`, `rows`, `decode`: reads lines of `WIDTH HEIGHT BATCH STEPS`. `full`: fills the memory, and computes after
+//! that. `cold`: the parts of a start.
+
+#![expect(clippy::print_stdout, reason = "the answers")]
+
+mod shapes;
+
+use std::io::{BufRead as _, Write as _};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use candle_core::{DType, Device, Tensor};
+use serde_json::{Value, json};
+use shanshui_model::{DeviceKind, gpu};
+use shanshui_paint::model::Model;
+use shanshui_paint::paint::{Request, paint};
+use shanshui_paint::prompt::syntax::Syntax;
+use shanshui_paint::unet::Unet;
+use shanshui_paint::vae::Vae;
+use shapes::{TEXT, decibels, noise, text, unet, vae};
+
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let device = |name: &str| name.parse::<DeviceKind>().map_err(anyhow::Error::msg)?.open();
+    match words.as_slice() {
+        ["apart", name, model] => apart(&device(name)?, Path::new(model)),
+        ["picture", name] => Networks::load(&device(name)?)?.answer(Networks::picture),
+        ["rows", name] => Networks::load(&device(name)?)?.answer(Networks::rows),
+        ["decode", name] => Networks::load(&device(name)?)?.answer(Networks::decode),
+        ["full", name] => full(&device(name)?),
+        ["cold", name] => cold(name),
+        _ => bail!("allowed: gpu apart DEVICE MODEL, gpu picture|rows|decode|full|cold DEVICE"),
+    }
+}
+
+fn tell(answer: &Value) -> anyhow::Result<()> {
+    println!("{answer}");
+    Ok(std::io::stdout().flush()?)
+}
+
+struct Networks {
+    unet: Unet,
+    vae: Vae,
+    device: Device,
+}
+
+/// Sides of the picture, pictures together, steps.
+struct Wish {
+    sides: [usize; 2],
+    batch: usize,
+    steps: usize,
+}
+
+impl Networks {
+    fn load(device: &Device) -> anyhow::Result<Self> {
+        let networks =
+            Self { unet: unet(DType::BF16, device)?, vae: vae(DType::BF16, device)?, device: device.clone() };
+        tell(&json!({ "load": true }))?;
+        Ok(networks)
+    }
+
+    /// Answers each line with the seconds that it took, and what `work` says.
+    fn answer(&self, work: fn(&Self, &Wish) -> anyhow::Result<Value>) -> anyhow::Result<()> {
+        for line in std::io::stdin().lock().lines() {
+            let numbers = line?.split_whitespace().map(str::parse).collect::<Result<Vec<usize>, _>>()?;
+            let &[width, height, batch, steps] = numbers.as_slice() else { bail!("allowed: WIDTH HEIGHT BATCH STEPS") };
+            let start = Instant::now();
+            let said = work(self, &Wish { sides: [height / 8, width / 8], batch, steps })?;
+            tell(&json!({ "seconds": start.elapsed().as_secs_f64(), "said": said }))?;
+        }
+        Ok(())
+    }
+
+    /// Whole pictures: steps with guidance, whose latents lie on the CPU as a sampler has them, then each decoded.
+    fn picture(&self, wish: &Wish) -> anyhow::Result<Value> {
+        let mut latents = self.latents(wish)?;
+        for _ in 0..wish.steps {
+            let answer = self.step(&latents)?;
+            latents = ((latents * 0.98)? + (answer * 0.02)?)?;
+        }
+        let mut sum = 0.0;
+        for at in 0..wish.batch {
+            let pixels = self.vae.decode(&latents.narrow(0, at, 1)?.to_device(&self.device)?)?;
+            sum += pixels.to_device(&Device::Cpu)?.mean_all()?.to_scalar::<f32>()?;
+        }
+        Ok(json!({ "finite": sum.is_finite() }))
+    }
+
+    /// Whether the rows of a batch are what they are alone: a kernel that counts too few elements shows here.
+    fn rows(&self, wish: &Wish) -> anyhow::Result<Value> {
+        let latents = self.latents(wish)?;
+        let together = self.step(&latents)?;
+        let mut least = f64::INFINITY;
+        for at in 0..wish.batch {
+            let alone = self.step(&latents.narrow(0, at, 1)?)?.flatten_all()?.to_vec1()?;
+            let row = together.narrow(0, at, 1)?.flatten_all()?.to_vec1()?;
+            least = least.min(decibels(&alone, &row));
+        }
+        Ok(json!({ "decibels": least }))
+    }
+
+    fn decode(&self, wish: &Wish) -> anyhow::Result<Value> {
+        let pixels = self.vae.decode(&self.latents(wish)?.narrow(0, 0, 1)?.to_device(&self.device)?)?;
+        Ok(json!({ "finite": pixels.mean_all()?.to_scalar::<f32>()?.is_finite() }))
+    }
+
+    fn latents(&self, wish: &Wish) -> candle_core::Result<Tensor> {
+        noise(&[wish.batch, 4, wish.sides[0], wish.sides[1]])
+    }
+
+    /// The answer with guidance 7.5, on the CPU.
+    fn step(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
+        let batch = latents.dim(0)?;
+        // Every row has the same text, so that one alone is what it is among others.
+        let states = noise(&[1, TEXT.0, TEXT.1])?.repeat((2 * batch, 1, 1))?.to_device(&self.device)?;
+        let input = Tensor::cat(&[latents, latents], 0)?.to_device(&self.device)?;
+        let timesteps = Tensor::full(500_f32, 2 * batch, &self.device)?;
+        let answer = self.unet.forward(&input, &timesteps, &self.unet.prepare(&states)?)?.to_device(&Device::Cpu)?;
+        let (without, with) = (answer.narrow(0, 0, batch)?, answer.narrow(0, batch, batch)?);
+        &without + ((with - &without)? * 7.5)?
+    }
+}
+
+fn apart(device: &Device, model: &Path) -> anyhow::Result<()> {
+    let values = |tensor: Tensor| tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>();
+    let say = |part: &str, [exact, other]: [Vec<f32>; 2]| {
+        tell(&json!({ "part": part, "decibels": decibels(&exact, &other) }))
+    };
+    let ids: Vec<u32> = (0..TEXT.0 as u32).map(|at| at * 600).collect();
+    let texts =
+        [&Device::Cpu, device].map(|device| anyhow::Ok(values(text(device)?.forward(std::slice::from_ref(&ids))?)?));
+    let [exact, other] = texts;
+    say("text", [exact?, other?])?;
+    let step = |dtype, device: &Device| {
+        let unet = unet(dtype, device)?;
+        let states = unet.prepare(&noise(&[2, TEXT.0, TEXT.1])?.to_device(device)?)?;
+        let timesteps = Tensor::full(500_f32, 2, device)?;
+        anyhow::Ok(values(unet.forward(&noise(&[2, 4, 32, 32])?.to_device(device)?, &timesteps, &states)?)?)
+    };
+    say("unet", [step(DType::F32, &Device::Cpu)?, step(DType::BF16, device)?])?;
+    let decode = |dtype, device: &Device| {
+        anyhow::Ok(values(vae(dtype, device)?.decode(&noise(&[1, 4, 32, 32])?.to_device(device)?)?)?)
+    };
+    say("vae", [decode(DType::F32, &Device::Cpu)?, decode(DType::BF16, device)?])?;
+    say("picture", [painted(model, DType::F32, &Device::Cpu)?, painted(model, DType::BF16, device)?])
+}
+
+/// The pixels of a picture of a real model: the same seed gives the same noise on every device.
+fn painted(folder: &Path, dtype: DType, device: &Device) -> anyhow::Result<Vec<f32>> {
+    let model = Model::load(folder, device, dtype)?;
+    let best = model.recommended();
+    let request = Request {
+        prompt: "high mountains and a river under a full moon".to_owned(),
+        negative: String::new(),
+        width: best.width,
+        height: best.height,
+        steps: best.steps,
+        guidance: best.guidance,
+        sampler: best.sampler.parse()?,
+        seed: 42,
+        count: 1,
+        syntax: Syntax::Plain,
+        loras: Vec::new(),
+    };
+    let mut painted = paint(&model, &request, 1, &mut |_| ControlFlow::Continue(()))?;
+    Ok(painted.pictures.remove(0).rgb.into_iter().map(f32::from).collect())
+}
+
+/// Takes the memory of a device until there is none, gives it back, and computes.
+fn full(device: &Device) -> anyhow::Result<()> {
+    let networks = Networks::load(device)?;
+    let wish = Wish { sides: [64, 64], batch: 1, steps: 1 };
+    networks.picture(&wish)?;
+    let mut taken = Vec::new();
+    let refused = loop {
+        match Tensor::zeros(1 << 30, DType::F32, device) {
+            Ok(tensor) => taken.push(tensor),
+            Err(error) => break anyhow::Error::from(error),
+        }
+    };
+    let failed = networks.picture(&Wish { sides: [256, 256], batch: 4, ..wish }).err();
+    let known = [Some(refused), failed].iter().flatten().all(gpu::is_full);
+    let gigabytes = 4 * taken.len();
+    drop(taken);
+    gpu::Reserve::of(device).trim();
+    tell(&json!({ "gigabytes": gigabytes, "known": known, "after": networks.picture(&wish)? }))
+}
+
+/// Context, kernels, weights, first step: each from the one before.
+fn cold(name: &str) -> anyhow::Result<()> {
+    let mut last = Instant::now();
+    let mut lap = |part: &str| {
+        let seconds = last.elapsed().as_secs_f64();
+        last = Instant::now();
+        tell(&json!({ "part": part, "seconds": seconds }))
+    };
+    let device = name.parse::<DeviceKind>().map_err(anyhow::Error::msg)?.open()?;
+    lap("context")?;
+    let one = Tensor::ones((64, 64), DType::BF16, &device)?;
+    one.matmul(&one)?.gelu_erf()?.to_dtype(DType::F32)?.mean_all()?.to_scalar::<f32>().context("the first kernels")?;
+    lap("first kernels")?;
+    let networks = Networks { unet: unet(DType::BF16, &device)?, vae: vae(DType::BF16, &device)?, device };
+    lap("weights, made on the CPU")?;
+    networks.picture(&Wish { sides: [64, 64], batch: 1, steps: 1 })?;
+    lap("first step and picture")
+}
