@@ -126,7 +126,7 @@ async fn a_receiver_that_failed_is_told_again_by_whoever_lives() {
     process.ends(PATIENCE);
     let (door, _process) = hooked(&[]);
     let got = receiver.gets(2).await;
-    let ids: Vec<_> = got.iter().map(|got| got.header("webhook-id").to_owned()).collect();
+    let ids: Vec<_> = got.iter().take(2).map(|got| got.header("webhook-id").to_owned()).collect();
     assert_eq!(ids, [format!("msg_{id}_0"), format!("msg_{id}_0")]);
     let secret = text(&door.get("/v1/webhooks/secret").is(200).json()["secret"]);
     assert!(got.iter().all(|got| is_signed(&secret, got)));
