@@ -80,20 +80,27 @@ fn monitored(store: &Path) -> String {
 /// One queue, one store, both workers and the reconciler, as README starts them.
 pub(crate) fn stack() -> &'static Stack {
     static STACK: OnceLock<(Stack, [Process; 3])> = OnceLock::new();
-    let (stack, _) = STACK.get_or_init(|| {
-        let stack = Stack::start();
-        let mut ear = stack.worker_command("transcribe", "ear");
-        let mut hand = stack.worker_command("paint", "hand");
-        ear.env("SHANSHUI_WHISPER", whisper("tiny.en"));
-        hand.env("SHANSHUI_PICTURE_MODEL", quick_model(stack.folder()));
-        let workers = [
-            Process::spawn("ear", &mut ear),
-            Process::spawn("hand", &mut hand),
-            Process::spawn("reconcile", &mut stack.command(&["reconcile"])),
-        ];
-        (stack, workers)
-    });
-    stack
+    &STACK.get_or_init(crew).0
+}
+
+/// The same for those that want to be told by webhooks: any gateway with a secret tells what another one was to.
+pub(crate) fn telling() -> &'static Stack {
+    static STACK: OnceLock<(Stack, [Process; 3])> = OnceLock::new();
+    &STACK.get_or_init(crew).0
+}
+
+fn crew() -> (Stack, [Process; 3]) {
+    let stack = Stack::start();
+    let mut ear = stack.worker_command("transcribe", "ear");
+    let mut hand = stack.worker_command("paint", "hand");
+    ear.env("SHANSHUI_WHISPER", whisper("tiny.en"));
+    hand.env("SHANSHUI_PICTURE_MODEL", quick_model(stack.folder()));
+    let workers = [
+        Process::spawn("ear", &mut ear),
+        Process::spawn("hand", &mut hand),
+        Process::spawn("reconcile", &mut stack.command(&["reconcile"])),
+    ];
+    (stack, workers)
 }
 
 /// The picture model of the repository, which recommends two steps here: jobs that ask for no number

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use shanshui_tests::{Door, Receiver, scratch, sha256};
 
+use super::webhooks::hooked;
 use super::{door, gateway};
 use crate::clients::{client, passes, stack};
 
@@ -108,8 +109,7 @@ fn s20_messages_without_end_do_not_keep_the_end_of_a_job_back() {
 
 #[tokio::test]
 async fn a_job_of_a_socket_may_have_a_webhook() {
-    let own = ["--gateway-secret", "a secret of these tests alone", "--webhook-allow", "127.0.0.1"];
-    let (door, _process) = gateway(stack(), &own);
+    let (door, _process) = hooked(&[]);
     let receiver = Receiver::start(&["200 OK"]);
     let (mut line, _) = socket(&door, &[]);
     let start = |url: &str| json!({ "type": "start", "job": { "until": "transcript", "webhook": url } }).to_string();

@@ -1,18 +1,38 @@
 //! Webhooks, to a receiver that is one.
 
+use std::ops::Deref;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use shanshui_tests::door::Door;
 use shanshui_tests::{Dead, Got, PATIENCE, Pages, Process, Receiver, python, until};
 
 use super::{gateway, small, text};
-use crate::clients::stack;
+use crate::clients::telling as stack;
+
+/// A gateway that tells, and the only one that does so now.
+pub(super) struct Teller {
+    // Ends before the next one may begin.
+    process: Process,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Deref for Teller {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
 
 /// A gateway that sends webhooks to this machine, if it is called by an address.
-fn hooked(more: &[&str]) -> (Door, Process) {
+pub(super) fn hooked(more: &[&str]) -> (Door, Teller) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let own = ["--gateway-secret", "a secret of these tests alone", "--webhook-allow", "127.0.0.1"];
-    gateway(stack(), &[&own, more].concat())
+    let (door, process) = gateway(stack(), &[&own, more].concat());
+    (door, Teller { process, _alone })
 }
 
 /// Sends a small text with this webhook; returns the job's name.

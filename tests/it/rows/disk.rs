@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use shanshui_tests::{Job, PATIENCE, Stack};
 
-use super::{Worker, connect, painting};
+use super::{Worker, connect, lasting, painting};
 
 /// Size of the disk in MiB.
 const DISK: u32 = 24;
@@ -57,7 +57,7 @@ async fn busy(stack: &Stack) -> (Worker, Vec<Job>) {
     let (client, worker) = (stack.client().await, Worker::start(stack, "paint", "hand"));
     let jobs = Vec::from([0; 3].map(|_| Job::new("accepted")));
     for job in &jobs {
-        client.publish(job, "text", painting(job, 150)).await;
+        client.publish(job, "text", lasting(job)).await;
     }
     client.follow_to(&jobs[0].id, "progress", "paint").await;
     (worker, jobs)

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use shanshui_tests::{BUCKET, Client, Job, PATIENCE, Stack, Story, recording, sha256};
 
-use super::{Worker, painting, small};
+use super::{Worker, lasting, painting, small};
 
 /// Work goes on this long after the store is back.
 const RESUMED: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ async fn r21_a_store_that_is_away_costs_no_job_and_no_attempt() {
     let (client, worker) = (stack.client().await, Worker::start(&stack, "paint", "hand"));
     let jobs = [0; 3].map(|_| Job::new("waits"));
     for job in &jobs {
-        client.publish(job, "text", painting(job, 60)).await;
+        client.publish(job, "text", lasting(job)).await;
     }
     client.follow_to(&jobs[0].id, "progress", "paint").await;
     stack.objects().faults().stop();
@@ -104,7 +104,7 @@ async fn given_up(hold: impl Fn(&Stack, bool)) {
     });
     workers.iter().for_each(|worker| drop(worker.process.says("taking jobs", PATIENCE)));
     let (client, job) = (stack.client().await, Job::new("held"));
-    client.publish(&job, "text", painting(&job, 60)).await;
+    client.publish(&job, "text", lasting(&job)).await;
     client.follow_to(&job.id, "progress", "paint").await;
     hold(&stack, true);
     let held = client.read(&job.id, |story| !story.all("released").is_empty()).await;
@@ -178,7 +178,7 @@ async fn r26_on_a_store_that_overwrites_a_worker_that_wakes_up_too_late_changes_
     stack.objects().faults().overwrite(true);
     let (client, first, job) = (stack.client().await, Worker::start(&stack, "paint", "first"), Job::new("late"));
     first.process.says("ignores If-None-Match", PATIENCE);
-    client.publish(&job, "text", painting(&job, 150)).await;
+    client.publish(&job, "text", lasting(&job)).await;
     client.follow_to(&job.id, "progress", "paint").await;
     first.process.signal("STOP");
     let _second = Worker::start(&stack, "paint", "second");

@@ -66,7 +66,7 @@ fn words_of_a_long_recording_come_window_by_window_and_become_the_text() {
     let Read { transcript, events, seconds, .. } = read(&speech(&LONG), "en");
     assert!(events.len() >= 3, "{events:?}");
     assert!(events.is_sorted_by_key(|(part, ..)| *part), "{events:?}");
-    assert!(events[0].1.starts_with("Paint") && !events[0].2, "{events:?}");
+    assert!(events[0].1.to_lowercase().starts_with("paint") && !events[0].2, "{events:?}");
     let settled: Vec<&(u32, String, bool)> = events.iter().filter(|(.., settled)| *settled).collect();
     assert!(!settled.is_empty() && settled.iter().zip(0..).all(|((part, ..), at)| *part == at), "{events:?}");
     let text: String = settled.iter().map(|(_, text, _)| text.as_str()).collect();
