@@ -100,7 +100,7 @@ def main():
     names = ["no noise" if noise is None else f"noise {noise} dB below" for noise in NOISES]
     heads = ["engine", *(f"{name} ({said[noise]} words)" for name, noise in zip(names, NOISES))]
     rows = []
-    for engine in whisper.engines(hear, model, python, 2):
+    for engine in whisper.engines(hear, model, python, None, 2):
         wrong, spoilt = listen(engine, folder)
         share = 100 * sum(wrong.values()) / sum(said.values())
         rows.append([engine.name, *(str(wrong[noise]) for noise in NOISES), f"{share:.1f} %", str(spoilt)])
