@@ -11,6 +11,8 @@ use shanshui_tests::{Dead, Got, PATIENCE, Pages, Process, Receiver, python, unti
 use super::{gateway, small, text};
 use crate::clients::telling as stack;
 
+const OWN: [&str; 4] = ["--gateway-secret", "a secret of these tests alone", "--webhook-allow", "127.0.0.1"];
+
 /// A gateway that tells, and the only one that does so now.
 pub(super) struct Teller {
     // Ends before the next one may begin.
@@ -30,8 +32,7 @@ impl Deref for Teller {
 pub(super) fn hooked(more: &[&str]) -> (Door, Teller) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let own = ["--gateway-secret", "a secret of these tests alone", "--webhook-allow", "127.0.0.1"];
-    let (door, process) = gateway(stack(), &[&own, more].concat());
+    let (door, process) = gateway(stack(), &[&OWN, more].concat());
     (door, Teller { process, _alone })
 }
 
@@ -144,7 +145,7 @@ async fn a_receiver_that_failed_is_told_again_by_whoever_lives() {
     process.says("a webhook comes again", PATIENCE);
     process.signal("KILL");
     process.ends(PATIENCE);
-    let (door, _process) = hooked(&[]);
+    let (door, _another) = gateway(stack(), &OWN);
     let got = receiver.gets(2).await;
     let ids: Vec<_> = got.iter().take(2).map(|got| got.header("webhook-id").to_owned()).collect();
     assert_eq!(ids, [format!("msg_{id}_0"), format!("msg_{id}_0")]);
