@@ -8,6 +8,7 @@ mod declare;
 mod ends;
 mod history;
 mod inlet;
+pub(crate) mod late;
 mod levels;
 mod link;
 mod listen;

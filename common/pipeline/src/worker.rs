@@ -9,6 +9,7 @@ mod cancel;
 mod last_word;
 mod poll;
 mod settle;
+mod settled;
 mod watch;
 mod work;
 

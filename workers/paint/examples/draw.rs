@@ -7,6 +7,8 @@
 
 #![expect(clippy::print_stdout, reason = "the answers")]
 
+#[path = "shapes/request.rs"]
+mod request;
 mod shapes;
 
 use std::collections::HashMap;
@@ -20,8 +22,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 use shanshui_kernels::floats::Pool;
 use shanshui_paint::model::Model;
-use shanshui_paint::paint::{Request, paint};
-use shanshui_paint::prompt::syntax::Syntax;
+use shanshui_paint::paint::paint;
 use shanshui_paint::text_encoder::TextEncoder;
 use shanshui_paint::unet::{Context, Unet};
 use shanshui_paint::vae::Vae;
@@ -94,28 +95,12 @@ impl Network {
                 tiny.decode(&unet.forward(&latents(1)?, &steps(1)?, &context)?)?
             }
             Self::Mini(model) => {
-                let painted = paint(model, &wish(model)?, 2, &mut |_| ControlFlow::Continue(()))?;
+                let painted =
+                    paint(model, &request::recommended(model, 42, 2)?, 2, &mut |_| ControlFlow::Continue(()))?;
                 Tensor::new(painted.pictures.len() as u32, &Device::Cpu)?
             }
         })
     }
-}
-
-fn wish(model: &Model) -> anyhow::Result<Request> {
-    let best = model.recommended();
-    Ok(Request {
-        prompt: "high mountains and a river under a full moon".to_owned(),
-        negative: String::new(),
-        width: best.width,
-        height: best.height,
-        steps: best.steps,
-        guidance: best.guidance,
-        sampler: best.sampler.parse()?,
-        seed: 42,
-        count: 2,
-        syntax: Syntax::Plain,
-        loras: Vec::new(),
-    })
 }
 
 /// One network after the other, so that they do not lie in memory together.

@@ -7,6 +7,8 @@
 
 #![expect(clippy::print_stdout, reason = "the answers")]
 
+#[path = "shapes/request.rs"]
+mod request;
 mod shapes;
 
 use std::io::{BufRead as _, Write as _};
@@ -19,8 +21,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 use shanshui_model::{DeviceKind, gpu};
 use shanshui_paint::model::Model;
-use shanshui_paint::paint::{Request, paint};
-use shanshui_paint::prompt::syntax::Syntax;
+use shanshui_paint::paint::paint;
 use shanshui_paint::unet::Unet;
 use shanshui_paint::vae::Vae;
 use shapes::{TEXT, decibels, noise, text, unet, vae};
@@ -155,20 +156,7 @@ fn apart(device: &Device, model: &Path) -> anyhow::Result<()> {
 /// The pixels of a picture of a real model: the same seed gives the same noise on every device.
 fn painted(folder: &Path, dtype: DType, device: &Device) -> anyhow::Result<Vec<f32>> {
     let model = Model::load(folder, device, dtype)?;
-    let best = model.recommended();
-    let request = Request {
-        prompt: "high mountains and a river under a full moon".to_owned(),
-        negative: String::new(),
-        width: best.width,
-        height: best.height,
-        steps: best.steps,
-        guidance: best.guidance,
-        sampler: best.sampler.parse()?,
-        seed: 42,
-        count: 1,
-        syntax: Syntax::Plain,
-        loras: Vec::new(),
-    };
+    let request = request::recommended(&model, 42, 1)?;
     let mut painted = paint(&model, &request, 1, &mut |_| ControlFlow::Continue(()))?;
     Ok(painted.pictures.remove(0).rgb.into_iter().map(f32::from).collect())
 }

@@ -6,6 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "the answers")]
 
+#[path = "shapes/request.rs"]
+mod request;
+
 use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::time::Instant;
@@ -15,8 +18,6 @@ use candle_core::{DType, Device};
 use serde_json::{Value, json};
 use shanshui_paint::batcher::{Batcher, Order, Sharing};
 use shanshui_paint::model::Model;
-use shanshui_paint::paint::Request;
-use shanshui_paint::prompt::syntax::Syntax;
 use tokio::sync::oneshot;
 
 /// As many as are asked for.
@@ -47,7 +48,7 @@ fn paint(batcher: &mut Batcher, jobs: u64) -> anyhow::Result<Value> {
     let mut open = Vec::new();
     for seed in 0..jobs {
         let (reply, painted) = oneshot::channel();
-        batcher.add(Order { request: request(batcher.model(), seed)?, watch: Box::new(()), reply });
+        batcher.add(Order { request: request::recommended(batcher.model(), seed, 1)?, watch: Box::new(()), reply });
         open.push(painted);
     }
     let mut ends = Vec::new();
@@ -59,23 +60,6 @@ fn paint(batcher: &mut Batcher, jobs: u64) -> anyhow::Result<Value> {
     }
     let mean = ends.iter().sum::<f64>() / jobs as f64;
     Ok(json!({ "seconds": start.elapsed().as_secs_f64(), "mean": mean, "worked": self::worked()? - worked }))
-}
-
-fn request(model: &Model, seed: u64) -> anyhow::Result<Request> {
-    let best = model.recommended();
-    Ok(Request {
-        prompt: "high mountains and a river under a full moon".to_owned(),
-        negative: String::new(),
-        width: best.width,
-        height: best.height,
-        steps: best.steps,
-        guidance: best.guidance,
-        sampler: best.sampler.parse()?,
-        seed,
-        count: 1,
-        syntax: Syntax::Plain,
-        loras: Vec::new(),
-    })
 }
 
 /// Seconds that the processors have worked for this process: proc(5), in ticks of 10 ms.

@@ -75,8 +75,8 @@ pub type Report<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
 /// Paints the pictures of a request, at most `max_batch` at a time.
 ///
-/// On a CPU, a picture is the same to the bit whatever else is painted. On other devices products may be
-/// added up in another order in larger batches, which shows as one level of 255 at most here and there.
+/// On a CPU, a picture is the same to the bit whatever else is painted. Other devices may add up products in
+/// another order in larger batches; how much that shows has not been measured.
 ///
 /// `report` hears of every step, first of none done; its `Break` stops the work there.
 ///

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{Consumer, pull};
-use async_nats::jetstream::{self, Message};
 use async_nats::{StatusCode, Subscriber};
 use futures::StreamExt;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Queue;
+use super::late::{Late, is_job};
 use crate::names;
 use crate::step::Step;
 
@@ -30,8 +31,6 @@ const SHORT: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_secs(10);
 /// A consumer that had nothing is not asked again for so long while others have jobs.
 const EMPTY: Duration = Duration::from_millis(100);
-/// Longest wait for messages that were on their way when a pull was taken back.
-const LATE: Duration = Duration::from_secs(2);
 
 /// One consumer, and what it is owed.
 #[derive(Debug)]
@@ -61,35 +60,6 @@ pub(crate) struct Pulled {
     pub(crate) job: Option<Message>,
     /// Jobs that came at the same moment and are to be handed back at once.
     pub(crate) late: Option<Late>,
-}
-
-/// Jobs that were on their way when their pull was taken back: dropped, they would wait for a whole ack wait. The
-/// server has yet to say that none follows, and the job that came first need not wait for that.
-pub(crate) struct Late {
-    answers: Subscriber,
-    context: jetstream::Context,
-    until: Instant,
-}
-
-impl Late {
-    /// The next one.
-    pub(crate) async fn next(&mut self) -> Option<Message> {
-        let rest = self.until.saturating_duration_since(Instant::now());
-        let job = tokio::time::timeout(rest, async {
-            while let Some(message) = self.answers.next().await {
-                if is_job(&message) {
-                    return Some(message);
-                }
-            }
-            None
-        });
-        let message = job.await.ok().flatten()?;
-        Some(Message { message, context: self.context.clone() })
-    }
-}
-
-fn is_job(message: &async_nats::Message) -> bool {
-    matches!(message.status, None | Some(StatusCode::OK)) && message.reply.is_some()
 }
 
 /// How a pull ended that brought no message.
@@ -151,7 +121,7 @@ impl Puller {
                 }
             }
         }
-        Ok(Pulled { job: None, late: None })
+        Ok(Pulled::default())
     }
 
     /// Consumers in the order in which they are asked.
@@ -268,7 +238,7 @@ impl Puller {
     /// Ends the subscription; what follows is told without waiting for it.
     async fn take_back(&self, mut answers: Subscriber) -> Option<Late> {
         answers.drain().await.ok()?;
-        Some(Late { answers, context: self.queue.context.clone(), until: Instant::now() + LATE })
+        Some(Late::new(answers, self.queue.context.clone()))
     }
 
     fn read(&self, message: async_nats::Message) -> anyhow::Result<Answer> {

@@ -18,7 +18,8 @@ use super::{Env, Shared, watch};
 use crate::causes::causes;
 use crate::delivery::Delivery;
 use crate::health::Part;
-use crate::queue::pull::{Late, Puller};
+use crate::queue::late::Late;
+use crate::queue::pull::Puller;
 use crate::shutdown::Shutdown;
 use crate::stage::Stage;
 

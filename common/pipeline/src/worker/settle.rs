@@ -1,6 +1,5 @@
 //! The end of one delivery: the only place that decides what becomes of a message.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -25,11 +24,8 @@ const DELAYS: [f64; 4] = [1.0, 5.0, 30.0, 120.0];
 /// Delay after an outage: the worker itself waits for the store, and the job is to go on soon
 /// after that.
 const OUTAGE_DELAY: Duration = Duration::from_secs(5);
-/// A delivery is unknown to a server that leaves this many acknowledgements of it without an answer, and
-/// answers other questions.
-const UNANSWERED: u32 = 2;
 /// Longest pause between tries to reach a service while a job is settled.
-const MAX_PAUSE: Duration = Duration::from_secs(10);
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// What an attempt's end says of its worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,33 +154,6 @@ impl Attempt {
     pub(super) async fn acknowledge(&self) -> anyhow::Result<()> {
         // Never a Term: its advisory would say that a job died without a word.
         self.until_settled("acknowledge the message", || self.delivery.ack()).await
-    }
-
-    /// Settles the message. A server that was killed may have forgotten that it delivered it, and such a
-    /// server does not answer: then it delivers the message again, and whoever gets it finds the work done.
-    async fn until_settled<F>(&self, what: &str, mut settle: impl FnMut() -> F) -> anyhow::Result<()>
-    where
-        F: Future<Output = anyhow::Result<()>>,
-    {
-        let unanswered = AtomicU32::new(0);
-        self.until_done(what, || {
-            let (settled, unanswered) = (settle(), &unanswered);
-            async move {
-                let Err(error) = settled.await else { return Ok(()) };
-                if !self.answers().await || unanswered.fetch_add(1, Ordering::Relaxed) + 1 < UNANSWERED {
-                    return Err(error);
-                }
-                tracing::warn!("NATS does not know this delivery any more; it delivers the job again");
-                Ok(())
-            }
-        })
-        .await
-    }
-
-    /// Whether the server answers other questions.
-    async fn answers(&self) -> bool {
-        let state = self.shared.env.queue.pool_state(self.shared.step, self.delivery.pool());
-        matches!(tokio::time::timeout(MAX_PAUSE, state).await, Ok(Ok(_)))
     }
 
     /// All that was made so far, this stage's part with it.
