@@ -62,6 +62,8 @@ struct Audit {
 struct Board {
     accepted: AtomicUsize,
     ended: AtomicUsize,
+    /// Senders have done all that they do later, too.
+    sent: AtomicBool,
     /// Nothing is broken any more.
     calm: AtomicBool,
     /// Every job has ended, or it is no use to wait.

@@ -52,10 +52,11 @@ pub(super) async fn publish(url: &str, orders: &[Order], pace: Pace, board: &Boa
         board.accepted.store(sender.told.accepted, Ordering::Relaxed);
         sender.later.extend(order.then.map(|(then, after)| (Instant::now() + after, order, then)));
     }
-    while !sender.later.is_empty() {
+    while !sender.later.is_empty() && !sender.is_over() {
         sender.do_later().await;
         tokio::time::sleep(AGAIN).await;
     }
+    board.sent.store(true, Ordering::Relaxed);
     sender.told
 }
 
@@ -77,8 +78,7 @@ impl Sender<'_> {
 
     async fn do_later(&mut self) {
         let now = Instant::now();
-        let due: Vec<_> =
-            self.later.extract_if(.., |(at, ..)| *at <= now || self.board.over.load(Ordering::Relaxed)).collect();
+        let due: Vec<_> = self.later.extract_if(.., |(at, ..)| *at <= now).collect();
         for (_, order, then) in due {
             match then {
                 Then::Cancel => {

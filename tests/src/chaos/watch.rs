@@ -28,13 +28,15 @@ pub(super) async fn watch(url: &str, orders: &[Order], board: &Board, tell: &(dy
     loop {
         tokio::time::sleep(PAUSE).await;
         let accepted = board.accepted.load(Ordering::Relaxed);
+        // Read before the queues are: what a sender sends last must be counted.
+        let still = board.sent.load(Ordering::Relaxed) && board.calm.load(Ordering::Relaxed);
         if let (Some(ended), Some(left)) = (ended(&queue).await, left(&queue).await) {
             board.ended.store(ended, Ordering::Relaxed);
             if (accepted, ended, left) != seen {
                 (seen, changed) = ((accepted, ended, left), Instant::now());
             }
             // Echoes of jobs that have ended may still come: `left` counts them once they are here.
-            if accepted == orders.len() && ended == orders.len() && left == 0 && board.calm.load(Ordering::Relaxed) {
+            if still && accepted == orders.len() && ended == orders.len() && left == 0 {
                 break;
             }
         }
