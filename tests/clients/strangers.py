@@ -113,6 +113,11 @@ line.h2.end_stream(stream)
 line.flush()
 check("a stranger asks for the health", line.ended(stream) == 0, line.told)
 
+for media in ("application/grpc-web+proto", "application/grpcx", "text/plain"):
+    line = Line()
+    told = line.status(line.ask("/grpc.health.v1.Health/Check", ("content-type", media), method="POST"))
+    check(f"no gRPC: {media}", told == 415, told)
+
 # What a stranger sends is counted as nobody else's.
 line = Line()
 stream = line.call(REFLECTION)

@@ -1,9 +1,11 @@
 //! GraphQL: the same jobs under the same limits.
 
 use serde_json::{Value, json};
+use shanshui_tests::Receiver;
 
 use super::doors::keyed;
 use super::socket::{self, hear, say};
+use super::webhooks::hooked;
 use crate::clients::{client, passes, stack};
 
 #[test]
@@ -84,4 +86,27 @@ fn s29_a_socket_of_graphql_has_a_key_and_no_page_of_another_site() {
     let told = hear(&mut line);
     assert_eq!(told["payload"]["data"]["capabilities"]["caller"]["name"], "ben", "{told}");
     door.with("Authorization", "Bearer key of ben").get("/graphql").is(405);
+}
+
+#[tokio::test]
+async fn a_job_of_a_socket_has_a_webhook_that_leads_back_and_a_name_of_its_own() {
+    let (door, _process) = hooked(&[]);
+    let receiver = Receiver::start(&["200 OK"]);
+    let (mut line, _) = socket::open(&door, "/graphql", &[PROTOCOL, ("Idempotency-Key", "of the socket")]);
+    say(&mut line, 1, br#"{"type":"connection_init"}"#);
+    assert_eq!(hear(&mut line)["type"], "connection_ack");
+    let query = "mutation($job: Draw!) { draw(job: $job) { id } }";
+    for text in ["a boat", "a lake"] {
+        let job = json!({ "text": text, "picture": { "width": 64, "height": 64, "steps": 2, "count": 1 },
+            "webhook": receiver.url("127.0.0.1") });
+        let payload = json!({ "query": query, "variables": { "job": job } });
+        say(&mut line, 1, json!({ "type": "subscribe", "id": text, "payload": payload }).to_string().as_bytes());
+        let told = hear(&mut line);
+        assert!(told["payload"]["data"]["draw"]["id"].is_string(), "{told}");
+        assert_eq!(hear(&mut line)["type"], "complete");
+    }
+    for got in receiver.gets(2).await {
+        let told: Value = serde_json::from_slice(&got.body).expect("JSON");
+        assert!(told["data"]["links"]["self"].as_str().is_some_and(|own| own.contains(door.address())), "{told}");
+    }
 }

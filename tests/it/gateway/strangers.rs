@@ -16,7 +16,7 @@ use crate::clients::{client, foreign, passes, stack};
 fn s33_requests_of_strangers_by_the_thousand_keep_no_caller_out() {
     let (door, _process, _folder) = keyed();
     let mut python = client(foreign("python"), stack());
-    passes("strangers", python.arg("tests/clients/strangers.py").env("DOOR", door.address()), 6);
+    passes("strangers", python.arg("tests/clients/strangers.py").env("DOOR", door.address()), 9);
 }
 
 #[test]

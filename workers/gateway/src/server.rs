@@ -75,6 +75,10 @@ async fn within(limits: Limits, listener: TcpListener, router: Router, stop: Can
             () = stop.cancelled() => break,
         }
         while connections.try_join_next().is_some() {}
+        // Those that were told to go have a file open until they are gone.
+        while connections.len() > limits.all {
+            connections.join_next().await;
+        }
     }
     while connections.join_next().await.is_some() {}
 }

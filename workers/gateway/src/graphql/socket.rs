@@ -29,6 +29,7 @@ use crate::keys::Caller;
 use crate::room::Full;
 use crate::seats::Seat;
 use crate::server::Held;
+use crate::site;
 use crate::sockets;
 use crate::wait;
 
@@ -67,9 +68,11 @@ pub(super) async fn open(
         Err(refused) => return Ok(refused.into_response()),
     };
     let agreed = upgrade.selected_protocol().is_some();
+    // Where the client reached us. Its other words were for the socket alone: each operation has its own.
+    let site = headers.into_iter().filter_map(|(name, value)| Some((name.filter(site::tells)?, value))).collect();
     Ok(upgrade.on_upgrade(async move |socket| {
         let held = held.map(|Extension(held)| held);
-        let mut session = Session::new(gateway, socket, (held, caller));
+        let mut session = Session::new(gateway, (site, socket), (held, caller));
         // However it ends, the connection is given back.
         let _over = if agreed { session.serve().await } else { session.close(message::NO_PROTOCOL).await };
         sockets::end(session.socket).await;
@@ -78,6 +81,8 @@ pub(super) async fn open(
 
 struct Session {
     gateway: Gateway,
+    /// Where it reached us.
+    site: HeaderMap,
     socket: WebSocket,
     /// Its connection.
     held: Option<Held>,
@@ -94,9 +99,13 @@ struct Session {
 }
 
 impl Session {
-    fn new(gateway: Gateway, socket: WebSocket, (held, caller): (Option<Held>, Option<Caller>)) -> Self {
+    fn new(
+        gateway: Gateway,
+        (site, socket): (HeaderMap, WebSocket),
+        (held, caller): (Option<Held>, Option<Caller>),
+    ) -> Self {
         let (answers, running, now) = (SelectAll::new(), HashMap::new(), Instant::now());
-        Self { gateway, socket, held, caller, begun: None, answers, running, heard: now, opened: now }
+        Self { gateway, site, socket, held, caller, begun: None, answers, running, heard: now, opened: now }
     }
 
     /// Serves until one side has enough.
@@ -192,7 +201,7 @@ impl Session {
         }
         let place = self.gateway.room.place(&caller.name);
         place.grow(2 * bytes).map_err(|Full| body::busy())?;
-        let asked = Asked { gateway: self.gateway.clone(), caller, headers: HeaderMap::new() };
+        let asked = Asked { gateway: self.gateway.clone(), caller, headers: self.site.clone() };
         let request = operation(payload)?.data(asked);
         let (id, own): (Arc<str>, Arc<str>) = (id.into(), id.into());
         let said = execute(request).map(Some).chain(once(async { None }));
