@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 
 use serde_json::json;
-use shanshui_tests::door::read;
+use shanshui_tests::door::{Answer, read};
+use shanshui_tests::root;
 
 use super::door;
 
@@ -82,4 +83,22 @@ fn s34_json_may_begin_with_a_mark_and_has_nulls_for_what_is_absent() {
         let told = door.send("POST", path, &json, marked.as_bytes());
         assert!([200, 202].contains(&told.status), "{path}: {}", told.text());
     }
+}
+
+#[test]
+fn s34_what_cannot_be_meant_is_refused_and_not_passed_over() {
+    let door = door();
+    let sound = std::fs::read(root().join("tests/data/speech/cat.wav")).expect("a recording");
+    let file = ("file", Some("cat.wav"), sound.as_slice());
+    let words = "/v1/audio/transcriptions";
+    let about = |answer: Answer| answer.is(400).json()["error"]["param"].as_str().map(str::to_owned);
+    assert_eq!(about(door.form(words, &[], &[file, file])).as_deref(), Some("file"));
+    assert_eq!(about(door.form(words, &[], &[file, ("stream", None, b"perhaps")])).as_deref(), Some("stream"));
+    assert_eq!(about(door.post(words, &[], &json!({ "model": "whisper-1" }))).as_deref(), Some("Content-Type"));
+    let painted = json!({ "prompt": "a boat", "size": "64x64", "steps": 1, "stream": "true" });
+    assert_eq!(about(door.post("/v1/images/generations", &[], &painted)).as_deref(), Some("stream"));
+    assert_eq!(about(door.form("/v1/jobs", &[], &[("audio", Some("a"), b"x"), file])).as_deref(), Some("file"));
+    // As Python's requests sends what is true there.
+    let told = door.form(words, &[], &[file, ("stream", None, b"True")]).is(200);
+    assert_eq!(told.header("content-type"), "text/event-stream");
 }

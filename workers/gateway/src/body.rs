@@ -148,7 +148,9 @@ impl Form {
     pub(crate) async fn read(request: Request, files: &[&str]) -> Result<Self, ApiError> {
         let place = place(&request);
         let multipart = Multipart::from_request(request, &()).await;
-        let mut multipart = multipart.map_err(|error| bad(error.body_text()))?;
+        let mut multipart = multipart.map_err(|_| {
+            bad("Content-Type: only multipart/form-data with a boundary is allowed").about("Content-Type")
+        })?;
         let mut form = Self::default();
         while let Some(part) = multipart.next_field().await.map_err(|error| broken(&error))? {
             if form.fields.len() >= PARTS {
@@ -157,6 +159,9 @@ impl Form {
             let name = part.name().unwrap_or_default().to_owned();
             let bytes = part.bytes().await.map_err(|error| broken(&error))?;
             if files.contains(&name.as_str()) {
+                if form.file.is_some() {
+                    return Err(bad(format!("{name}: two files are not allowed; allowed: one")).about(&name));
+                }
                 form.file = Some(kept(place.as_ref(), bytes));
                 continue;
             }
