@@ -100,7 +100,7 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, 
         named(&mut request);
         let work = link.begin().map(|busy| {
             let busy = Arc::new(busy);
-            request.extensions_mut().insert(Held { busy: Arc::clone(&busy), _link: Arc::clone(link) });
+            request.extensions_mut().insert(Held { busy: Arc::clone(&busy), link: Arc::clone(link) });
             (busy, router.call(request))
         });
         async move {
@@ -157,7 +157,16 @@ fn refused() -> Response<Answering> {
 #[derive(Clone)]
 pub(crate) struct Held {
     busy: Arc<Busy>,
-    _link: Arc<Link>,
+    #[cfg_attr(not(feature = "graphql"), expect(dead_code, reason = "held, not read"))]
+    link: Arc<Link>,
+}
+
+#[cfg(feature = "graphql")]
+impl Held {
+    /// Ends when the connection has to go.
+    pub(crate) async fn closed(&self) {
+        self.link.closed().await;
+    }
 }
 
 impl Deref for Held {

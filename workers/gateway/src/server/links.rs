@@ -60,7 +60,6 @@ pub(crate) struct Busy {
     number: u64,
     known: AtomicBool,
     seat: OnceLock<Seat>,
-    close: CancellationToken,
 }
 
 impl Links {
@@ -152,17 +151,12 @@ impl Link {
             open.make_room(&self.links.limits, address, Some(self.number))?;
         }
         open.all.get_mut(&self.number)?.busy += 1;
-        let (links, close) = (Arc::clone(&self.links), self.close.clone());
-        Some(Busy { links, number: self.number, known: AtomicBool::default(), seat: OnceLock::new(), close })
+        let links = Arc::clone(&self.links);
+        Some(Busy { links, number: self.number, known: AtomicBool::default(), seat: OnceLock::new() })
     }
 }
 
 impl Busy {
-    /// Ends when the connection has to go.
-    pub(crate) async fn closed(&self) {
-        self.close.cancelled().await;
-    }
-
     /// Its caller is known: no other connection takes its place.
     pub(crate) fn is_known(&self) {
         if !self.known.swap(true, Ordering::Relaxed) {
