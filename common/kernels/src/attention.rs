@@ -52,8 +52,8 @@ impl Scratch {
     }
 }
 
-/// Queries that share a pass over the keys.
-const QUERIES: usize = 6;
+/// The most queries that share a pass over the keys.
+const QUERIES: usize = 16;
 
 /// A score that leaves no weight.
 const NEVER: f32 = -1e30;
@@ -182,8 +182,9 @@ impl Work for Attend<'_> {
     #[inline(always)]
     fn run<I: Isa>(mut self, isa: I) {
         let padded = self.to.padded();
-        self.scratch.scores.resize(QUERIES * padded, 0.0);
-        self.scratch.weights.resize(QUERIES * 2 * padded, 0);
+        let together = if I::MANY { QUERIES } else { 6 };
+        self.scratch.scores.resize(together * padded, 0.0);
+        self.scratch.weights.resize(together * 2 * padded, 0);
         self.scratch.query.resize(QUERIES * COLUMNS, 0);
         let queries = self.out.len() / self.to.width;
         let mut at = 0;
@@ -192,7 +193,8 @@ impl Work for Attend<'_> {
                 1 => self.block::<I, 1>(isa, at),
                 2 | 3 => self.block::<I, 2>(isa, at),
                 4 | 5 => self.block::<I, 4>(isa, at),
-                _ => self.block::<I, QUERIES>(isa, at),
+                16.. if I::MANY => self.block::<I, QUERIES>(isa, at),
+                _ => self.block::<I, 6>(isa, at),
             };
         }
     }

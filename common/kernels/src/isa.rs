@@ -1,7 +1,13 @@
 //! What differs from one set of instructions to another, and how code is compiled for each.
 //!
-//! A new path (AMX, say) is an [`Isa`], a variant of [`Path`] and an arm of [`dispatch`].
+//! A new path is an [`Isa`], a variant of [`Path`] and an arm of [`dispatch`].
 
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "instructions on tiles, for which the compiler has no functions yet")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "tiles must be asked for and set up")]
+pub(crate) mod amx_state;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "vpmaddubsw and vpdpbusd on registers of 256 bits")]
 mod avx2;
@@ -33,6 +39,9 @@ pub(crate) type Sums<const R: usize> = [[i32; COLUMNS]; R];
 pub(crate) trait Isa: Copy {
     /// The largest quantised activation.
     const LEVELS: u8;
+
+    /// Whether a tile of sixteen rows is the quickest. Otherwise the registers hold six.
+    const MANY: bool = false;
 
     /// `a · b + c`, rounded once where the CPU does that in one instruction.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
@@ -83,6 +92,9 @@ pub(crate) fn dispatch<W: Work>(path: Path, work: W) -> W::Output {
         // instructions that the function is compiled for.
         #[cfg(target_arch = "x86_64")]
         Path::Avx512Bf16 => unsafe { avx512::run_bf16(work) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Path::Amx => unsafe { amx::run(work) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Path::Avx512 => unsafe { avx512::run(work) },

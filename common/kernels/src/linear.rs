@@ -99,6 +99,7 @@ impl Work for Product<'_> {
                     1 => self.block::<I, 1>(isa, panel, row),
                     2 | 3 => self.block::<I, 2>(isa, panel, row),
                     4 | 5 => self.block::<I, 4>(isa, panel, row),
+                    16.. if I::MANY => self.block::<I, 16>(isa, panel, row),
                     _ => self.block::<I, 6>(isa, panel, row),
                 };
             }

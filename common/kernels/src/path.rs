@@ -2,12 +2,17 @@
 
 use std::fmt;
 
+#[cfg(target_arch = "x86_64")]
+use crate::isa::amx_state;
+
 /// The variable that forces a path.
 const VARIABLE: &str = "SHANSHUI_KERNELS";
 
 /// A set of instructions that the kernels are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
+    /// AMX beside AVX-512 with VNNI and BF16: Intel since Sapphire Rapids, under Linux.
+    Amx,
     /// AVX-512 with VNNI and BF16: AMD since Zen 4, Intel since Cooper Lake and Sapphire Rapids.
     Avx512Bf16,
     /// AVX-512 with VNNI: Intel since Cascade Lake and Ice Lake, AMD since Zen 4.
@@ -22,12 +27,13 @@ pub enum Path {
 
 impl Path {
     /// All of them, the quickest first.
-    pub const ALL: [Self; 5] = [Self::Avx512Bf16, Self::Avx512, Self::AvxVnni, Self::Avx2, Self::Portable];
+    pub const ALL: [Self; 6] = [Self::Amx, Self::Avx512Bf16, Self::Avx512, Self::AvxVnni, Self::Avx2, Self::Portable];
 
     /// As the environment spells it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Amx => "amx",
             Self::Avx512Bf16 => "avx512bf16",
             Self::Avx512 => "avx512",
             Self::AvxVnni => "avxvnni",
@@ -42,6 +48,7 @@ impl Path {
     pub fn is_available(self) -> bool {
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         match self {
+            Self::Amx => Self::Avx512Bf16.is_available() && amx_state::is_available(),
             Self::Avx512Bf16 => Self::Avx512.is_available() && is_x86_feature_detected!("avx512bf16"),
             Self::Avx512 => {
                 avx2 && is_x86_feature_detected!("avx512f")

@@ -243,6 +243,7 @@ impl<E: Element> Work for PairBlock<'_, E> {
                         2 | 3 => self.tile::<I, 2>(isa, place),
                         4 | 5 => self.tile::<I, 4>(isa, place),
                         6 | 7 => self.tile::<I, 6>(isa, place),
+                        16.. if I::MANY => self.tile::<I, 16>(isa, place),
                         8..=11 | 16 => self.tile::<I, 8>(isa, place),
                         _ => self.tile::<I, 12>(isa, place),
                     };

@@ -192,6 +192,7 @@ impl<E: Element, F: Finishes> Block<'_, E, F> {
                 2 | 3 => self.tile::<I, 2, V>(isa, place, lines),
                 4 | 5 => self.tile::<I, 4, V>(isa, place, lines),
                 6 | 7 => self.tile::<I, 6, V>(isa, place, lines),
+                16.. if I::MANY => self.tile::<I, 16, V>(isa, place, lines),
                 8..=11 | 16 => self.tile::<I, 8, V>(isa, place, lines),
                 _ => self.tile::<I, 12, V>(isa, place, lines),
             };
