@@ -1,13 +1,11 @@
 //! Attention of many queries to the same keys and values, all of them bytes.
 
-use std::ops::Range;
-
 use crate::{
     functions::{exp2_roughly, larger, maximum, nearest, smaller},
     isa::{COLUMNS, Isa, Work, dispatch},
     packed::{Group, groups_for},
     path::Kernels,
-    quantised::quantise,
+    quantised::{largest_word, quantise},
     rows::Rows,
 };
 
@@ -21,7 +19,8 @@ pub struct KeysValues {
     keys: Vec<Group>,
     /// Of each key, filled up to whole panels.
     key_scales: Vec<f32>,
-    key_sums: Vec<i32>,
+    /// What a zero point of one adds to the score of a key.
+    key_shifts: Vec<f32>,
     /// One panel: 64 values wide, as long as all panels of keys together.
     values: Vec<Group>,
     /// Of each value of a row.
@@ -32,23 +31,34 @@ pub struct KeysValues {
 #[derive(Debug, Default)]
 pub struct Scratch {
     scores: Vec<f32>,
-    /// Of each query the high bytes, then the low ones: where attention is spread over many keys, each
+    /// Of each query the high bytes, then the low ones, or words: where attention is spread over many keys, each
     /// has a weight that is nothing beside the largest.
     weights: Vec<u8>,
     query: Vec<u8>,
-    /// Where the weights of the last query begin, and how many keys there are.
-    last: Range<usize>,
-    /// What a high byte counts, and what all weights of the last query sum up to.
-    last_scale: [f32; 2],
+    last: Last,
+}
+
+/// Where in a [`Scratch`] the weights of the last query are.
+#[derive(Debug, Default)]
+struct Last {
+    /// High byte of the first weight, and low one.
+    first: [usize; 2],
+    /// From one weight to the next.
+    step: usize,
+    /// Weights of keys.
+    length: usize,
+    /// What a high byte counts.
+    steps: f32,
+    /// What all of them sum up to.
+    total: f32,
 }
 
 impl Scratch {
     /// The weights that the last query of the last call gave to the values: its softmax, one for each key.
     pub fn last_weights(&self) -> impl Iterator<Item = f32> {
-        let [steps, total] = self.last_scale;
-        let padded = self.last.len().next_multiple_of(COLUMNS);
-        let (high, low) = (&self.weights[self.last.clone()], &self.weights[self.last.start + padded..]);
-        high.iter().zip(low).map(move |(high, low)| (f32::from(*high) * steps + f32::from(*low)) / total)
+        let Last { first, step, length, steps, total } = self.last;
+        let byte = move |first, key| f32::from(self.weights[first + key * step]);
+        (0..length).map(move |key| (byte(first[0], key) * steps + byte(first[1], key)) / total)
     }
 }
 
@@ -75,8 +85,8 @@ impl KeysValues {
         }
         self.key_scales.clear();
         self.key_scales.resize(padded, 0.0);
-        self.key_sums.clear();
-        self.key_sums.resize(padded, 0);
+        self.key_shifts.clear();
+        self.key_shifts.resize(padded, 0.0);
         self.value_scales.clear();
         self.value_scales.resize(COLUMNS, 0.0);
     }
@@ -127,15 +137,13 @@ impl Work for Pack<'_> {
 fn pack_keys(keys: Rows<'_>, to: &mut KeysValues) {
     let (length, width, groups) = (to.length, to.width, groups_for(to.width));
     let mut mean = [0f32; COLUMNS];
-    for at in 0..length {
-        mean.iter_mut().zip(keys.row(at)).for_each(|(mean, key)| *mean += key);
+    for key in (0..length).map(|at| line(keys, at)) {
+        mean.iter_mut().zip(key).for_each(|(mean, key)| *mean += key);
     }
     mean.iter_mut().for_each(|mean| *mean /= length as f32);
     for at in 0..length {
-        let mut row = [0f32; COLUMNS];
-        for ((row, key), mean) in row.iter_mut().zip(keys.row(at)).zip(&mean) {
-            *row = key - mean;
-        }
+        let mut row = line(keys, at);
+        row.iter_mut().zip(&mean).for_each(|(key, mean)| *key -= mean);
         let scale = larger(maximum(&row.map(f32::abs)) / 127.0, f32::MIN_POSITIVE);
         let inverse = scale.recip();
         let bytes = row.map(|value| nearest(value * inverse) as i8);
@@ -144,27 +152,41 @@ fn pack_keys(keys: Rows<'_>, to: &mut KeysValues) {
             group.0.as_chunks_mut::<4>().0[at % COLUMNS] = *four;
         }
         to.key_scales[at] = scale;
-        to.key_sums[at] = bytes.iter().map(|byte| i32::from(*byte)).sum();
+        to.key_shifts[at] = -scale * bytes.iter().map(|byte| i32::from(*byte)).sum::<i32>() as f32;
     }
+}
+
+/// A row, filled up with zeros.
+#[inline(always)]
+fn line(rows: Rows<'_>, at: usize) -> [f32; COLUMNS] {
+    let row = rows.row(at);
+    row.first_chunk().copied().unwrap_or_else(|| {
+        let mut line = [0.0; COLUMNS];
+        line[..row.len()].copy_from_slice(row);
+        line
+    })
 }
 
 #[inline(always)]
 fn pack_values(values: Rows<'_>, to: &mut KeysValues) {
     let mut largest = [0f32; COLUMNS];
-    for at in 0..to.length {
-        for (largest, value) in largest.iter_mut().zip(values.row(at)) {
-            *largest = larger(value.abs(), *largest);
-        }
+    for value in (0..to.length).map(|at| line(values, at)) {
+        largest.iter_mut().zip(value).for_each(|(largest, value)| *largest = larger(value.abs(), *largest));
     }
     let scales = largest.map(|largest| larger(largest / 127.0, f32::MIN_POSITIVE));
     let inverse = scales.map(f32::recip);
     to.value_scales.copy_from_slice(&scales);
     for (four, group) in to.values.iter_mut().take(to.length.div_ceil(4)).enumerate() {
-        let columns = group.0.as_chunks_mut::<4>().0;
+        // Put together as numbers: single bytes, four apart, would be written one by one.
+        let mut columns = [0u32; COLUMNS];
         for k in 0..4.min(to.length - 4 * four) {
-            for ((column, value), inverse) in columns.iter_mut().zip(values.row(4 * four + k)).zip(&inverse) {
-                column[k] = nearest(value * inverse) as i8;
+            let row = line(values, 4 * four + k);
+            for c in 0..COLUMNS {
+                columns[c] |= (nearest(row[c] * inverse[c]) as u32 & 0xff) << (8 * k);
             }
+        }
+        for (column, bytes) in group.0.as_chunks_mut::<4>().0.iter_mut().zip(columns) {
+            *column = bytes.to_le_bytes().map(u8::cast_signed);
         }
     }
 }
@@ -184,7 +206,7 @@ impl Work for Attend<'_> {
         let padded = self.to.padded();
         self.scratch.scores.resize(QUERIES * padded, 0.0);
         self.scratch.weights.resize(QUERIES * 2 * padded, 0);
-        self.scratch.query.resize(QUERIES * COLUMNS, 0);
+        self.scratch.query.resize(QUERIES * size_of_query::<I>(), 0);
         let queries = self.out.len() / self.to.width;
         let mut at = 0;
         while at < queries {
@@ -207,23 +229,51 @@ impl Attend<'_> {
         for (row, total) in totals.iter_mut().enumerate() {
             let scores = &mut self.scratch.scores[row * padded..(row + 1) * padded];
             scores[to.length..].fill(NEVER);
-            let (high, low) = self.scratch.weights[row * 2 * padded..(row + 1) * 2 * padded].split_at_mut(padded);
-            *total = weigh::<I>(scores, scales[row], high, low);
+            *total = weigh::<I>(scores, scales[row], &mut self.scratch.weights[row * 2 * padded..][..2 * padded]);
         }
-        let last = (R - 1) * 2 * padded;
-        self.scratch.last = last..last + to.length;
-        self.scratch.last_scale = [f32::from(I::LEVELS) + 1.0, totals[R - 1]];
-        let high = isa.tile::<R>(&self.scratch.weights, 2 * padded, &to.values);
-        let low = isa.tile::<R>(&self.scratch.weights[padded..], 2 * padded, &to.values);
+        self.remember::<I>((R - 1) * 2 * padded, totals[R - 1]);
+        let sums = self.mix::<I, R>(isa);
         for row in 0..R {
             let out = &mut self.out[(first + row) * width..(first + row + 1) * width];
             let inverse = totals[row].recip();
             for (c, out) in out.iter_mut().enumerate() {
-                let sum = I::mul_add(high[row][c] as f32, f32::from(I::LEVELS) + 1.0, low[row][c] as f32);
-                *out = sum * inverse * to.value_scales[c];
+                *out = sums[row][c] * inverse * to.value_scales[c];
             }
         }
         R
+    }
+
+    /// Notes where the weights of a query begin.
+    fn remember<I: Isa>(&mut self, at: usize, total: f32) {
+        let (first, step) = if I::WORDS { ([at + 1, at], 2) } else { ([at, at + self.to.padded()], 1) };
+        self.scratch.last = Last { first, step, length: self.to.length, steps: STEPS, total };
+    }
+
+    /// The values of R queries, times their weights.
+    #[inline(always)]
+    fn mix<I: Isa, const R: usize>(&self, isa: I) -> [[f32; COLUMNS]; R] {
+        let (weights, values, padded) = (&self.scratch.weights, &self.to.values, self.to.padded());
+        let mut out = [[0.0; COLUMNS]; R];
+        let mut add = |row: usize, steps: f32, sums: &[i32; COLUMNS]| {
+            for (out, sum) in out[row].iter_mut().zip(sums) {
+                *out = I::mul_add(*sum as f32, steps, *out);
+            }
+        };
+        if I::WORDS {
+            let sums = isa.tile::<R>(weights, 2 * padded, values);
+            sums.iter().enumerate().for_each(|(row, sums)| add(row, 1.0, sums));
+        } else if R == 1 {
+            // One pass for both: with a row alone, every product would wait for the one before.
+            let [high, low] = isa.tile::<2>(weights, padded, values);
+            add(0, STEPS, &high);
+            add(0, 1.0, &low);
+        } else {
+            for (first, steps) in [(0, STEPS), (padded, 1.0)] {
+                let sums = isa.tile::<R>(&weights[first..], 2 * padded, values);
+                sums.iter().enumerate().for_each(|(row, sums)| add(row, steps, sums));
+            }
+        }
+        out
     }
 
     /// Scores of R queries with all keys, without the scales of the queries, which are returned.
@@ -231,19 +281,22 @@ impl Attend<'_> {
     fn score<I: Isa, const R: usize>(&mut self, isa: I, first: usize) -> [f32; R] {
         let (padded, groups) = (self.to.padded(), groups_for(self.to.width));
         let Scratch { scores, query, .. } = &mut *self.scratch;
-        let (mut scales, mut zeros) = ([0f32; R], [0i32; R]);
+        let (mut scales, mut zeros) = ([0f32; R], [0f32; R]);
+        let size = size_of_query::<I>();
         for row in 0..R {
-            let bytes = &mut query[row * COLUMNS..(row + 1) * COLUMNS];
-            (scales[row], zeros[row]) = quantise::<I>(self.queries.row(first + row), bytes);
+            let bytes = &mut query[row * size..(row + 1) * size];
+            let zero;
+            (scales[row], zero) = quantise::<I>(self.queries.row(first + row), bytes);
+            zeros[row] = zero as f32;
         }
         for (panel, keys) in self.to.keys.chunks_exact(groups).enumerate() {
-            let sums = isa.tile::<R>(query, COLUMNS, keys);
+            let sums = isa.tile::<R>(query, size, keys);
             let columns = panel * COLUMNS..(panel + 1) * COLUMNS;
-            let (key_scales, key_sums) = (&self.to.key_scales[columns.clone()], &self.to.key_sums[columns]);
+            let (key_scales, key_shifts) = (&self.to.key_scales[columns.clone()], &self.to.key_shifts[columns]);
             for (row, sums) in sums.iter().enumerate() {
                 let scores = &mut scores[row * padded + panel * COLUMNS..][..COLUMNS];
                 for c in 0..COLUMNS {
-                    scores[c] = (sums[c] - zeros[row] * key_sums[c]) as f32 * key_scales[c];
+                    scores[c] = I::mul_add(sums[c] as f32, key_scales[c], zeros[row] * key_shifts[c]);
                 }
             }
         }
@@ -251,24 +304,43 @@ impl Attend<'_> {
     }
 }
 
+/// What a high byte counts.
+const STEPS: f32 = 256.0;
+
+/// Bytes of a quantised query.
+fn size_of_query<I: Isa>() -> usize {
+    if I::WORDS { 2 * COLUMNS } else { COLUMNS }
+}
+
 /// The softmax of scores that still lack a scale, as numbers of two bytes of which the largest is the
-/// largest there is; returns their sum.
+/// largest there is: `out` gets the high bytes, then the low ones, or words. Returns their sum.
 #[inline(always)]
-fn weigh<I: Isa>(scores: &[f32], scale: f32, high: &mut [u8], low: &mut [u8]) -> f32 {
-    let steps = f32::from(I::LEVELS) + 1.0;
-    let most = steps * steps - 1.0;
+fn weigh<I: Isa>(scores: &[f32], scale: f32, out: &mut [u8]) -> f32 {
+    let most = if I::WORDS { largest_word(scores.len()) as f32 } else { STEPS * STEPS - 1.0 };
     let scale = scale * std::f32::consts::LOG2_E;
     let offset = most.log2() - maximum(scores) * scale;
+    let weight = |score| nearest(smaller(exp2_roughly::<I>(I::mul_add(score, scale, offset)), most));
     // The compiler keeps the sums in memory: with those of a whole panel, none waits for the one before.
     let mut totals = [0i32; COLUMNS];
-    let bytes = high.as_chunks_mut::<COLUMNS>().0.iter_mut().zip(low.as_chunks_mut::<COLUMNS>().0);
-    for (scores, (high, low)) in scores.as_chunks::<COLUMNS>().0.iter().zip(bytes) {
-        for lane in 0..COLUMNS {
-            let weight = exp2_roughly::<I>(I::mul_add(scores[lane], scale, offset));
-            let weight = nearest(smaller(weight, most));
-            totals[lane] += weight;
-            high[lane] = (weight >> I::LEVELS.count_ones()) as u8;
-            low[lane] = (weight & i32::from(I::LEVELS)) as u8;
+    let panels = scores.as_chunks::<COLUMNS>().0.iter();
+    if I::WORDS {
+        for (scores, words) in panels.zip(out.as_chunks_mut::<2>().0.as_chunks_mut::<COLUMNS>().0) {
+            for lane in 0..COLUMNS {
+                let weight = weight(scores[lane]);
+                totals[lane] += weight;
+                words[lane] = (weight as i16).to_le_bytes();
+            }
+        }
+    } else {
+        let (high, low) = out.split_at_mut(scores.len());
+        let bytes = high.as_chunks_mut::<COLUMNS>().0.iter_mut().zip(low.as_chunks_mut::<COLUMNS>().0);
+        for (scores, (high, low)) in panels.zip(bytes) {
+            for lane in 0..COLUMNS {
+                let weight = weight(scores[lane]);
+                totals[lane] += weight;
+                high[lane] = (weight >> 8) as u8;
+                low[lane] = weight as u8;
+            }
         }
     }
     totals.iter().sum::<i32>() as f32

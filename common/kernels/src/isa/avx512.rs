@@ -26,8 +26,6 @@ pub(super) fn run_bf16<W: Work>(work: W) -> W::Output {
 }
 
 impl<const BF16: bool> Isa for Avx512<BF16> {
-    const LEVELS: u8 = u8::MAX;
-
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
@@ -35,7 +33,7 @@ impl<const BF16: bool> Isa for Avx512<BF16> {
 
     #[inline(always)]
     fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R> {
-        assert_whole(rows, stride, R, panel);
+        assert_whole::<Self>(rows, stride, R, panel);
         // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
         unsafe { tile(rows.as_ptr(), stride, panel) }
     }
