@@ -101,7 +101,7 @@ impl Decoder {
         let head_width = self.head_width();
         let rows: usize = features.iter().map(Quantised::rows).sum();
         kv.resize(rows * 2 * width, 0.0);
-        let mut layer = |layer: &Layer| {
+        let layer = |layer: &Layer| {
             by_blocks(kv, 2 * width, |first, kv| {
                 self.kernels.linear(&features[first / BLOCK], &layer.heard, Then::Keep, kv);
             });
