@@ -9,7 +9,7 @@ mod amx;
 #[expect(unsafe_code, reason = "tiles must be asked for and set up")]
 pub(crate) mod amx_state;
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "vpmaddubsw and vpdpbusd on registers of 256 bits")]
+#[expect(unsafe_code, reason = "vpmaddwd and vpdpbusd on registers of 256 bits")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "sums of a tile in registers of 256 bits")]
@@ -37,8 +37,8 @@ pub(crate) type Sums<const R: usize> = [[i32; COLUMNS]; R];
 /// Evidence that the CPU has a set of instructions, and what is written for it by hand. All other
 /// code is plain Rust that the compiler makes vectors of inside [`dispatch`].
 pub(crate) trait Isa: Copy {
-    /// The largest quantised activation.
-    const LEVELS: u8;
+    /// Whether activations are signed numbers of two bytes, the low one first, and not bytes.
+    const WORDS: bool = false;
 
     /// Whether a tile of sixteen rows is the quickest. Otherwise the registers hold six.
     const MANY: bool = false;
@@ -46,7 +46,7 @@ pub(crate) trait Isa: Copy {
     /// `a · b + c`, rounded once where the CPU does that in one instruction.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 
-    /// Products of R rows, `stride` bytes apart, with the columns of a panel.
+    /// Products of R rows, `stride` bytes apart, with the columns of a panel. Sums beyond 32 bits wrap.
     ///
     /// # Panics
     /// If the rows end before the panel does.
@@ -109,7 +109,8 @@ pub(crate) fn dispatch<W: Work>(path: Path, work: W) -> W::Output {
 }
 
 /// Refuses rows that are shorter than the panel: the tiles read them without looking.
-fn assert_whole(rows: &[u8], stride: usize, count: usize, panel: &[Group]) {
-    let end = (count - 1) * stride + 4 * panel.len();
+fn assert_whole<I: Isa>(rows: &[u8], stride: usize, count: usize, panel: &[Group]) {
+    let four = if I::WORDS { 8 } else { 4 };
+    let end = (count - 1) * stride + four * panel.len();
     assert!(end <= rows.len(), "{count} rows of {stride} bytes end before {end}, at {}", rows.len());
 }

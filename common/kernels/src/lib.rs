@@ -8,6 +8,7 @@
 mod attention;
 pub mod floats;
 mod functions;
+mod head;
 mod isa;
 mod linear;
 mod own;
@@ -16,7 +17,8 @@ mod path;
 mod quantised;
 mod rows;
 
-pub use attention::{KeysValues, Scratch};
+pub use attention::Scratch;
+pub use head::KeysValues;
 pub use linear::Then;
 pub use packed::{Packed, Packing};
 pub use path::{Kernels, Path, PathError};

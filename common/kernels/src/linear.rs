@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::{
-    functions::gelu,
+    functions::gelu_roughly,
     isa::{COLUMNS, Isa, Sums, Work, dispatch},
     packed::Packed,
     path::Kernels,
@@ -91,16 +91,21 @@ impl Work for Product<'_> {
     #[inline(always)]
     fn run<I: Isa>(mut self, isa: I) {
         let rows = self.rows.rows();
+        let (_, planes) = self.rows.layout::<I>();
         // A panel stays in the nearest cache while all rows pass by.
         for panel in 0..self.panels {
             let mut row = 0;
             while row < rows {
-                row += match rows - row {
-                    1 => self.block::<I, 1>(isa, panel, row),
-                    2 | 3 => self.block::<I, 2>(isa, panel, row),
-                    4 | 5 => self.block::<I, 4>(isa, panel, row),
-                    16.. if I::MANY => self.block::<I, 16>(isa, panel, row),
-                    _ => self.block::<I, 6>(isa, panel, row),
+                row += match (planes, rows - row) {
+                    (1, 1) => self.block::<I, 1, 1>(isa, panel, row),
+                    (1, 2 | 3) => self.block::<I, 1, 2>(isa, panel, row),
+                    (1, 4 | 5) => self.block::<I, 1, 4>(isa, panel, row),
+                    (1, 16..) if I::MANY => self.block::<I, 1, 16>(isa, panel, row),
+                    (1, _) => self.block::<I, 1, 6>(isa, panel, row),
+                    (_, 1) => self.block::<I, 2, 2>(isa, panel, row),
+                    (_, 2) => self.block::<I, 2, 4>(isa, panel, row),
+                    (_, 8..) if I::MANY => self.block::<I, 2, 16>(isa, panel, row),
+                    _ => self.block::<I, 2, 6>(isa, panel, row),
                 };
             }
         }
@@ -108,36 +113,30 @@ impl Work for Product<'_> {
 }
 
 impl Product<'_> {
+    /// The planes of a row lie one behind the other: to a tile of T, each of the P is a row.
     #[inline(always)]
-    fn block<I: Isa, const R: usize>(&mut self, isa: I, panel: usize, row: usize) -> usize {
-        let stride = self.rows.planes * self.rows.stride;
-        let (rows, weights) = (&self.rows.values[row * stride..], self.weights.panel(self.first + panel));
-        let sums = isa.tile::<R>(rows, stride, weights);
-        if self.rows.planes == 1 {
-            self.finish::<I, R, 1>([&sums], panel, row);
-        } else {
-            let low = isa.tile::<R>(&rows[self.rows.stride..], stride, weights);
-            self.finish::<I, R, 2>([&sums, &low], panel, row);
-        }
-        R
+    fn block<I: Isa, const P: usize, const T: usize>(&mut self, isa: I, panel: usize, row: usize) -> usize {
+        let (size, _) = self.rows.layout::<I>();
+        let sums = isa.tile::<T>(&self.rows.values[row * P * size..], size, self.weights.panel(self.first + panel));
+        self.finish::<I, P, T>(&sums, panel, row);
+        T / P
     }
 
     /// Takes the zero points off, puts the planes together and does what follows.
     #[inline(always)]
-    fn finish<I: Isa, const R: usize, const P: usize>(&mut self, sums: [&Sums<R>; P], panel: usize, row: usize) {
+    fn finish<I: Isa, const P: usize, const T: usize>(&mut self, sums: &Sums<T>, panel: usize, row: usize) {
         let column = (self.first + panel) * COLUMNS;
         let of = |values: &'_ [f32]| *values[column..].first_chunk::<COLUMNS>().unwrap_or(&[0.0; COLUMNS]);
         let (scales, bias) = (of(&self.weights.scales), of(&self.weights.bias));
         let weight_sums = self.weights.sums[column..].first_chunk().unwrap_or(&[0; COLUMNS]);
-        for at in 0..R {
+        for at in 0..T / P {
             let (scale, zero) = (self.rows.scales[row + at], self.rows.zeros[row + at]);
             let mut line = [0f32; COLUMNS];
-            match *sums.as_slice() {
-                [sums] => join(&mut line, [0.0, 1.0], (&sums[at], zero), weight_sums),
+            match &sums[at * P..(at + 1) * P] {
+                [sums] => join(&mut line, [0.0, 1.0], (sums, zero), weight_sums),
                 [high, low] => {
-                    let steps = f32::from(I::LEVELS) + 1.0;
-                    join(&mut line, [0.0, steps], (&high[at], zero >> I::LEVELS.count_ones()), weight_sums);
-                    join(&mut line, [1.0, 1.0], (&low[at], zero & i32::from(I::LEVELS)), weight_sums);
+                    join(&mut line, [0.0, 256.0], (high, zero >> 8), weight_sums);
+                    join(&mut line, [1.0, 1.0], (low, zero & 255), weight_sums);
                 }
                 _ => {}
             }
@@ -165,7 +164,7 @@ fn put<I: Isa>(line: &[f32; COLUMNS], then: Then, out: &mut [f32]) {
     match then {
         Then::Keep => pairs.for_each(|(out, value)| *out = *value),
         Then::Add => pairs.for_each(|(out, value)| *out += *value),
-        Then::Gelu => pairs.for_each(|(out, value)| *out = gelu::<I>(*value)),
-        Then::GeluAdd => pairs.for_each(|(out, value)| *out += gelu::<I>(*value)),
+        Then::Gelu => pairs.for_each(|(out, value)| *out = gelu_roughly::<I>(*value)),
+        Then::GeluAdd => pairs.for_each(|(out, value)| *out += gelu_roughly::<I>(*value)),
     }
 }

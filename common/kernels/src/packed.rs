@@ -12,8 +12,8 @@ impl Group {
     pub(crate) const ZERO: Self = Self([0; 4 * COLUMNS]);
 }
 
-/// The largest quantised weight. -128 is not used: its product would not fit 16 bits on AVX2.
-const LARGEST: f32 = 127.0;
+/// The largest quantised weight. There is no -128, so that all have the same range.
+pub(crate) const LARGEST: f32 = 127.0;
 
 /// A matrix (outputs × inputs) of signed bytes with a scale for each output, and a bias.
 #[derive(Debug)]

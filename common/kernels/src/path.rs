@@ -19,7 +19,7 @@ pub enum Path {
     Avx512,
     /// AVX2 with AVX-VNNI: Intel's Alder Lake and later.
     AvxVnni,
-    /// AVX2 alone. Its product of bytes saturates, so activations have 7 bits here and not 8.
+    /// AVX2 alone. Its product of bytes saturates, so activations have 16 bits here and not 8.
     Avx2,
     /// What the compiler makes of plain Rust.
     Portable,

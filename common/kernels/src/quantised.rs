@@ -1,24 +1,27 @@
 //! Activations as bytes, with a scale and a zero point for each row.
 //!
 //! A value far from the others leaves few steps for them. Where that costs too much, a row has two
-//! bytes a value, and the products are two: it is "fine".
+//! bytes a value, and the products are two: it is "fine". Where a path has words for activations, every
+//! row is.
 
 use crate::{
     functions::{larger, maximum, minimum, nearest, smaller, sum_of},
     isa::{Isa, Work, dispatch},
+    packed::LARGEST,
     path::Kernels,
     rows::Rows,
 };
 
-/// Rows of unsigned bytes: value = scale · (byte - zero), or of two bytes that are one number.
+/// Rows of unsigned bytes: value = scale · (byte - zero), or of two bytes that are one number. In words,
+/// zero is 0.
 #[derive(Debug)]
 pub struct Quantised {
     /// Values of a row.
     pub(crate) width: usize,
-    /// Bytes of a row: the width, filled up to a multiple of four.
-    pub(crate) stride: usize,
+    /// The width, filled up to a multiple of four.
+    stride: usize,
     /// One, or two: the high bytes of a row, then the low ones.
-    pub(crate) planes: usize,
+    planes: usize,
     pub(crate) values: Vec<u8>,
     pub(crate) scales: Vec<f32>,
     pub(crate) zeros: Vec<i32>,
@@ -61,6 +64,12 @@ impl Quantised {
         self.scales.len()
     }
 
+    /// Bytes of a plane, and planes of a row.
+    #[inline(always)]
+    pub(crate) fn layout<I: Isa>(&self) -> (usize, usize) {
+        if I::WORDS { (2 * self.stride, 1) } else { (self.stride, self.planes) }
+    }
+
     /// Forgets the rows, not the memory.
     pub fn clear(&mut self) {
         self.values.clear();
@@ -101,9 +110,10 @@ impl Work for Fill<'_> {
     fn run<I: Isa>(self, _: I) {
         let Self { rows, count, norm, to } = self;
         assert_eq!(rows.width, to.width, "values of a row");
+        let (size, planes) = to.layout::<I>();
         for row in (0..count).map(|at| rows.row(at)) {
             let start = to.values.len();
-            to.values.resize(start + to.planes * to.stride, 0);
+            to.values.resize(start + planes * size, 0);
             let row = match norm {
                 None => row,
                 Some(norm) => {
@@ -111,36 +121,55 @@ impl Work for Fill<'_> {
                     &to.row
                 }
             };
-            let (high, low) = to.values[start..].split_at_mut(to.stride);
-            let (scale, zero) =
-                if to.planes == 1 { quantise::<I>(row, high) } else { quantise_fine::<I>(row, high, low) };
+            let (high, low) = to.values[start..].split_at_mut(size);
+            let (scale, zero) = if planes == 1 { quantise::<I>(row, high) } else { quantise_fine::<I>(row, high, low) };
             to.scales.push(scale);
             to.zeros.push(zero);
         }
     }
 }
 
-/// Writes a row as bytes; returns its scale and its zero point.
+/// Writes a row as bytes, or as words; returns its scale and its zero point.
 #[inline(always)]
 pub(crate) fn quantise<I: Isa>(row: &[f32], out: &mut [u8]) -> (f32, i32) {
-    let grid = Grid::of(row, f32::from(I::LEVELS));
+    if I::WORDS {
+        return (quantise_words::<I>(row, out), 0);
+    }
+    let grid = Grid::of(row, 255.0);
     for (out, value) in out.iter_mut().zip(row) {
         *out = grid.place::<I>(*value) as u8;
     }
     (grid.scale, grid.zero as i32)
 }
 
-/// The same as numbers of two bytes, or of twice seven bits.
+/// The same as numbers of two bytes.
 #[inline(always)]
 fn quantise_fine<I: Isa>(row: &[f32], high: &mut [u8], low: &mut [u8]) -> (f32, i32) {
-    let steps = f32::from(I::LEVELS) + 1.0;
-    let grid = Grid::of(row, steps * steps - 1.0);
+    let grid = Grid::of(row, 65_535.0);
     for ((high, low), value) in high.iter_mut().zip(low).zip(row) {
         let place = grid.place::<I>(*value);
-        *high = (place >> I::LEVELS.count_ones()) as u8;
-        *low = (place & i32::from(I::LEVELS)) as u8;
+        *high = (place >> 8) as u8;
+        *low = place as u8;
     }
     (grid.scale, grid.zero as i32)
+}
+
+/// The same as words, whose products with weights add up to 32 bits at most.
+#[inline(always)]
+fn quantise_words<I: Isa>(row: &[f32], out: &mut [u8]) -> f32 {
+    let levels = largest_word(row.len()) as f32;
+    let scale = larger(larger(maximum(row), -minimum(row)) / levels, f32::MIN_POSITIVE);
+    let inverse = scale.recip();
+    for (out, value) in out.as_chunks_mut::<2>().0.iter_mut().zip(row) {
+        *out = (nearest(smaller(larger(value * inverse, -levels), levels)) as i16).to_le_bytes();
+    }
+    scale
+}
+
+/// The largest word of which so many, times the largest weight, are below 2^31.
+#[inline(always)]
+pub(crate) fn largest_word(count: usize) -> i32 {
+    (i32::MAX / (LARGEST as i32) / (count.max(1) as i32)).min(i32::from(i16::MAX))
 }
 
 /// The whole numbers that stand for values of a row.

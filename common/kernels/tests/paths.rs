@@ -46,9 +46,9 @@ fn error(found: &[f32], expected: &[f64]) -> f64 {
     (difference / square(&mut expected.iter().copied())).sqrt()
 }
 
-/// Bytes of activations err by half a step of 255, or of 127.
+/// Bytes of activations err by half a step of 255. With words, only the bytes of the weights are left.
 fn allowed(kernels: Kernels) -> f64 {
-    if kernels.path() == Path::Avx2 { 0.03 } else { 0.016 }
+    if kernels.path() == Path::Avx2 { 0.012 } else { 0.016 }
 }
 
 fn gelu(x: f64) -> f64 {
@@ -107,9 +107,27 @@ fn rows_of_two_bytes_leave_only_the_error_of_the_weights() {
                 expected[output] -= large(output);
             }
             let error = error(&out, &expected);
-            let steps = if kernels.path() == Path::Avx2 { 4.0 } else { 1.0 };
+            // Words have fewer steps the longer a row is.
+            let steps = if kernels.path() == Path::Avx2 { 3.0 } else { 1.0 };
             assert!(error < 0.005 * steps, "{} {count}x{inputs}x{outputs}: {error}", kernels.path());
             (0..outputs).for_each(|output| expected[output] += large(output));
+        }
+    }
+}
+
+#[test]
+fn the_longest_sums_of_the_largest_values_do_not_overflow() {
+    for inputs in [512, 2048, 5120, 20_000] {
+        let (rows, weights) = (vec![3.0; 2 * inputs], vec![-1.0; inputs]);
+        let packed = pack(&weights, &[0.0], inputs);
+        for kernels in Kernels::available() {
+            for mut quantised in [Quantised::new(inputs), Quantised::fine(inputs)] {
+                kernels.quantise(Rows::of(&rows, inputs), 2, &mut quantised);
+                let mut out = vec![f32::NAN; 2];
+                kernels.linear(&quantised, &packed, Then::Keep, &mut out);
+                let expected = vec![-3.0 * inputs as f64; 2];
+                assert!(error(&out, &expected) < 1e-5, "{} {inputs}: {out:?}", kernels.path());
+            }
         }
     }
 }

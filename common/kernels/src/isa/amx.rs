@@ -49,7 +49,7 @@ impl<W: Work> Work for Tiled<W> {
 }
 
 impl<I: Isa> Isa for Amx<I> {
-    const LEVELS: u8 = I::LEVELS;
+    const WORDS: bool = I::WORDS;
     const MANY: bool = true;
 
     #[inline(always)]
@@ -63,7 +63,7 @@ impl<I: Isa> Isa for Amx<I> {
         if R != ROWS || whole.is_empty() {
             return self.0.tile(rows, stride, panel);
         }
-        assert_whole(rows, stride, R, panel);
+        assert_whole::<Self>(rows, stride, R, panel);
         Tiles::of_rows::<ROWS>();
         let mut sums = [[0; COLUMNS]; R];
         // SAFETY: `self` shows that the tiles are there, and the rows have just been measured.

@@ -1,7 +1,8 @@
 //! Six rows by 64 columns in 24 registers of 512 bits, four products and their sum at once.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_dpbusd_epi32, _mm512_load_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_dpbusd_epi32, _mm512_load_si512, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_storeu_si512,
 };
 
 use super::avx512_floats;
@@ -26,8 +27,6 @@ pub(super) fn run_bf16<W: Work>(work: W) -> W::Output {
 }
 
 impl<const BF16: bool> Isa for Avx512<BF16> {
-    const LEVELS: u8 = u8::MAX;
-
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
@@ -35,7 +34,7 @@ impl<const BF16: bool> Isa for Avx512<BF16> {
 
     #[inline(always)]
     fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R> {
-        assert_whole(rows, stride, R, panel);
+        assert_whole::<Self>(rows, stride, R, panel);
         // SAFETY: `self` shows that the instructions are there, and the rows have just been measured.
         unsafe { tile(rows.as_ptr(), stride, panel) }
     }
@@ -79,6 +78,9 @@ unsafe fn tile<const R: usize>(rows: *const u8, stride: usize, panel: &[Group]) 
     let mut sums = [[_mm512_setzero_si512(); 4]; R];
     for (at, group) in panel.iter().enumerate() {
         let group = group.0.as_ptr();
+        if R <= 2 {
+            fetch(group.wrapping_add(AHEAD * size_of::<Group>()));
+        }
         let mut weights = [_mm512_setzero_si512(); 4];
         for part in 0..4 {
             // SAFETY: a group has 256 bytes and begins at a multiple of 64.
@@ -94,6 +96,19 @@ unsafe fn tile<const R: usize>(rows: *const u8, stride: usize, panel: &[Group]) 
         }
     }
     store(sums)
+}
+
+/// Groups of weights that are fetched before they are needed: a row or two wait for the memory that the weights come
+/// from. Without, the product with Whisper's vocabulary takes 1.15 times as long (AMD EPYC of family 26).
+const AHEAD: usize = 64;
+
+/// Fetches a group; behind the last one is nothing, and this harms nobody.
+#[inline(always)]
+fn fetch(group: *const i8) {
+    for part in 0..4 {
+        // SAFETY: a prefetch reads nothing that the program could see, and does not fail on any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(group.wrapping_add(64 * part)) };
+    }
 }
 
 #[inline]

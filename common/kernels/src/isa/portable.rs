@@ -10,8 +10,6 @@ use crate::{
 pub(super) struct Portable;
 
 impl Isa for Portable {
-    const LEVELS: u8 = u8::MAX;
-
     /// Without the instruction, `f32::mul_add` is a call into the C library. Every aarch64 has it.
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
@@ -20,7 +18,7 @@ impl Isa for Portable {
 
     #[inline(always)]
     fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R> {
-        assert_whole(rows, stride, R, panel);
+        assert_whole::<Self>(rows, stride, R, panel);
         let mut sums = [[0; COLUMNS]; R];
         for (at, group) in panel.iter().enumerate() {
             for (row, sums) in sums.iter_mut().enumerate() {

@@ -7,7 +7,7 @@ mod encoder;
 mod line;
 mod load;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use shanshui_kernels::{Kernels, KeysValues};
@@ -18,7 +18,7 @@ use super::{
     weights::Weights,
 };
 use decoder::{Decoder, Heard, Text};
-use encoder::Encoder;
+use encoder::{Encoder, Room};
 use line::{Line, Seat};
 use load::Loader;
 
@@ -29,6 +29,7 @@ pub(super) struct Int8 {
     decoder: Decoder,
     /// One thing at a time is computed, with all threads.
     line: Line<Text>,
+    room: Mutex<Room>,
 }
 
 impl Int8 {
@@ -43,13 +44,17 @@ impl Int8 {
     ) -> anyhow::Result<Self> {
         let loader = Loader { weights, dims, kernels };
         let (encoder, decoder) = (Encoder::load(loader)?, Decoder::load(loader, alignment_heads)?);
-        Ok(Self { encoder, decoder, line: Line::default() })
+        Ok(Self { encoder, decoder, line: Line::default(), room: Mutex::default() })
     }
 }
 
 impl Towers for Int8 {
     fn hear(&self, frames: &[f32]) -> anyhow::Result<Box<dyn Listening + '_>> {
-        let heard = self.line.alone(|| self.decoder.hear(&self.encoder.forward(frames)));
+        let heard = self.line.alone(|| {
+            let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+            let features = self.encoder.forward(frames, &mut room);
+            self.decoder.hear(&features, &mut room.large)
+        });
         Ok(Box::new(Int8Heard { towers: self, heard: heard.into() }))
     }
 

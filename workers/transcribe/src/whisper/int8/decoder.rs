@@ -95,17 +95,17 @@ impl Decoder {
         })
     }
 
-    /// Prepares the features of a window, in blocks of rows, for all steps.
-    pub(super) fn hear(&self, features: &[Quantised]) -> Heard {
+    /// Prepares the features of a window, in blocks of rows, for all steps; `kv` is memory to write over.
+    pub(super) fn hear(&self, features: &[Quantised], kv: &mut Vec<f32>) -> Heard {
         let width = self.dims.width;
         let head_width = self.head_width();
         let rows: usize = features.iter().map(Quantised::rows).sum();
-        let mut kv = vec![0.0; rows * 2 * width];
+        kv.resize(rows * 2 * width, 0.0);
         let layer = |layer: &Layer| {
-            by_blocks(&mut kv, 2 * width, |first, kv| {
+            by_blocks(kv, 2 * width, |first, kv| {
                 self.kernels.linear(&features[first / BLOCK], &layer.heard, Then::Keep, kv);
             });
-            let part = |first| Rows { values: &kv, first, stride: 2 * width, width: head_width };
+            let part = |first| Rows { values: kv, first, stride: 2 * width, width: head_width };
             let pack = |head: usize| {
                 let mut packed = KeysValues::default();
                 let keys = head * head_width;
@@ -203,6 +203,10 @@ impl Decoder {
         }
         let mut scores = vec![0.0; texts.len() * self.dims.vocabulary];
         self.kernels.linear_wide(&bytes, &self.tokens, &mut scores);
+        if let [text] = texts {
+            text.scores = scores;
+            return;
+        }
         for (text, scores) in texts.iter_mut().zip(scores.chunks(self.dims.vocabulary)) {
             text.scores = scores.to_vec();
         }

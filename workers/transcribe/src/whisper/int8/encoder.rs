@@ -1,7 +1,4 @@
 //! Sound to features in int8.
-//!
-//! Activations of the layers have as many bytes a value as [`Grain::of_encoder`] says. Those of the
-//! convolutions have one.
 
 use rayon::prelude::*;
 use shanshui_kernels::{Kernels, KeysValues, Norm, Packed, Quantised, Rows, Scratch, Then};
@@ -13,7 +10,6 @@ use crate::whisper::dims::Dims;
 #[derive(Debug)]
 pub(super) struct Encoder {
     kernels: Kernels,
-    grain: Grain,
     dims: Dims,
     conv1: Packed,
     conv2: Packed,
@@ -32,9 +28,11 @@ struct Layer {
     feed_forward: FeedForward,
 }
 
-/// What one layer leaves for the next to write over.
-struct Buffers {
-    qkv: Vec<f32>,
+/// Memory that is kept from window to window: fresh pages would take as long as a tenth of the products.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// What is large and soon used up: queries, keys and values, or what the first convolution hears.
+    pub(super) large: Vec<f32>,
     /// What the heads make of it, (heads, positions, head width).
     mixed: Vec<f32>,
     heads: Vec<KeysValues>,
@@ -58,7 +56,6 @@ impl Encoder {
         };
         Ok(Self {
             kernels: loader.kernels,
-            grain: Grain::of_encoder(loader.kernels),
             dims,
             conv1: loader.convolution("encoder.conv1", mels)?,
             conv2: loader.convolution("encoder.conv2", width)?,
@@ -70,18 +67,19 @@ impl Encoder {
 
     /// Log-mel frames, one after the other, to features (frames / 2, width): bytes, in blocks of rows.
     /// Positions count from the start.
-    pub(super) fn forward(&self, frames: &[f32]) -> Vec<Quantised> {
+    pub(super) fn forward(&self, frames: &[f32], room: &mut Room) -> Vec<Quantised> {
         let width = self.dims.width;
-        let mut x = self.listen(frames);
-        let heads = (0..self.dims.encoder.heads).map(|_| KeysValues::default()).collect();
-        let mut buffers = Buffers { qkv: vec![0.0; 3 * x.len()], mixed: vec![0.0; x.len()], heads };
+        let mut x = self.listen(frames, &mut room.large);
+        room.large.resize(3 * x.len(), 0.0);
+        room.mixed.resize(x.len(), 0.0);
+        room.heads.resize_with(self.dims.encoder.heads, KeysValues::default);
         for layer in &self.layers {
-            self.project(layer, &x, &mut buffers.qkv);
-            self.attend(&mut buffers);
-            by_blocks(&mut x, width, |first, x| self.finish(layer, &buffers.mixed, first, x));
+            self.project(layer, &x, &mut room.large);
+            self.attend(room);
+            by_blocks(&mut x, width, |first, x| self.finish(layer, &room.mixed, first, x));
         }
         let features = x.par_chunks(BLOCK * width).map(|x| {
-            let mut bytes = self.grain.rows(width);
+            let mut bytes = Quantised::new(width);
             self.kernels.norm_quantise(Rows::of(x, width), x.len() / width, &self.norm, &mut bytes);
             bytes
         });
@@ -90,16 +88,18 @@ impl Encoder {
 
     /// The two convolutions, which hear three frames at a time, the second at every other; silence is
     /// zero.
-    fn listen(&self, frames: &[f32]) -> Vec<f32> {
+    fn listen(&self, frames: &[f32], first: &mut Vec<f32>) -> Vec<f32> {
         let Dims { mels, width, .. } = self.dims;
         let count = frames.len() / mels;
         let mut padded = vec![0.0; (count + 2) * mels];
         padded[mels..][..frames.len()].copy_from_slice(frames);
-        let mut first = vec![0.0; (count + 2) * width];
+        first.resize((count + 2) * width, 0.0);
+        first[..width].fill(0.0);
+        first[(count + 1) * width..].fill(0.0);
         let windows = Rows { values: &padded, first: 0, stride: mels, width: 3 * mels };
         self.convolve(&self.conv1, windows, Then::Gelu, &mut first[width..(count + 1) * width]);
         let mut x = self.positions[..count / 2 * width].to_vec();
-        let windows = Rows { values: &first, first: 0, stride: 2 * width, width: 3 * width };
+        let windows = Rows { values: first, first: 0, stride: 2 * width, width: 3 * width };
         self.convolve(&self.conv2, windows, Then::GeluAdd, &mut x);
         x
     }
@@ -117,7 +117,7 @@ impl Encoder {
     fn project(&self, layer: &Layer, x: &[f32], qkv: &mut [f32]) {
         let width = self.dims.width;
         by_blocks(qkv, 3 * width, |first, qkv| {
-            let mut bytes = self.grain.rows(width);
+            let mut bytes = Quantised::new(width);
             let rows = Rows::of(&x[first * width..], width);
             self.kernels.norm_quantise(rows, qkv.len() / (3 * width), &layer.norm, &mut bytes);
             self.kernels.linear(&bytes, &layer.qkv, Then::Keep, qkv);
@@ -125,10 +125,10 @@ impl Encoder {
     }
 
     /// Every position attends to every one.
-    fn attend(&self, buffers: &mut Buffers) {
+    fn attend(&self, room: &mut Room) {
         let (width, count) = (self.dims.width, self.dims.encoder.heads);
         let head_width = width / count;
-        let Buffers { qkv, mixed, heads } = buffers;
+        let Room { large: qkv, mixed, heads } = room;
         let qkv: &[f32] = qkv;
         let rows = mixed.len() / width;
         let part = |part: usize, head: usize, first: usize| Rows {
@@ -159,9 +159,9 @@ impl Encoder {
                 row[head * head_width..(head + 1) * head_width].copy_from_slice(values);
             }
         }
-        let mut bytes = self.grain.rows(width);
+        let mut bytes = Quantised::new(width);
         self.kernels.quantise(Rows::of(&gathered, width), rows, &mut bytes);
         self.kernels.linear(&bytes, &layer.out, Then::Add, x);
-        layer.feed_forward.add_to(x, self.grain);
+        layer.feed_forward.add_to(x, Grain::Byte);
     }
 }

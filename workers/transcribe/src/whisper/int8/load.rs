@@ -1,7 +1,7 @@
 //! Packed layers out of the tensors of a checkpoint.
 
 use rayon::prelude::*;
-use shanshui_kernels::{Kernels, Norm, Packed, Packing, Path, Quantised, Rows, Then};
+use shanshui_kernels::{Kernels, Norm, Packed, Packing, Quantised, Rows, Then};
 
 use super::super::{
     dims::{Dims, Tower},
@@ -104,17 +104,13 @@ impl Loader<'_> {
 /// How finely activations are rounded.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Grain {
+    /// What an encoder needs to hear as well as in f32: the hundred sentences of `tests/bench/words.py` come out
+    /// alike to the word.
     Byte,
     TwoBytes,
 }
 
 impl Grain {
-    /// What an encoder needs to hear as well as in f32: with 255 steps, the hundred sentences of
-    /// `tests/bench/words.py` come out alike to the word. AVX2 has 127, and mishears words with them.
-    pub(super) fn of_encoder(kernels: Kernels) -> Self {
-        if kernels.path() == Path::Avx2 { Self::TwoBytes } else { Self::Byte }
-    }
-
     /// Room for rows of so many values.
     pub(super) fn rows(self, width: usize) -> Quantised {
         match self {
