@@ -18,6 +18,7 @@ mod publish;
 pub(crate) mod pull;
 pub(crate) mod raw;
 mod remove;
+mod standing;
 mod webhooks;
 
 use std::sync::Arc;
