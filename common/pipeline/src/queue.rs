@@ -7,7 +7,7 @@ mod dead;
 mod declare;
 mod ends;
 mod history;
-mod inlet;
+pub(crate) mod inlet;
 pub(crate) mod late;
 mod levels;
 mod link;

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::{StatusCode, Subscriber};
 use futures::StreamExt;
 use serde_json::json;
@@ -45,6 +44,8 @@ pub(crate) struct Puller {
     asking: Option<(String, Subscriber)>,
     /// Where those are asked that wait for a job.
     standing: Option<Standing>,
+    /// What was on its way when the last requests were taken back, and for which there is room.
+    ending: Option<Late>,
 }
 
 /// What came of a pull.
@@ -78,7 +79,14 @@ impl Puller {
             let turn = |(consumer, _)| Turn { consumer, weight, credit: 0, empty_since: None, idle: None };
             turns.extend(consumers.into_iter().map(turn));
         }
-        Self { queue: queue.clone(), stream: queue.names.stream(&step.stream()), turns, asking: None, standing: None }
+        Self {
+            queue: queue.clone(),
+            stream: queue.names.stream(&step.stream()),
+            turns,
+            asking: None,
+            standing: None,
+            ending: None,
+        }
     }
 
     /// One job, or none after a while or when `stop` is cancelled, for a worker that has room for `free` jobs.
@@ -91,9 +99,13 @@ impl Puller {
             return self.act_on(heard, free, stop).await;
         }
         if free < self.turns.len() && !self.is_known_empty() {
-            if let Some(late) = self.withdraw().await {
-                return Ok(Pulled { job: None, late: Some(late) });
-            }
+            self.ending = self.withdraw().await;
+        }
+        if let Some(job) = self.ended().await {
+            let late = if free <= 1 { self.ending.take() } else { None };
+            return Ok(Pulled { job: Some(job), late });
+        }
+        if free < self.turns.len() && !self.is_known_empty() {
             let pulled = self.now().await?;
             if pulled.job.is_some() {
                 return Ok(pulled);
@@ -104,7 +116,19 @@ impl Puller {
 
     /// Takes back all requests that stand, for a worker that has no room, or is not to take a job now.
     pub(crate) async fn withdraw(&mut self) -> Option<Late> {
-        self.standing.take()?.end(self.queue.context.clone()).await
+        match self.standing.take() {
+            Some(standing) => standing.end(self.queue.context.clone()).await,
+            None => self.ending.take(),
+        }
+    }
+
+    /// A job that came when its request was taken back.
+    async fn ended(&mut self) -> Option<Message> {
+        let job = self.ending.as_mut()?.next().await;
+        if job.is_none() {
+            self.ending = None;
+        }
+        job
     }
 
     fn is_known_empty(&self) -> bool {
@@ -269,16 +293,4 @@ impl Puller {
 fn was_last(message: &Message) -> Option<Instant> {
     let pending = message.info().map_or(1, |info| info.pending);
     (pending == 0).then(Instant::now)
-}
-
-/// One message of any consumer, or none within a second.
-pub(crate) async fn one(consumer: &Consumer<pull::Config>) -> anyhow::Result<Option<Message>> {
-    // No idle heartbeat: with one, async-nats 0.51 loses the wake-up of a message that comes
-    // after a heartbeat.
-    let batch = consumer.batch().max_messages(1).expires(Duration::from_secs(1)).messages();
-    let pulled = tokio::time::timeout(SLACK, async {
-        let mut messages = batch.await.map_err(anyhow::Error::from)?;
-        messages.next().await.transpose().map_err(anyhow::Error::from_boxed)
-    });
-    pulled.await.unwrap_or_else(|_| Err(anyhow::anyhow!("NATS does not answer a request for a job")))
 }

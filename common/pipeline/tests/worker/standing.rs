@@ -27,8 +27,8 @@ struct Crew {
 }
 
 impl Crew {
-    async fn of(slots: u16) -> Self {
-        let (bench, ends, shutdown) = (Bench::start().await, Arc::new(Semaphore::new(0)), Shutdown::manual());
+    fn of(bench: Bench, slots: u16) -> Self {
+        let (ends, shutdown) = (Arc::new(Semaphore::new(0)), Shutdown::manual());
         let gate = Arc::clone(&ends);
         let stage = Told::new(move |_, _| {
             let gate = Arc::clone(&gate);
@@ -41,19 +41,6 @@ impl Crew {
         env.options.concurrency = Some(slots);
         running.spawn(async move { worker::run(stage, env, told).await.unwrap() });
         Self { bench, ends, shutdown, running }
-    }
-
-    /// Jobs of all lanes, `each` in each of them.
-    async fn submit(&self, each: usize) -> Vec<JobId> {
-        let mut jobs = Vec::new();
-        for lane in LANES {
-            for number in 0..each {
-                let job = self.bench.job(&format!("{lane}-{number}"));
-                self.bench.queue.submit(lane, &job).await.unwrap();
-                jobs.push(job.meta.id.unwrap());
-            }
-        }
-        jobs
     }
 
     /// Messages that workers hold.
@@ -71,6 +58,19 @@ impl Crew {
     }
 }
 
+/// Jobs of all lanes, `each` in each of them.
+async fn submit(bench: &Bench, each: usize) -> Vec<JobId> {
+    let mut jobs = Vec::new();
+    for lane in LANES {
+        for number in 0..each {
+            let job = bench.job(&format!("{lane}-{number}"));
+            bench.queue.submit(lane, &job).await.unwrap();
+            jobs.push(job.meta.id.unwrap());
+        }
+    }
+    jobs
+}
+
 /// Requests for a job that have been seen so far.
 fn asked(wire: &mut Subscriber) -> usize {
     let mut asked = 0;
@@ -81,7 +81,7 @@ fn asked(wire: &mut Subscriber) -> usize {
 }
 
 async fn asked_for_twenty(slots: u16) -> usize {
-    let crew = Crew::of(slots).await;
+    let crew = Crew::of(Bench::start().await, slots);
     crew.ends.add_permits(21);
     let client = async_nats::connect(&crew.bench.url).await.unwrap();
     let first = crew.bench.submit("first").await;
@@ -109,9 +109,9 @@ async fn a_worker_with_room_for_more_asks_once_for_each_job() {
 
 #[tokio::test]
 async fn a_worker_holds_as_many_jobs_as_it_has_slots_and_hands_none_back() {
-    let crew = Crew::of(6).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let jobs = crew.submit(4).await;
+    let bench = Bench::start().await;
+    let jobs = submit(&bench, 4).await;
+    let crew = Crew::of(bench, 6);
     for released in 0..=10 {
         let due = 6.min(16 - released);
         tokio::time::timeout(Duration::from_secs(5), async {
