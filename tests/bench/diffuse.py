@@ -3,16 +3,18 @@ latents and says how long each took.
 
 `diffuse.py unet|vae|few f32|bf16|openvino THREADS`; the answers are those of workers/paint/examples/draw.rs.
 OpenVINO gets the same networks by its own converter and takes the precision that it prefers on the machine.
+`diffuse.py write FOLDER` writes a whole model in f16 for programs that read files.
 """
 
 import json
+import pathlib
 import sys
 import time
 
 start = time.perf_counter()
 import torch
 
-network, kind, threads = sys.argv[1:4]
+network, kind, threads = [*sys.argv[1:], "2"][:3]
 dtype = torch.bfloat16 if kind == "bf16" else torch.float32
 torch.set_num_threads(int(threads))
 # Parameters get other values below: those that modules give themselves cost minutes.
@@ -93,7 +95,29 @@ def decoder(network):
     return engine(network, lambda net, latents: net.decode(latents, return_dict=False)[0], maps(1, 32))
 
 
+def text_encoder():
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return ready(CLIPTextModel(CLIPTextConfig(
+        vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
+    )))
+
+
+def write(folder):
+    """A folder in the diffusers layout, with the names of tensors that published models have."""
+    from safetensors.torch import save_file
+
+    parts = (unet, "unet/diffusion_pytorch_model", ""), (vae, "vae/diffusion_pytorch_model", "")
+    for make, path, start in (*parts, (text_encoder, "text_encoder/model", "text_model.")):
+        file = pathlib.Path(folder, f"{path}.safetensors")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tensors = make().to(torch.float16).state_dict()
+        save_file({start + name: value.contiguous() for name, value in tensors.items()}, file)
+
+
 with torch.inference_mode():
+    if network == "write":
+        sys.exit(write(kind))
     if network == "unet":
         unet_step, context = step(2), noise(2, 77, 768)
         run = lambda side: unet_step(maps(2, side), context)
@@ -102,13 +126,9 @@ with torch.inference_mode():
         run = lambda side: decode(maps(1, side))
     else:
         from diffusers import AutoencoderTiny
-        from transformers import CLIPTextConfig, CLIPTextModel
 
-        config = CLIPTextConfig(
-            vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
-        )
         ids = (torch.arange(77) * 600).unsqueeze(0)
-        text = engine(ready(CLIPTextModel(config)), lambda net, ids: net(ids).last_hidden_state, ids)
+        text = engine(text_encoder(), lambda net, ids: net(ids).last_hidden_state, ids)
         unet_step, decode = step(1), decoder(ready(AutoencoderTiny()))
         run = lambda side: decode(unet_step(maps(1, side), text(ids)))
 

@@ -89,6 +89,10 @@ def describes():
     check("health", health.Check(health_pb2.HealthCheckRequest(service="shanshui.v1.Jobs")).status == 1)
     code = refused(health.Check, health_pb2.HealthCheckRequest(service="x"))[0]
     check("no such service", code == Code.NOT_FOUND, code)
+    for service, state in (("", 1), ("shanshui.v1.Jobs", 1), ("x", 3)):
+        watch = health.Watch(health_pb2.HealthCheckRequest(service=service), timeout=10)
+        check(f"watched: {service}", next(watch).status == state)
+        watch.cancel()
     code = refused(channel().unary_unary("/shanshui.v1.Jobs/Sing"), b"")[0]
     check("no such call", code == Code.UNIMPLEMENTED, code)
 
@@ -150,6 +154,20 @@ def cancels():
     check("canceled", follow(job)[-1].kind == "canceled")
     code, _, reason, _ = refused(jobs.Cancel, pb.CancelRequest(id=job))
     check("canceled twice", (code, reason) == (Code.FAILED_PRECONDITION, "job-ended"), (code, reason))
+
+
+def erases(job):
+    for name, foreign, metadata in (("another lane's job", job, BEN), ("no job", "nobody", ANNA)):
+        code = refused(jobs.Erase, pb.EraseRequest(id=foreign), metadata=metadata)[0]
+        check(f"{name} is not erased", code == Code.NOT_FOUND, code)
+    check("no key erases nothing", refused(jobs.Erase, pb.EraseRequest(id=job), metadata=[])[0] == Code.UNAUTHENTICATED)
+    slow = jobs.Submit(text(picture=dict(steps=150, width=512, height=512)), metadata=ANNA).id
+    code, field, reason, _ = refused(jobs.Erase, pb.EraseRequest(id=slow))
+    check("a job in work", (code, field, reason) == (Code.FAILED_PRECONDITION, "id", "job-open"), (code, field, reason))
+    jobs.Cancel(pb.CancelRequest(id=slow), metadata=ANNA)
+    told = jobs.Erase(pb.EraseRequest(id=job), metadata=ANNA, timeout=60)
+    check("erased", told.id == job and told.erased.objects > 1 and told.erased.events > 3, told)
+    check("gone", refused(jobs.Get, pb.GetRequest(id=job))[0] == Code.NOT_FOUND)
 
 
 def guards(job):
@@ -269,5 +287,6 @@ cancels()
 guards(first)
 attacks()
 crowd()
+erases(first)
 hurries()
 waiting.join()

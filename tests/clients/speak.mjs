@@ -94,6 +94,11 @@ for (let piece = 0; piece < 5; piece++) line.socket.send(Buffer.alloc(250_000));
 const gone = await line.until("closed");
 check("more than is allowed", gone.at(-2)?.error?.code === "too-large" && gone.at(-1).code === 1009, gone);
 
+const polite = await open();
+polite.socket.close(1000);
+const goodbye = await polite.until("closed");
+check("a goodbye is answered", goodbye.at(-1).code === 1000, goodbye);
+
 const wide = await open();
 wide.socket.send(Buffer.alloc((1 << 18) + 1));
 check("a message that is too large", (await wide.until("closed")).length === 1);

@@ -97,7 +97,7 @@ async def main():
     await broken("another protocol", b"GET / HTTP/1.1\r\n\r\n")
     await broken("a payload of 4 GB", b'{"type": "audio-chunk", "payload_length": 4000000000}\n')
     await broken("a line without end", b"{" * 70_000)
-    # Whoever goes in the middle leaves room for the next one, and so does a crowd.
+    # Whoever goes in the middle leaves room for the next one, and so does a crowd that says nothing more.
     half = client()
     await half.connect()
     await half.write_event(AudioStart(**start).event())
@@ -106,16 +106,37 @@ async def main():
     answers = []
     for line in crowd:
         await line.connect()
-        try:
+        await line.write_event(Event("ping"))
+        answers.append(await answer(line))
+    check("a crowd is served", all(told is not None for told in answers), answers)
+    still = 0
+    for line in crowd:
+        with contextlib.suppress(ConnectionError):
             await line.write_event(Event("ping"))
-            answers.append(await answer(line))
-        except ConnectionError:
-            answers.append(None)
-    served = sum(told is not None for told in answers)
-    check("no more callers than places", 0 < served <= 32, served)
+            still += await answer(line) is not None
+    check("no more callers than places", 0 < still <= 24, still)
     for line in crowd:
         with contextlib.suppress(ConnectionError):
             await line.disconnect()
+    await asyncio.sleep(0.2)
+    # Whoever is speaking stays, and others wait.
+    speakers = [client() for _ in range(24)]
+    for line in speakers:
+        await line.connect()
+        await line.write_event(AudioStart(**start).event())
+        await line.write_event(Event("ping"))
+        await answer(line)
+    late = client()
+    await late.connect()
+    told = b""
+    with contextlib.suppress(ConnectionError):
+        await late.write_event(Event("ping"))
+        told = await answer(late)
+    check("nobody who is speaking makes room at once", not told, told)
+    for line in speakers:
+        await line.write_event(Event("ping"))
+        check("still there", (await answer(line)) is not None) if line is speakers[0] else await answer(line)
+        await line.disconnect()
     await asyncio.sleep(0.2)
     async with client() as line:
         await line.write_event(Event("ping"))

@@ -1,6 +1,7 @@
 //! The HTTP door: jobs, events, objects and the shapes of others, against a running pipeline.
 
 mod doors;
+mod edges;
 mod erase;
 mod events;
 #[cfg(feature = "graphql")]
@@ -9,7 +10,9 @@ mod guard;
 mod jobs;
 mod lanes;
 mod shapes;
+mod socket;
 mod speak;
+mod strangers;
 mod told;
 mod webhooks;
 

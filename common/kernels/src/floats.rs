@@ -4,6 +4,7 @@
 //! [`Operand`]: a map with its border of zeros, already normalised and rounded. Sums are always f32,
 //! and are added up in one order, whatever the number of rows and threads.
 
+mod border;
 mod buffer;
 mod dense;
 mod doubled;
@@ -17,13 +18,14 @@ mod operand;
 mod paired;
 mod product;
 
+pub use border::{Border, Borders};
 pub use buffer::{Buffer, Pool, Pooled};
 pub use dense::{Dense, Shape};
 pub use doubled::Doubled;
 pub use element::Precision;
 pub use keys::Heads;
 pub use moments::Affine;
-pub use operand::{Border, Grid, Operand, Prepare};
+pub use operand::{Grid, Operand, Prepare};
 pub use paired::{Paired, Pairs};
 pub use product::{Product, Window};
 

@@ -1,5 +1,7 @@
 //! `/metrics`, `/livez` (which some call `/healthz`) and `/readyz` of a process.
 
+mod brief;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
 use crate::telemetry::Metrics;
+use brief::Brief;
 
 /// Media type of OpenMetrics 1.0 as text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,7 +45,7 @@ pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken)
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(pages);
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    let served = axum::serve(Brief::new(listener), router).with_graceful_shutdown(stop.cancelled_owned());
     served.await.context("http: serving metrics and probes")
 }
 

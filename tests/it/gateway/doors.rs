@@ -1,6 +1,6 @@
 //! gRPC, HTTP/2 and Wyoming: the same jobs under the same limits, for clients that nobody here wrote.
 
-use shanshui_tests::{Door, PATIENCE, Process, root, scratch, sha256};
+use shanshui_tests::{Door, PATIENCE, Process, Stack, root, scratch, sha256};
 
 use tempfile::TempDir;
 
@@ -26,6 +26,23 @@ fn s29_grpc_takes_follows_and_refuses_jobs_as_http_does() {
     python.env("PROTO", root().join("workers/gateway/proto/shanshui.proto"));
     passes("grpc", &mut python, 50);
     assert!(!process.log().contains("key of"), "{}", process.log());
+}
+
+#[test]
+fn whoever_watches_the_health_hears_of_a_queue_that_is_away_and_of_the_end() {
+    let mut stack = Stack::start();
+    let (door, process) = gateway(&stack, &[]);
+    let mut python = client(foreign("python"), &stack);
+    let watch = Process::spawn("watch", python.arg("tests/clients/grpc_watch.py").env("DOOR", door.address()));
+    watch.says("1 SERVING", PATIENCE);
+    stack.stop_nats();
+    watch.says("2 NOT_SERVING", PATIENCE);
+    stack.start_nats();
+    watch.says("3 SERVING", PATIENCE);
+    process.signal("TERM");
+    watch.says("4 NOT_SERVING", PATIENCE);
+    watch.says("over", PATIENCE);
+    assert!(process.ends(PATIENCE).success(), "{}", process.log());
 }
 
 #[test]

@@ -173,7 +173,10 @@ fn s20_recordings_that_a_store_does_not_take_are_bounded() {
     let (mut most, mut refused, began) = (0, false, Instant::now());
     while began.elapsed() < Duration::from_secs(5) {
         most = most.max(super::events::memory_mib(process.pid()));
-        refused |= door.send("POST", "/v1/jobs", &[recording, ("Content-Length", "62914560")], b"").status == 503;
+        // A promise for which there is room waits for its bytes.
+        let promise = door.open("POST", "/v1/jobs", &[recording, ("Content-Length", "62914560")]);
+        promise.set_read_timeout(Some(Duration::from_millis(200))).expect("a limit");
+        refused |= read(promise).status == 503;
         thread::sleep(Duration::from_millis(100));
     }
     process.signal("KILL");

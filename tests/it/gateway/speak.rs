@@ -1,17 +1,20 @@
 //! The WebSocket to speak to.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::Write;
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use shanshui_tests::{Door, Receiver, scratch, sha256};
+use shanshui_tests::{Receiver, scratch, sha256};
 
+use super::socket::{hear, say};
 use super::webhooks::hooked;
-use super::{door, gateway};
+use super::{door, gateway, socket};
 use crate::clients::{client, passes, stack};
+
+const PATH: &str = "/v1/speak";
 
 #[test]
 fn who_speaks_into_a_socket_hears_words_and_sees_pictures() {
@@ -27,71 +30,24 @@ fn who_speaks_into_a_socket_hears_words_and_sees_pictures() {
     passes("speak", &mut socket, 17);
 }
 
-const SOCKET: [(&str, &str); 4] = [
-    ("Connection", "Upgrade"),
-    ("Upgrade", "websocket"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-];
-
-/// Opens a socket; returns its line and the status of the answer.
-fn socket(door: &Door, more: &[(&str, &str)]) -> (TcpStream, String) {
-    let mut line = door.open("GET", "/v1/speak", &[&SOCKET, more].concat());
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        line.read_exact(&mut byte).expect("an answer");
-        head.extend(byte);
-    }
-    (line, String::from_utf8_lossy(&head[9..12]).into_owned())
-}
-
-/// Sends one message, masked with zeros (RFC 6455, section 5.2).
-fn say(line: &mut TcpStream, kind: u8, payload: &[u8]) {
-    let mut frame = vec![0x80 | kind, 0x80 | 127];
-    frame.extend((payload.len() as u64).to_be_bytes());
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    line.write_all(&frame).expect("a socket");
-}
-
-/// The next message in words.
-fn hear(line: &mut TcpStream) -> Value {
-    let mut head = [0; 2];
-    line.read_exact(&mut head).expect("a message");
-    let mut length = [0; 8];
-    let long = match head[1] {
-        126 => 2,
-        127 => 8,
-        short => {
-            length[7] = short;
-            0
-        }
-    };
-    line.read_exact(&mut length[8 - long..]).expect("a length");
-    let mut payload = vec![0; u64::from_be_bytes(length) as usize];
-    line.read_exact(&mut payload).expect("a whole message");
-    serde_json::from_slice(&payload).unwrap_or_default()
-}
-
 #[test]
 fn s20_a_socket_holds_no_more_than_a_request() {
     let (door, _process) = gateway(stack(), &[]);
-    let (mut line, status) = socket(&door, &[]);
+    let (mut line, status) = socket::open(&door, PATH, &[]);
     assert_eq!(status, "101");
     let values = format!(r#"{{"type":"start","job":{{"x":[{}0]}}}}"#, "0,".repeat(100_000));
     say(&mut line, 1, values.as_bytes());
     let refused = hear(&mut line);
     assert_eq!(refused["error"]["param"], "message", "{refused}");
-    let open: Vec<_> = (1..256).map(|_| socket(&door, &[])).collect();
+    let open: Vec<_> = (1..256).map(|_| socket::open(&door, PATH, &[])).collect();
     assert!(open.iter().all(|(_, status)| status == "101"));
-    assert_eq!(socket(&door, &[]).1, "429");
+    assert_eq!(socket::open(&door, PATH, &[]).1, "429");
     drop(open);
 }
 
 #[test]
 fn s20_messages_without_end_do_not_keep_the_end_of_a_job_back() {
-    let (mut line, _) = socket(&door(), &[]);
+    let (mut line, _) = socket::open(&door(), PATH, &[]);
     say(&mut line, 2, b"no recording at all");
     say(&mut line, 1, br#"{"type":"end"}"#);
     let mut flood = line.try_clone().expect("a second handle");
@@ -111,7 +67,7 @@ fn s20_messages_without_end_do_not_keep_the_end_of_a_job_back() {
 async fn a_job_of_a_socket_may_have_a_webhook() {
     let (door, _process) = hooked(&[]);
     let receiver = Receiver::start(&["200 OK"]);
-    let (mut line, _) = socket(&door, &[]);
+    let (mut line, _) = socket::open(&door, PATH, &[]);
     let start = |url: &str| json!({ "type": "start", "job": { "until": "transcript", "webhook": url } }).to_string();
     for url in ["https://10.0.0.1/", &receiver.url("127.0.0.1")] {
         say(&mut line, 1, start(url).as_bytes());
@@ -131,7 +87,7 @@ async fn a_job_of_a_socket_may_have_a_webhook() {
 fn s29_a_page_of_another_site_opens_no_socket() {
     let door = door();
     let own = format!("http://{}", door.address());
-    let upgrade = |more: &[(&str, &str)]| socket(&door, more).1;
+    let upgrade = |more: &[(&str, &str)]| socket::open(&door, PATH, more).1;
     for foreign in ["http://evil.example", "null", "https://evil.example:443", "http://127.0.0.1", "file://"] {
         assert_eq!(upgrade(&[("Origin", foreign)]), "403", "{foreign}");
     }

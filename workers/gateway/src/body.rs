@@ -99,14 +99,26 @@ pub(crate) async fn json(request: Request) -> Result<Bytes, ApiError> {
 /// All of a JSON body that has a limit of its own.
 pub(crate) async fn json_within(request: Request, limit: usize) -> Result<Bytes, ApiError> {
     let place = place(&request);
-    let bytes = within(request, limit).await?;
-    let values = bytes.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
-    if values > VALUES {
-        return Err(bad(format!("body: {values} values are not allowed; allowed: {VALUES}")));
-    }
+    let bytes = without_mark(within(request, limit).await?);
+    few_values(&bytes)?;
     // Its strings are copied once, and what they encode once more.
     place.map_or(Ok(()), |place| place.grow(2 * bytes.len())).map_err(|Full| busy())?;
     Ok(bytes)
+}
+
+/// What .NET and PowerShell write before a text in UTF-8 is no part of it (RFC 8259, section 8.1).
+fn without_mark(json: Bytes) -> Bytes {
+    let length = if json.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    json.slice(length..)
+}
+
+/// Whether JSON is small enough to be read.
+pub(crate) fn few_values(json: &[u8]) -> Result<(), ApiError> {
+    let values = json.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    if values > VALUES {
+        return Err(bad(format!("body: {values} values are not allowed; allowed: {VALUES}")));
+    }
+    Ok(())
 }
 
 /// The place of a request.
@@ -136,7 +148,9 @@ impl Form {
     pub(crate) async fn read(request: Request, files: &[&str]) -> Result<Self, ApiError> {
         let place = place(&request);
         let multipart = Multipart::from_request(request, &()).await;
-        let mut multipart = multipart.map_err(|error| bad(error.body_text()))?;
+        let mut multipart = multipart.map_err(|_| {
+            bad("Content-Type: only multipart/form-data with a boundary is allowed").about("Content-Type")
+        })?;
         let mut form = Self::default();
         while let Some(part) = multipart.next_field().await.map_err(|error| broken(&error))? {
             if form.fields.len() >= PARTS {
@@ -145,6 +159,9 @@ impl Form {
             let name = part.name().unwrap_or_default().to_owned();
             let bytes = part.bytes().await.map_err(|error| broken(&error))?;
             if files.contains(&name.as_str()) {
+                if form.file.is_some() {
+                    return Err(bad(format!("{name}: two files are not allowed; allowed: one")).about(&name));
+                }
                 form.file = Some(kept(place.as_ref(), bytes));
                 continue;
             }

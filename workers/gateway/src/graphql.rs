@@ -1,6 +1,8 @@
-//! Jobs over GraphQL: the functions of `/v1/jobs`. Subscriptions come as Server-Sent Events.
+//! Jobs over GraphQL: the functions of `/v1/jobs`. Subscriptions come as Server-Sent Events, or over a WebSocket.
 
 mod limits;
+mod message;
+mod socket;
 mod types;
 
 use std::convert::Infallible;
@@ -28,12 +30,14 @@ use crate::gateway::Gateway;
 use crate::guard;
 use crate::jobs::events::Following;
 use crate::jobs::list::{self, Page};
-use crate::jobs::{cancel, document, events, parse, submit};
+use crate::jobs::{cancel, document, erase, events, parse, submit};
 use crate::keys::Caller;
-use types::{Accepted, Canceled, Draw, Event, Job, Jobs};
+use types::{Accepted, Canceled, Draw, Erasure, Event, Job, Jobs};
 
 /// Largest request in bytes: a text of the largest size fits.
 const LARGEST: usize = 256 << 10;
+/// Most errors that are told of one operation.
+const ERRORS: usize = 20;
 /// Between two comments that show that the line still stands.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -55,7 +59,8 @@ struct Asked {
 /// The address of GraphQL, behind the guard of all interfaces.
 pub(crate) fn routes(gateway: &Gateway) -> Router<Gateway> {
     let guarded = from_fn_with_state(gateway.clone(), guard::inner);
-    Router::new().route("/graphql", post(ask)).layer(guarded)
+    // A socket may bring its key later: it has a guard of its own.
+    Router::new().route("/graphql", post(ask).layer(guarded).get(socket::open))
 }
 
 /// Takes one operation. A client that accepts events gets them as they come, anybody else one answer.
@@ -65,29 +70,45 @@ async fn ask(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let has = |name, wanted: &str| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-            .is_some_and(|value| value.contains(wanted))
-    };
-    if !has(CONTENT_TYPE, "application/json") {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    // Other types are those that a page of another site may send without asking.
+    let media = text(CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
+    if !media.eq_ignore_ascii_case("application/json") {
         let message = "Content-Type: only application/json is allowed";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(ApiError::new(status, "unsupported-media-type", message).about("Content-Type"));
     }
-    let streams = has(ACCEPT, "text/event-stream");
+    let streams = text(ACCEPT).contains("text/event-stream");
     let bytes = body::json_within(request, LARGEST).await?;
     // Read as an object first: a list would do for a request, field by field.
-    let request: async_graphql::Request = serde_json::from_slice::<Map<String, Value>>(&bytes)
-        .and_then(|object| serde_json::from_value(Value::Object(object)))
-        .map_err(|error| body::bad(format!("body: {error} is not allowed; allowed: one GraphQL request as JSON")))?;
-    let request = limits::checked(request)?;
+    let request = serde_json::from_slice(&bytes).map_err(|error| none(&error)).and_then(operation)?;
     let request = request.data(Asked { gateway, caller, headers });
     if streams {
-        return Ok(told(SCHEMA.execute_stream(request)));
+        return Ok(told(execute(request)));
     }
-    Ok(answer(StatusCode::OK, &json!(SCHEMA.execute(request).await)))
+    Ok(answer(StatusCode::OK, &json!(few(SCHEMA.execute(request).await))))
+}
+
+/// The answers of an operation, one after the other.
+fn execute(request: async_graphql::Request) -> impl Stream<Item = Said> + Send + 'static {
+    SCHEMA.execute_stream(request).map(few)
+}
+
+/// An answer with few errors: each word of a query may be wrong, and what is said of it is longer.
+fn few(mut said: Said) -> Said {
+    said.errors.truncate(ERRORS);
+    said
+}
+
+/// The operation of a request, if it is small enough to be looked at.
+fn operation(mut request: Map<String, Value>) -> Result<async_graphql::Request, ApiError> {
+    // What is null is absent (GraphQL over HTTP, 5.3).
+    request.retain(|_, value| !value.is_null());
+    serde_json::from_value(Value::Object(request)).map_err(|error| none(&error)).and_then(limits::checked)
+}
+
+fn none(error: &serde_json::Error) -> ApiError {
+    body::bad(format!("body: {error} is not allowed; allowed: one GraphQL request as JSON"))
 }
 
 /// The answers of an operation as the GraphQL-over-SSE protocol has them in its distinct mode.
@@ -164,6 +185,14 @@ impl Mutation {
     async fn cancel(&self, context: &Context<'_>, id: ID) -> Result<Canceled, Error> {
         let Asked { gateway, caller, .. } = context.data()?;
         read(cancel::request(gateway, caller, &id).await?)
+    }
+
+    /// Erases what is kept of a job that has ended, for good: recording, transcript, pictures, events, dead
+    /// letters.
+    #[graphql(complexity = "limits::PAGE + child_complexity")]
+    async fn erase(&self, context: &Context<'_>, id: ID) -> Result<Erasure, Error> {
+        let Asked { gateway, caller, .. } = context.data()?;
+        read(erase::request(gateway, caller, &id).await?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Jobs over gRPC (`proto/shanshui.proto`): the functions of `/v1/jobs`, on the same port.
 
 mod call;
+mod health;
 mod message;
 mod status;
 #[cfg(test)]
@@ -21,8 +22,6 @@ use rmpv::Value as Fields;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tonic::{Status, Streaming};
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::body::{self, BodyError};
 use crate::capabilities;
@@ -32,7 +31,7 @@ use crate::guard;
 use crate::jobs::events::Following;
 use crate::jobs::list::Page;
 use crate::jobs::parse::{self, Wish};
-use crate::jobs::{cancel, document, events, list, objects, submit};
+use crate::jobs::{cancel, document, erase, events, list, objects, submit};
 use crate::keys::Caller;
 use crate::room::{Full, Place};
 use crate::speak::GROWS;
@@ -51,6 +50,7 @@ pub(crate) fn routes(gateway: &Gateway) -> Router<Gateway> {
         .route("/shanshui.v1.Jobs/SubmitRecording", client_stream(submit_recording, LARGEST[1]))
         .route("/shanshui.v1.Jobs/Get", unary(get, LARGEST[0]))
         .route("/shanshui.v1.Jobs/Cancel", unary(cancel, LARGEST[0]))
+        .route("/shanshui.v1.Jobs/Erase", unary(erase, LARGEST[0]))
         .route("/shanshui.v1.Jobs/Follow", server_stream(follow, LARGEST[0]))
         .route("/shanshui.v1.Jobs/Picture", server_stream(picture, LARGEST[0]))
         .route("/shanshui.v1.Jobs/List", unary(list, LARGEST[0]))
@@ -58,7 +58,8 @@ pub(crate) fn routes(gateway: &Gateway) -> Router<Gateway> {
         .layer(from_fn_with_state(gateway.clone(), with_key));
     // As `/openapi.json` and `/readyz` these need no key.
     let health = Router::new()
-        .route("/grpc.health.v1.Health/Check", unary(check, LARGEST[0]))
+        .route("/grpc.health.v1.Health/Check", unary(health::check, LARGEST[0]))
+        .route("/grpc.health.v1.Health/Watch", server_stream(health::watch, LARGEST[0]))
         .layer(from_fn_with_state(gateway.clone(), without_key));
     jobs.merge(health).merge(reflection(gateway))
 }
@@ -84,11 +85,17 @@ fn reflection(gateway: &Gateway) -> Router<Gateway> {
 
 /// What all requests pass through, with refusals in the form of gRPC.
 async fn with_key(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
+    if let Some(refused) = call::is_none(&request) {
+        return refused;
+    }
     let admitted = guard::admit(&gateway, &mut request);
     pass(admitted, request, next).await
 }
 
 async fn without_key(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
+    if let Some(refused) = call::is_none(&request) {
+        return refused;
+    }
     let held = guard::hold(&gateway, &Caller::guest(), &mut request);
     pass(held, request, next).await
 }
@@ -185,6 +192,10 @@ async fn cancel(gateway: Gateway, asked: Asked<message::CancelRequest>) -> Resul
     read(cancel::request(&gateway, &asked.caller, &asked.message.id).await?)
 }
 
+async fn erase(gateway: Gateway, asked: Asked<message::EraseRequest>) -> Result<told::EraseReply, Status> {
+    read(erase::request(&gateway, &asked.caller, &asked.message.id).await?)
+}
+
 async fn list(gateway: Gateway, asked: Asked<message::ListRequest>) -> Result<told::ListReply, Status> {
     let page = Page { limit: asked.message.limit.map(|limit| limit.to_string()), after: asked.message.after };
     read(list::page(&gateway, &asked.caller, page).await?)
@@ -236,16 +247,6 @@ async fn picture(
         }
     });
     Ok(Many(once(std::future::ready(Ok(first))).chain(rest).boxed()))
-}
-
-/// Whether this gateway can take jobs now.
-async fn check(gateway: Gateway, asked: Asked<HealthCheckRequest>) -> Result<HealthCheckResponse, Status> {
-    if !["", "shanshui.v1.Jobs"].contains(&asked.message.service.as_str()) {
-        Err(ApiError::missing("there is no such service"))?;
-    }
-    let serving = gateway.queue.is_connected() && !gateway.stop.is_cancelled();
-    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    Ok(HealthCheckResponse { status: status.into() })
 }
 
 /// A document of the other interfaces as a message.

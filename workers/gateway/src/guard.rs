@@ -1,13 +1,14 @@
 //! What every request passes through: the host it asks for, the key, the size; and what every answer
 //! carries.
 
-use std::net::IpAddr;
+mod origin;
+
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, ORIGIN,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
     REFERRER_POLICY, SEC_WEBSOCKET_PROTOCOL, UPGRADE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -25,16 +26,18 @@ use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::keys::Caller;
 use crate::links::{self, Link};
-use crate::room::Full;
+use crate::room::{Full, Room};
 use crate::routes;
+use crate::server::Held;
+use crate::wait;
 
 /// Nothing is loaded from another host, and nothing that was said becomes code.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
     media-src 'self' blob:; connect-src 'self'; worker-src 'self'; font-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Longest `Host`: the longest name of the DNS, and a port.
-const LONGEST: usize = 253 + 6;
+/// Most bytes that a request without a caller has behind its head.
+const GUEST: usize = 64 << 10;
 /// Longest refusal of the router's.
 const SAID: usize = 4096;
 
@@ -58,7 +61,7 @@ pub(crate) async fn outer(State(gateway): State<Gateway>, request: Request, next
     let caller = trace(request.headers());
     let span = ServerSpan::begin(caller.as_ref());
     let place = span.as_ref().map(|span| span.context().clone()).or(caller);
-    let response = match check_origin(&gateway, request.method(), request.headers()) {
+    let response = match origin::check(&gateway, request.method(), request.headers()) {
         Ok(()) => within(place, next.run(request)).await,
         Err(error) => error.into_response(),
     };
@@ -139,7 +142,19 @@ pub(crate) fn admit(gateway: &Gateway, request: &mut Request) -> Result<(), ApiE
         return Err(ApiError::away(&anyhow::anyhow!("NATS does not answer")));
     }
     hold(gateway, &caller, request)?;
+    if let Some(held) = request.extensions().get::<Held>().filter(|_| caller != Caller::guest()) {
+        know(gateway, held, &caller)?;
+    }
     request.extensions_mut().insert::<Caller>(caller);
+    Ok(())
+}
+
+/// The request has a caller, and counts as one of its own.
+pub(crate) fn know(gateway: &Gateway, held: &Held, caller: &Caller) -> Result<(), ApiError> {
+    if gateway.keys.are_needed() && !held.is_of(&caller.name) {
+        return Err(wait::too_many("requests of this caller are in work"));
+    }
+    held.is_known();
     Ok(())
 }
 
@@ -158,17 +173,21 @@ fn caller(gateway: &Gateway, request: &Request) -> Result<Caller, ApiError> {
             let message = "this link has expired; ask for another one with an API key";
             Err(ApiError::new(StatusCode::FORBIDDEN, "link-expired", message))
         }
-        Link::None | Link::Holds => {
-            let message = "an API key is missing or unknown: send `Authorization: Bearer KEY`";
-            Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid-api-key", message))
-        }
+        Link::None | Link::Holds => Err(stranger()),
     }
+}
+
+/// A caller without a key that is known.
+pub(crate) fn stranger() -> ApiError {
+    let message = "an API key is missing or unknown: send `Authorization: Bearer KEY`";
+    ApiError::new(StatusCode::UNAUTHORIZED, "invalid-api-key", message)
 }
 
 /// Bounds the body, and counts it among those that are held as it comes. A length that is only promised
 /// holds nothing: whoever sends slowly keeps nobody out.
 pub(crate) fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) -> Result<(), ApiError> {
-    let limit = gateway.options.max_body();
+    let guest = *caller == Caller::guest();
+    let limit = if guest { GUEST } else { gateway.options.max_body() };
     let encodings = request.headers().get_all(CONTENT_ENCODING).iter();
     if let Some(encoding) =
         encodings.into_iter().find(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
@@ -183,7 +202,9 @@ pub(crate) fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) ->
     if length > limit {
         return Err(body::too_large(&BodyError::TooLarge(limit)));
     }
-    let place = gateway.room.place(&caller.name);
+    // Nobody without a key takes the room of those who have one, nor of each other.
+    let room = if guest { Room::new(GUEST, false) } else { Arc::clone(&gateway.room) };
+    let place = room.place(&caller.name);
     place.fits(length).map_err(|Full| body::busy())?;
     let whole = std::mem::replace(request.body_mut(), Body::empty());
     *request.body_mut() = body::watched(whole, limit, Arc::clone(&place));
@@ -192,9 +213,15 @@ pub(crate) fn hold(gateway: &Gateway, caller: &Caller, request: &mut Request) ->
 }
 
 /// The key of a request: a bearer token, or the password of a user, as A1111's clients send it.
-fn key(headers: &HeaderMap) -> Option<String> {
-    let Some(given) = headers.get(AUTHORIZATION) else { return key_of_socket(headers) };
-    let given = given.to_str().ok()?;
+pub(crate) fn key(headers: &HeaderMap) -> Option<String> {
+    match headers.get(AUTHORIZATION) {
+        Some(given) => key_in(given.to_str().ok()?),
+        None => key_of_socket(headers),
+    }
+}
+
+/// The key in the words of `Authorization`.
+pub(crate) fn key_in(given: &str) -> Option<String> {
     let (scheme, value) = given.split_once(' ')?;
     match scheme.to_ascii_lowercase().as_str() {
         "bearer" => Some(value.trim().to_owned()),
@@ -215,73 +242,8 @@ fn key_of_socket(headers: &HeaderMap) -> Option<String> {
     String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(keys.next()?).ok()?).ok()
 }
 
-/// A page of another site makes a browser send requests here. Where no key is needed, a name that
-/// leads to this machine would even let it read the answers (DNS rebinding).
-fn check_origin(gateway: &Gateway, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(HOST).unwrap_or_default();
-    let refused = |what: &str| Err(ApiError::new(StatusCode::FORBIDDEN, "other-site", what));
-    if headers.get_all(HOST).iter().nth(1).is_some() {
-        return Err(body::bad("Host: more than one is not allowed; allowed: one").about("Host"));
-    }
-    if !is_host(host) {
-        let allowed = format!("a name or an address, and a port; at most {LONGEST} characters");
-        return Err(FieldError::new("Host", host, allowed).into());
-    }
-    if !gateway.keys.are_needed() && !is_local(host) {
-        return refused("this host is not allowed; allowed without API keys: localhost and loopback addresses");
-    }
-    // A page of any site may open a WebSocket, and read what comes over it.
-    let reads = matches!(*method, Method::GET | Method::HEAD) && !headers.contains_key(UPGRADE);
-    match text(ORIGIN) {
-        Some(origin) if !reads && origin.split_once("://").is_none_or(|(_, own)| own != host) => {
-            refused("a page of another site may not send this request")
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether this may be where we are reached: it is kept with webhooks and stands in every link that they get.
-fn is_host(host: &str) -> bool {
-    host.len() <= LONGEST && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte))
-}
-
-fn is_local(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
-}
-
 fn rand_id() -> u64 {
     // Names a request in a report; it guards nothing.
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{is_host, is_local};
-
-    #[test]
-    fn a_host_is_a_name_or_an_address_and_a_port() {
-        for host in ["", "localhost:8080", "a_b.example", "xn--fsq.example", "[fe80::1%25eth0]:80", &"a".repeat(253)] {
-            assert!(is_host(host), "{host}");
-        }
-        for host in ["a b", "a/b", "a.example?x", "a\"b", "a@b", "a#b", "a\\b", "<a>", &"a".repeat(260)] {
-            assert!(!is_host(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn only_names_of_this_machine_are_local() {
-        for host in ["localhost", "localhost:8080", "127.0.0.1:1", "127.0.0.1", "[::1]:8080", "[::1]"] {
-            assert!(is_local(host), "{host}");
-        }
-        for host in ["", "evil.example", "localhost.evil.example:8080", "10.0.0.1:8080", "127.0.0.1.evil.example"] {
-            assert!(!is_local(host), "{host}");
-        }
-    }
 }

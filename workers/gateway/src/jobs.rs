@@ -2,7 +2,7 @@
 
 pub(crate) mod cancel;
 pub(crate) mod document;
-mod erase;
+pub(crate) mod erase;
 pub(crate) mod events;
 pub(crate) mod list;
 pub(crate) mod objects;

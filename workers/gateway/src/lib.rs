@@ -29,6 +29,7 @@ mod routes;
 mod seats;
 mod server;
 mod site;
+mod sockets;
 mod speak;
 pub mod topology;
 mod wait;

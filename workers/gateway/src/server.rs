@@ -1,11 +1,13 @@
 //! Connections: how many, and how long a client may take to say what it wants and to take the answer.
 
 mod answering;
-mod links;
+mod limits;
+pub(crate) mod links;
 mod owed;
 mod timed;
 
 use std::io::Write;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,18 +27,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ApiError;
 use answering::{Answering, PIECE};
-use links::{Limits, Link, Links};
+use links::{Busy, Limits, Link, Links};
 use owed::Owed;
 use timed::Timed;
 
-/// Connections at a time, and requests in work where a connection has several. Behind a proxy all have one address.
-const LIMITS: Limits = Limits { all: 4096, address: 2048 };
 /// A client has this long for the head of a request.
 const HEAD: Duration = Duration::from_secs(15);
 /// A client that takes nothing of its answer for so long gets no more of it.
 const TAKE: Duration = Duration::from_secs(60);
 /// An HTTP/2 client is asked so often whether it is there, and has as long to say so.
 const PING: Duration = Duration::from_secs(20);
+/// Bytes that are held of the head of a request, and of a body before anybody reads it.
+const BUFFER: usize = 64 << 10;
 /// Requests at a time of one HTTP/2 connection.
 const STREAMS: u32 = 100;
 /// Bytes that an HTTP/2 client may send ahead: of one request, and of a connection.
@@ -51,7 +53,7 @@ const REFUSED: &[u8] =
 
 /// Serves until `stop`.
 pub(crate) async fn run(listener: TcpListener, router: Router, stop: CancellationToken) {
-    within(LIMITS, listener, router, stop).await;
+    within(limits::connections(), listener, router, stop).await;
 }
 
 async fn within(limits: Limits, listener: TcpListener, router: Router, stop: CancellationToken) {
@@ -64,13 +66,19 @@ async fn within(limits: Limits, listener: TcpListener, router: Router, stop: Can
                     None => refuse(stream),
                 },
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection; trying again");
+                    // Perhaps no more files may be open: whoever waits for nothing makes room.
+                    let closed = links.close_one().is_some();
+                    tracing::warn!(%error, closed, "cannot accept a connection; trying again");
                     tokio::time::sleep(PAUSE).await;
                 }
             },
             () = stop.cancelled() => break,
         }
         while connections.try_join_next().is_some() {}
+        // Those that were told to go have a file open until they are gone.
+        while connections.len() > limits.all {
+            connections.join_next().await;
+        }
     }
     while connections.join_next().await.is_some() {}
 }
@@ -90,8 +98,11 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, 
         let (link, owed) = &own;
         let answer = Some(owed.ask()).filter(|_| request.version() == Version::HTTP_2);
         named(&mut request);
-        request.extensions_mut().insert(Held(Arc::clone(link)));
-        let work = link.begin().map(|busy| (busy, router.call(request)));
+        let work = link.begin().map(|busy| {
+            let busy = Arc::new(busy);
+            request.extensions_mut().insert(Held { busy: Arc::clone(&busy), link: Arc::clone(link) });
+            (busy, router.call(request))
+        });
         async move {
             let Some((busy, answering)) = work else { return Ok(refused()) };
             answering.await.map(|response| response.map(|body| Answering::new(body, Some(busy), answer)))
@@ -117,7 +128,7 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken, 
 /// HTTP/1.1, and HTTP/2 for clients that begin with it, as those of gRPC do.
 fn protocols() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).keep_alive_interval(Some(PING)).keep_alive_timeout(PING);
     http2.max_concurrent_streams(STREAMS).max_send_buf_size(PIECE);
@@ -125,10 +136,11 @@ fn protocols() -> Builder<TokioExecutor> {
     builder
 }
 
-/// Over HTTP/2 the host that is asked for is part of the address. All that look for it look for `Host`.
+/// The host that is asked for may be part of the address, as it always is over HTTP/2; then it is what counts
+/// (RFC 9112, section 3.2.2). All that look for it look for `Host`.
 fn named(request: &mut Request<Incoming>) {
     let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-    if let Some(authority) = authority.filter(|_| request.version() == Version::HTTP_2) {
+    if let Some(authority) = authority {
         request.headers_mut().insert(HOST, authority);
     }
 }
@@ -140,12 +152,34 @@ fn refused() -> Response<Answering> {
     refused.map(|body| Answering::new(body, None, None))
 }
 
-/// A connection that counts as long as this is there: that of a WebSocket goes on behind its answer.
+/// A request in work as long as this is there, and its connection: that of a WebSocket goes on behind its
+/// answer.
 #[derive(Clone)]
-pub(crate) struct Held(#[expect(dead_code, reason = "held, not read")] Arc<Link>);
+pub(crate) struct Held {
+    busy: Arc<Busy>,
+    #[cfg_attr(not(feature = "graphql"), expect(dead_code, reason = "held, not read"))]
+    link: Arc<Link>,
+}
+
+#[cfg(feature = "graphql")]
+impl Held {
+    /// Ends when the connection has to go.
+    pub(crate) async fn closed(&self) {
+        self.link.closed().await;
+    }
+}
+
+impl Deref for Held {
+    type Target = Busy;
+
+    fn deref(&self) -> &Busy {
+        &self.busy
+    }
+}
 
 #[cfg(test)]
 mod tests {
+    use axum::Extension;
     use axum::body::Body;
     use axum::routing::get;
     use bytes::Bytes;
@@ -165,10 +199,14 @@ mod tests {
     async fn s20_idle_connections_make_room_and_busy_ones_stay() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let never = get(async || Body::from_stream(futures::stream::pending::<Result<Bytes, axum::Error>>()));
+        let never = get(async |held: Extension<Held>| {
+            held.is_known();
+            Body::from_stream(futures::stream::pending::<Result<Bytes, axum::Error>>())
+        });
         let (router, stop) = (Router::new().route("/", never), CancellationToken::new());
         let mut serving = JoinSet::new();
-        serving.spawn(within(Limits { all: 4, address: 2 }, listener, router, stop.clone()));
+        let limits = Limits { all: 4, address: 2, patience: Duration::ZERO };
+        serving.spawn(within(limits, listener, router, stop.clone()));
         let mut links = Vec::new();
         for _ in 0..3 {
             links.push(TcpStream::connect(address).await.unwrap());

@@ -9,15 +9,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::gateway::Gateway;
+use crate::server::links::{Limits, Link, Links};
 use session::Session;
 
-/// Callers at a time; others are hung up on.
-const CALLERS: usize = 32;
+/// Callers at a time; others are hung up on. An utterance has half a minute before it makes room for others.
+const CALLERS: Limits = Limits { all: 32, address: 24, patience: Duration::from_secs(30) };
 /// After a failed accept, as when file descriptors are used up.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,20 +36,17 @@ pub(crate) async fn bind(address: Option<SocketAddr>) -> anyhow::Result<Option<T
 /// Serves until the gateway stops, and never ends.
 pub(crate) async fn run(gateway: &Gateway, listener: Option<TcpListener>) -> Infallible {
     let Some(listener) = listener else { return std::future::pending().await };
-    let (places, mut callers) = (Arc::new(Semaphore::new(CALLERS)), JoinSet::new());
+    let (links, mut callers) = (Links::new(CALLERS), JoinSet::new());
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                        let session = Session::new(gateway.clone(), stream);
-                        callers.spawn(async move {
-                            session.serve().await;
-                            drop(place);
-                        });
+                Ok((stream, peer)) => {
+                    if let Some(link) = links.admit(peer.ip()) {
+                        callers.spawn(serve(gateway.clone(), stream, link));
                     }
                 }
                 Err(error) => {
+                    links.close_one();
                     tracing::warn!(%error, "cannot accept a connection; trying again");
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -61,4 +58,14 @@ pub(crate) async fn run(gateway: &Gateway, listener: Option<TcpListener>) -> Inf
     while callers.join_next().await.is_some() {}
     // The other connections have a few seconds more.
     std::future::pending().await
+}
+
+/// Serves one caller until one side has enough, or others need its place more.
+async fn serve(gateway: Gateway, stream: TcpStream, link: Link) {
+    let link = Arc::new(link);
+    let session = Session::new(gateway, stream, Arc::clone(&link));
+    tokio::select! {
+        () = session.serve() => {}
+        () = link.closed() => tracing::debug!("a Wyoming connection makes room for another one"),
+    }
 }

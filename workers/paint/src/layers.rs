@@ -9,6 +9,7 @@ use shanshui_model::gpu;
 
 pub mod activation;
 pub mod attention;
+pub(crate) mod bands;
 pub mod conv;
 mod elementwise;
 pub mod linear;

@@ -9,6 +9,8 @@ use crate::diffusers::{vae_config::VaeConfig, weights::Weights};
 mod decoder;
 mod encoder;
 mod half;
+#[cfg(test)]
+mod tests;
 pub mod tiny;
 
 /// The decoder and the scale of the latents before it.

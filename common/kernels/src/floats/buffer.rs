@@ -37,11 +37,23 @@ type Free<T> = RefCell<Option<Vec<Vec<T>>>>;
 thread_local! {
     static NUMBERS: Free<u32> = const { RefCell::new(None) };
     static LINES: Free<Line> = const { RefCell::new(None) };
+    static BYTES: Cell<Bytes> = const { Cell::new(Bytes { used: 0, kept: 0, most: 0 }) };
+}
+
+/// Memory of a thread's buffers.
+#[derive(Debug, Clone, Copy)]
+struct Bytes {
+    used: usize,
+    /// For buffers to come.
+    kept: usize,
+    /// The most that was in use.
+    most: usize,
 }
 
 fn set_all(open: bool) {
     NUMBERS.with(|free| *free.borrow_mut() = open.then(Vec::new));
     LINES.with(|free| *free.borrow_mut() = open.then(Vec::new));
+    count(|bytes| (bytes.kept, bytes.most) = (0, bytes.used));
 }
 
 macro_rules! pooled {
@@ -90,6 +102,12 @@ impl Pool {
         }
         Self(PhantomData)
     }
+
+    /// The most bytes that buffers of this thread have used since its pool was opened; it holds hardly more.
+    #[must_use]
+    pub fn most_bytes() -> usize {
+        BYTES.get().most
+    }
 }
 
 impl Drop for Pool {
@@ -107,28 +125,72 @@ impl<T: Pooled> Buffer<T> {
     pub fn new(length: usize) -> Self {
         let units = (length * size_of::<T>()).div_ceil(size_of::<T::Unit>());
         let kept = T::free().with(|free| take(free.borrow_mut().as_mut()?, units));
+        let found = kept.is_some();
+        let room = kept.as_ref().map_or(units, Vec::len) * size_of::<T::Unit>();
+        count(|bytes| {
+            bytes.used += room;
+            bytes.most = bytes.most.max(bytes.used);
+            bytes.kept -= if found { room } else { 0 };
+        });
+        if !found {
+            NUMBERS.with(release);
+            LINES.with(release);
+        }
         Self { units: kept.unwrap_or_else(|| vec![T::Unit::default(); units]), length }
+    }
+
+    /// Keeps the first values and gives the memory of the others back.
+    pub fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+        let before = self.units.len();
+        self.units.truncate((self.length * size_of::<T>()).div_ceil(size_of::<T::Unit>()));
+        self.units.shrink_to_fit();
+        let freed = (before - self.units.len()) * size_of::<T::Unit>();
+        count(|bytes| bytes.used = bytes.used.saturating_sub(freed));
     }
 }
 
-/// The smallest that is large enough, unless it is far too large.
-fn take<T>(free: &mut Vec<Vec<T>>, length: usize) -> Option<Vec<T>> {
-    let fits = |units: &Vec<T>| (length..=length.saturating_mul(WASTE)).contains(&units.len());
-    let place = (0..free.len()).filter(|at| fits(&free[*at])).min_by_key(|at| free[*at].len())?;
-    Some(free.swap_remove(place))
+fn count(change: impl FnOnce(&mut Bytes)) {
+    let mut bytes = BYTES.get();
+    change(&mut bytes);
+    BYTES.set(bytes);
 }
 
-/// A large map's memory is better used for a small one than kept beside it, but not for a handful.
-const WASTE: usize = 8;
+/// Gives back what was kept longest, as long as far more is held than was ever used: nothing fitted it.
+fn release<T>(free: &Free<T>) {
+    let mut free = free.borrow_mut();
+    let Some(free) = free.as_mut() else { return };
+    count(|bytes| {
+        while bytes.used + bytes.kept > bytes.most + LARGE && !free.is_empty() {
+            bytes.kept -= size_of_val(&free.remove(0)[..]);
+        }
+    });
+}
+
+/// From so many bytes on, memory is missed elsewhere, and not used for what is far smaller.
+const LARGE: usize = 32 << 20;
+
+/// The smallest that is large enough, unless it is far too large.
+fn take<T>(free: &mut Vec<Vec<T>>, length: usize) -> Option<Vec<T>> {
+    let fits = |units: &Vec<T>| {
+        // Better used for a smaller map than kept beside it, but not for a handful.
+        let most = if size_of_val(&units[..]) < LARGE { length.saturating_mul(8) } else { length + length / 4 };
+        (length..=most).contains(&units.len())
+    };
+    let place = (0..free.len()).filter(|at| fits(&free[*at])).min_by_key(|at| free[*at].len())?;
+    Some(free.remove(place))
+}
 
 impl<T: Pooled> Drop for Buffer<T> {
     fn drop(&mut self) {
         let units = std::mem::take(&mut self.units);
+        let room = size_of_val(&units[..]);
         // At the end of a thread its pool may be gone before its buffers are.
-        let _ = T::free().try_with(|free| {
-            if let Some(free) = free.borrow_mut().as_mut() {
-                free.push(units);
-            }
+        let kept = T::free().try_with(|free| free.borrow_mut().as_mut().map(|free| free.push(units)));
+        count(|bytes| {
+            // Another thread may have taken it.
+            bytes.used = bytes.used.saturating_sub(room);
+            bytes.kept += if let Ok(Some(())) = kept { room } else { 0 };
         });
     }
 }
@@ -150,6 +212,24 @@ impl<T: Pooled> DerefMut for Buffer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_fits_nothing_any_more_makes_room() {
+        let _pool = Pool::open();
+        let unit = LARGE / size_of::<f32>();
+        for size in 1..8 {
+            // Too small for the next one, and the last one is too large for the first.
+            drop(Buffer::<f32>::new(2 * size * unit));
+            let bytes = BYTES.get();
+            assert!(bytes.used == 0 && bytes.kept <= bytes.most + LARGE, "{size}: {bytes:?}");
+        }
+        let mut map = Buffer::<f32>::new(unit);
+        assert_eq!(BYTES.get().used, LARGE, "not one of a large map");
+        map.fill(1.0);
+        map.truncate(unit / 2);
+        assert_eq!((BYTES.get().used, map.len()), (LARGE / 2, unit / 2));
+        assert!(map.iter().all(|value| *value == 1.0));
+    }
 
     #[test]
     fn a_pool_hands_a_buffer_out_again_until_it_closes() {

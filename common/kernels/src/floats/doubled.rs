@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::{
-    Border, Dense, Element, FloatSums, Operand, PANEL, Precision, Shape,
+    Border, Dense, Element, FloatSums, Grid, Operand, PANEL, Precision, Shape,
     operand::Words,
     product::{Block, Finishes, Places},
 };
@@ -68,15 +68,18 @@ fn sums(window: &[f32; 9], [down, right]: [usize; 2]) -> [f32; 4] {
 }
 
 impl Kernels {
-    /// Doubles the operand, which has a border of one pixel, and multiplies every window with the weights;
-    /// with `relu`, what is below zero becomes zero.
+    /// Doubles the operand, which has a pixel of border or neighbours on each side, and multiplies every window
+    /// with the weights; with `relu`, what is below zero becomes zero.
     ///
     /// # Panics
     /// If the sizes do not fit, or operand and weights differ in precision.
     pub fn doubled_product(self, operand: &Operand, weights: &Doubled, relu: bool, out: &mut [f32]) {
-        let (grid, outputs) = (operand.grid, weights.shape().outputs);
-        assert_eq!(operand.border, Border { before: 1, after: 1 }, "border of a map that is doubled");
-        assert_eq!(out.len(), 4 * grid.pixels() * outputs, "values of a result");
+        let (grid, outputs, lines) = (operand.grid, weights.shape().outputs, operand.borders.lines);
+        assert_eq!(operand.borders.pixels, Border { before: 1, after: 1 }, "border of a map that is doubled");
+        // A line of neighbours is seen, but not doubled.
+        let height = (grid.height + lines.both()).checked_sub(2);
+        let pixels = height.map(|height| Grid { height, ..grid }.pixels());
+        assert_eq!(Some(out.len()), pixels.map(|pixels| 4 * pixels * outputs), "values of a result");
         let lines = (super::product::BLOCK / grid.width.max(1)).max(1);
         let block = lines * grid.width;
         out.par_chunks_mut((4 * block * outputs).max(1)).enumerate().for_each(|(part, out)| {

@@ -18,7 +18,7 @@ impl Kernels {
         assert!(weights.gated, "these weights are for a plain product");
         let places = Places::of(operand, Window { kernel: 1, stride: 1 }, weights);
         let grid = Grid { channels: weights.shape.outputs / 2, ..operand.grid };
-        let mut out = Operand::new(operand.precision(), grid, Border::NONE);
+        let mut out = Operand::new(operand.precision(), grid, Border::NONE.into());
         match &mut out.words {
             Words::Floats(words) => self.gate(operand, (places, weights), words),
             Words::Halves(words) => self.gate(operand, (places, weights), words),

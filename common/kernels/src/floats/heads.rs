@@ -58,7 +58,7 @@ impl Kernels {
     pub fn attend_heads(self, (queries, grid): (&[f32], Grid), to: &Heads) -> Operand {
         let sizes = (grid.batch, grid.channels, queries.len());
         assert_eq!(sizes, (to.batch, to.heads * to.width, grid.len()), "sizes of an attention");
-        let mut out = Operand::new(to.precision, grid, Border::NONE);
+        let mut out = Operand::new(to.precision, grid, Border::NONE.into());
         match &mut out.words {
             Words::Floats(words) => self.attend_into(queries, grid, to, words),
             Words::Halves(words) => self.attend_into(queries, grid, to, words),

@@ -24,6 +24,14 @@ const PIXELS: usize = 32;
 const PIECE: usize = 64 * PIXELS;
 
 impl Affine {
+    /// Those of some of the pictures.
+    #[must_use]
+    pub fn pictures(&self, pictures: std::ops::Range<usize>) -> Self {
+        let place = pictures.start * self.channels..pictures.end * self.channels;
+        let part = |values: &[f32]| values[place.clone()].to_vec();
+        Self { channels: self.channels, scale: part(&self.scale), offset: part(&self.offset) }
+    }
+
     #[inline(always)]
     pub(crate) fn of(&self, picture: usize, channels: usize) -> (&[f32], &[f32]) {
         assert_eq!(channels, self.channels, "channels of a norm");

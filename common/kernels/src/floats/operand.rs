@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Affine, Bf16, Buffer, Element, Precision, dense::width};
+use super::{Affine, Bf16, Borders, Buffer, Element, Precision, dense::width};
 use crate::{
     functions::{LANES, exp_of, larger},
     isa::{Isa, Work, dispatch},
@@ -21,15 +21,6 @@ pub struct Grid {
     pub width: usize,
     /// Values of a pixel.
     pub channels: usize,
-}
-
-/// Pixels of zeros around a map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Border {
-    /// Above and to the left.
-    pub before: usize,
-    /// Below and to the right.
-    pub after: usize,
 }
 
 /// What is done to the values on their way.
@@ -51,7 +42,7 @@ pub enum Prepare<'a> {
 #[derive(Debug)]
 pub struct Operand {
     pub(crate) grid: Grid,
-    pub(crate) border: Border,
+    pub(crate) borders: Borders,
     pub(crate) words: Words,
 }
 
@@ -81,19 +72,10 @@ impl Grid {
     }
 }
 
-impl Border {
-    /// No border.
-    pub const NONE: Self = Self { before: 0, after: 0 };
-
-    fn both(self) -> usize {
-        self.before + self.after
-    }
-}
-
 impl Operand {
-    pub(crate) fn new(precision: Precision, grid: Grid, border: Border) -> Self {
-        let mut operand = Self { grid, border, words: Words::Floats(Buffer::new(0)) };
-        let pixels = grid.batch * (grid.height + border.both()) * operand.line();
+    pub(crate) fn new(precision: Precision, grid: Grid, borders: Borders) -> Self {
+        let mut operand = Self { grid, borders, words: Words::Floats(Buffer::new(0)) };
+        let pixels = grid.batch * (grid.height + borders.lines.both()) * operand.line();
         let values = pixels * width(grid.channels, precision);
         operand.words = match precision {
             Precision::F32 => Words::Floats(Buffer::new(values)),
@@ -119,7 +101,7 @@ impl Operand {
 
     /// Pixels from a line to the next.
     pub(crate) fn line(&self) -> usize {
-        self.grid.width + self.border.both()
+        self.grid.width + self.borders.pixels.both()
     }
 
     /// Values from a pixel to the next.
@@ -140,12 +122,13 @@ impl Kernels {
         (source, grid): (&[f32], Grid),
         prepare: Prepare<'_>,
         precision: Precision,
-        (to, border): ([usize; 2], Border),
+        (to, borders): ([usize; 2], impl Into<Borders>),
     ) -> Operand {
+        let borders = borders.into();
         assert_eq!(source.len(), grid.len(), "values of a map");
         let to = Grid { height: to[0], width: to[1], ..grid };
-        let mut operand = Operand::new(precision, to, border);
-        let lines = Lines { source, grid, to, border, prepare };
+        let mut operand = Operand::new(precision, to, borders);
+        let lines = Lines { source, grid, to, borders, prepare };
         match &mut operand.words {
             Words::Floats(words) => lines.fill(self, words),
             Words::Halves(words) => lines.fill(self, words),
@@ -160,7 +143,7 @@ pub(super) struct Lines<'a> {
     pub(super) source: &'a [f32],
     pub(super) grid: Grid,
     pub(super) to: Grid,
-    pub(super) border: Border,
+    pub(super) borders: Borders,
     pub(super) prepare: Prepare<'a>,
 }
 
@@ -181,7 +164,7 @@ impl Lines<'_> {
 
     fn fill<E: Element>(self, kernels: Kernels, words: &mut [E]) {
         let pixel = self.to.channels.next_multiple_of(E::VALUES);
-        let line = (self.to.width + self.border.both()) * pixel;
+        let line = (self.to.width + self.borders.pixels.both()) * pixel;
         if line == 0 {
             return;
         }
@@ -211,16 +194,16 @@ impl<E: Element> Work for Fill<'_, E> {
 
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
-        let Lines { source, grid, to, border, prepare } = self.lines;
-        let high = to.height + border.both();
+        let Lines { source, grid, to, borders: Borders { lines, pixels }, prepare } = self.lines;
+        let high = to.height + lines.both();
         let mut row = vec![0.0; grid.channels];
         for (at, line) in self.words.chunks_exact_mut(self.line).enumerate() {
             let (picture, y) = ((self.first + at) / high, (self.first + at) % high);
-            let Some(y) = y.checked_sub(border.before).filter(|y| *y < to.height) else {
+            let Some(y) = y.checked_sub(lines.before).filter(|y| *y < to.height) else {
                 line.fill(E::default());
                 continue;
             };
-            let (left, rest) = line.split_at_mut(border.before * self.pixel);
+            let (left, rest) = line.split_at_mut(pixels.before * self.pixel);
             let (inner, right) = rest.split_at_mut(to.width * self.pixel);
             left.fill(E::default());
             right.fill(E::default());

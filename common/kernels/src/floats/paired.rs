@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::{
-    Border, Buffer, Dense, Element, FloatSums, Grid, LINE, PANEL, Precision, Prepare, Product, Shape, Windows,
+    Border, Borders, Buffer, Dense, Element, FloatSums, Grid, LINE, PANEL, Precision, Prepare, Product, Shape, Windows,
     dense::width,
     operand::{Lines, Words},
     product::{BLOCK, Finish},
@@ -31,6 +31,7 @@ pub struct Paired {
 /// A map with its border of one pixel, as sums and differences of neighbours.
 #[derive(Debug)]
 pub struct Pairs {
+    /// Sizes of the result, with the channels of the map.
     grid: Grid,
     words: Words,
 }
@@ -92,17 +93,24 @@ fn of_products([a, b, c, d]: [f32; PLANES]) -> [f32; 2] {
 }
 
 impl Kernels {
-    /// Prepares a map for [`Kernels::paired_product`].
+    /// Prepares a map for [`Kernels::paired_product`]. Where a map goes on, its part has no border above or below.
     ///
     /// # Panics
     /// If the source, or what prepares it, has other sizes than the grid says.
     #[must_use]
-    pub fn pairs(self, (source, grid): (&[f32], Grid), prepare: Prepare<'_>, precision: Precision) -> Pairs {
+    pub fn pairs(
+        self,
+        (source, grid): (&[f32], Grid),
+        prepare: Prepare<'_>,
+        precision: Precision,
+        border: Border,
+    ) -> Pairs {
         assert_eq!(source.len(), grid.len(), "values of a map");
         let line = PLANES * grid.width.div_ceil(2) * width(grid.channels, precision);
-        let values = grid.batch * (grid.height + 2) * line;
-        let border = Border { before: 1, after: 1 };
-        let lines = Lines { source, grid, to: grid, border, prepare };
+        let high = grid.height + border.both();
+        let values = grid.batch * high * line;
+        let borders = Borders { lines: border, pixels: Border { before: 1, after: 1 } };
+        let lines = Lines { source, grid, to: grid, borders, prepare };
         let fill = |words: &mut Words| match words {
             Words::Floats(words) => fill(self, lines, words, line),
             Words::Halves(words) => fill(self, lines, words, line),
@@ -112,7 +120,7 @@ impl Kernels {
             Precision::Bf16 => Words::Halves(Buffer::new(values)),
         };
         fill(&mut words);
-        Pairs { grid, words }
+        Pairs { grid: Grid { height: high.saturating_sub(2), ..grid }, words }
     }
 
     /// Multiplies every window with the weights: `out` gets the result, channels last.
@@ -161,15 +169,16 @@ impl<E: Element> Work for Fill<'_, E> {
     #[inline(always)]
     fn run<I: Isa>(self, _: I) {
         let Grid { height, width, channels, .. } = self.lines.grid;
-        let (picture, y) = (self.at / (height + 2), self.at % (height + 2));
-        if y == 0 || y > height {
+        let border = self.lines.borders.lines;
+        let (picture, y) = (self.at / (height + border.both()), self.at % (height + border.both()));
+        let Some(y) = y.checked_sub(border.before).filter(|y| *y < height) else {
             self.words.fill(E::default());
             return;
-        }
+        };
         let pairs = width.div_ceil(2);
         // A pixel of the border before the line, and one or two behind it.
         let mut pixels = vec![0.0; (2 * pairs + 2) * channels];
-        self.lines.line::<I>((picture, y - 1), &mut pixels[channels..(width + 1) * channels]);
+        self.lines.line::<I>((picture, y), &mut pixels[channels..(width + 1) * channels]);
         let pixel = channels.next_multiple_of(E::VALUES);
         let (ab, cd) = self.words.split_at_mut(2 * pairs * pixel);
         let ((a, b), (c, d)) = (ab.split_at_mut(pairs * pixel), cd.split_at_mut(pairs * pixel));

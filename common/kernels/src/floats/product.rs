@@ -95,17 +95,17 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn of(operand: &Operand, window: Window, weights: &Dense) -> Self {
-        let Operand { grid, border, .. } = *operand;
+        let Operand { grid, borders, .. } = *operand;
         let (precision, shape) = (operand.precision(), weights.shape);
         assert_eq!((shape.inputs, shape.kernel), (grid.channels, window.kernel), "sizes of a product");
         assert_eq!(precision, weights.precision, "precision of a product");
         let places =
-            |side: usize| (side + border.before + border.after).saturating_sub(window.kernel) / window.stride + 1;
-        let to =
-            Grid { height: places(grid.height), width: places(grid.width), channels: shape.outputs, batch: grid.batch };
+            |side: usize, border: Border| (side + border.both()).saturating_sub(window.kernel) / window.stride + 1;
+        let (height, width) = (places(grid.height, borders.lines), places(grid.width, borders.pixels));
+        let to = Grid { height, width, channels: shape.outputs, batch: grid.batch };
         let (pixel, line) = (operand.pixel(), operand.line() * operand.pixel());
-        let picture = (grid.height + border.before + border.after) * line;
-        let plain = window == Window { kernel: 1, stride: 1 } && border == Border::NONE;
+        let picture = (grid.height + borders.lines.both()) * line;
+        let plain = window == Window { kernel: 1, stride: 1 } && borders == Border::NONE.into();
         Self {
             origin: 0,
             to,
@@ -122,7 +122,7 @@ impl Places {
         let places = Self::of(operand, Window { kernel: 2, stride: 1 }, weights);
         let origin = down * places.steps[1] + right * places.steps[0];
         // One place less than there would be: the windows begin where the parity says.
-        let to = Grid { channels: places.to.channels, ..operand.grid };
+        let to = Grid { height: places.to.height - 1, width: operand.grid.width, ..places.to };
         Self { origin, to, run: to.width, ..places }
     }
 

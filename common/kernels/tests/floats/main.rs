@@ -143,7 +143,7 @@ fn convolutions_by_pairs_are_those_of_f64() {
             let packed = Paired::pack(precision, shape, &weights, &bias);
             assert_eq!((packed.shape(), packed.precision()), (shape, precision));
             for kernels in Kernels::available() {
-                let operand = kernels.pairs((&source, grid), Prepare::Keep, precision);
+                let operand = kernels.pairs((&source, grid), Prepare::Keep, precision, border);
                 let then = Product { extra: Some(&extra), add: Some(&add), ..Product::default() };
                 let mut out = vec![f32::NAN; expected.len()];
                 kernels.paired_product(&operand, &packed, then, &mut out);

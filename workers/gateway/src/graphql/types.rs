@@ -24,6 +24,22 @@ pub(super) struct Canceled {
     state: String,
 }
 
+/// A job that is erased.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct Erasure {
+    id: ID,
+    erased: Erased,
+}
+
+/// How many of each there were.
+#[derive(SimpleObject, Deserialize)]
+pub(super) struct Erased {
+    objects: u64,
+    events: u64,
+    dead_letters: u64,
+    queued: u64,
+}
+
 /// One page of jobs.
 #[derive(SimpleObject, Deserialize)]
 pub(super) struct Jobs {

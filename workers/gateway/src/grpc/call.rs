@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use futures::Stream;
 use futures::stream::BoxStream;
@@ -18,6 +19,7 @@ use tonic::server::{ClientStreamingService, Grpc, ServerStreamingService, UnaryS
 use tonic::{Code, Status, Streaming};
 
 use super::status;
+use crate::error::ApiError;
 use crate::gateway::Gateway;
 use crate::guard::Meant;
 use crate::keys::Caller;
@@ -99,6 +101,22 @@ async fn answer<T>(handled: impl Future<Output = Result<T, Status>>) -> Result<t
 
 fn grpc<M: Message + Default + 'static, R: Message + 'static>(largest: usize) -> Grpc<Plain<M, R>> {
     Grpc::new(Plain(PhantomData)).max_decoding_message_size(largest)
+}
+
+/// The refusal of a request that is no call of gRPC. Its answer would say how it went where no other client
+/// looks: behind a body of nothing with the status 200.
+pub(super) fn is_none(request: &Request) -> Option<Response> {
+    let media = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let parts = media.split(|byte| b";+ ".contains(byte)).next().unwrap_or_default();
+    let refused = |status, message| Some(ApiError::new(status, "no-grpc", message).into_response());
+    if request.version() != Version::HTTP_2 {
+        return refused(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC needs HTTP/2");
+    }
+    if !parts.eq_ignore_ascii_case(b"application/grpc") {
+        let message = "Content-Type: only application/grpc is allowed";
+        return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+    }
+    None
 }
 
 /// An answer, whose own status is always 200, with what it means.

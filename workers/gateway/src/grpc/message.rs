@@ -209,6 +209,12 @@ pub(super) struct CancelReply {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(super) struct EraseRequest {
+    #[prost(string, tag = "1")]
+    pub(super) id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct FollowRequest {
     #[prost(string, tag = "1")]
     pub(super) id: String,

@@ -36,7 +36,7 @@ pub(super) fn meant(code: Code) -> StatusCode {
 fn code(error: &ApiError) -> Code {
     match (error.status, error.code) {
         // The state of the job is in the way, and not its name.
-        (_, "job-ended" | "canceled") => Code::FailedPrecondition,
+        (_, "job-ended" | "job-open" | "canceled") => Code::FailedPrecondition,
         (StatusCode::REQUEST_TIMEOUT, _) => Code::DeadlineExceeded,
         (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => Code::InvalidArgument,
         (status, _) => MEANT.iter().find(|(_, known)| *known == status).map_or(Code::Internal, |(code, _)| *code),

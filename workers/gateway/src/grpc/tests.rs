@@ -73,7 +73,7 @@ fn every_field_of_the_proto_file_is_read_and_written() {
             all.insert(name, message);
         }
     }
-    let messages: [(&str, Kept); 19] = [
+    let messages: [(&str, Kept); 21] = [
         ("SubmitRequest", kept::<message::SubmitRequest>),
         ("RecordingPart", kept::<message::RecordingPart>),
         ("Settings", kept::<message::Settings>),
@@ -83,6 +83,8 @@ fn every_field_of_the_proto_file_is_read_and_written() {
         ("GetRequest", kept::<message::GetRequest>),
         ("CancelRequest", kept::<message::CancelRequest>),
         ("CancelReply", kept::<message::CancelReply>),
+        ("EraseRequest", kept::<message::EraseRequest>),
+        ("EraseReply", kept::<told::EraseReply>),
         ("FollowRequest", kept::<message::FollowRequest>),
         ("Event", kept::<message::Event>),
         ("PictureRequest", kept::<message::PictureRequest>),
@@ -94,7 +96,7 @@ fn every_field_of_the_proto_file_is_read_and_written() {
         ("ListReply", kept::<told::ListReply>),
         ("Job", kept::<told::Job>),
     ];
-    let known = messages.len() + ["Transcript", "Picture", "Stage", "Error"].len();
+    let known = messages.len() + ["Transcript", "Picture", "Stage", "Error", "Erased"].len();
     assert_eq!(set.file[0].message_type.len(), known, "each message of the file is looked at");
     for (name, kept) in messages {
         for choice in 0..2 {

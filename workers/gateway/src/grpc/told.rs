@@ -9,6 +9,28 @@ use serde_json::Value;
 
 #[derive(Clone, PartialEq, Message, Deserialize)]
 #[serde(default)]
+pub(super) struct EraseReply {
+    #[prost(string, tag = "1")]
+    pub(super) id: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) erased: Option<Erased>,
+}
+
+#[derive(Clone, PartialEq, Message, Deserialize)]
+#[serde(default)]
+pub(super) struct Erased {
+    #[prost(uint64, tag = "1")]
+    pub(super) objects: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) events: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) dead_letters: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) queued: u64,
+}
+
+#[derive(Clone, PartialEq, Message, Deserialize)]
+#[serde(default)]
 pub(super) struct ListReply {
     #[prost(message, repeated, tag = "1")]
     pub(super) jobs: Vec<Job>,

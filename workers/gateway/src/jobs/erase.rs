@@ -1,4 +1,4 @@
-//! `DELETE /v1/jobs/{id}?erase=true`
+//! Erasing a job: `DELETE /v1/jobs/{id}?erase=true`, and the same over gRPC and GraphQL.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::keys::Caller;
 const SEARCH: Duration = Duration::from_secs(60);
 
 /// Erases what is kept of a job of the caller's that has ended: recording, transcript, pictures, events.
-pub(super) async fn request(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Value, ApiError> {
+pub(crate) async fn request(gateway: &Gateway, caller: &Caller, id: &str) -> Result<Value, ApiError> {
     let id = &document::parse(id)?;
     let story = document::story(gateway, caller, id).await?.ok_or_else(|| ApiError::unknown_job(id))?;
     if story.end().is_none() {
@@ -47,7 +47,7 @@ pub(super) async fn request(gateway: &Gateway, caller: &Caller, id: &str) -> Res
 }
 
 fn open(id: &JobId) -> ApiError {
-    let message = format!("job {id} has not ended; cancel it (DELETE without erase), and erase it when it has ended");
+    let message = format!("job {id} has not ended; cancel it, and erase it when it has ended");
     ApiError::new(StatusCode::CONFLICT, "job-open", message).about("id")
 }
 

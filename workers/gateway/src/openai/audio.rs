@@ -59,10 +59,19 @@ fn wanted(form: &Form) -> Result<Wanted, FieldError> {
     Ok(Wanted {
         form: shape,
         // Subtitles come as one file.
-        streams: matches!(shape, Shape::Json | Shape::Verbose) && form.text("stream") == Some("true"),
+        streams: streams(form.text("stream"))? && matches!(shape, Shape::Json | Shape::Verbose),
         words: granularities.contains(&"word"),
         segments: granularities.is_empty() || granularities.contains(&"segment"),
     })
+}
+
+/// A form has no truth but in words: those of JSON, and those of Python.
+fn streams(text: Option<&str>) -> Result<bool, FieldError> {
+    match text {
+        None | Some("" | "false" | "False" | "0") => Ok(false),
+        Some("true" | "True" | "1") => Ok(true),
+        Some(other) => Err(FieldError::new("stream", other, "true or false")),
+    }
 }
 
 /// Those of the job.

@@ -58,13 +58,21 @@ pub(crate) async fn generate(
     let wanted: Map<String, Value> = serde_json::from_slice(&body)
         .map_err(|error| bad(FieldError::new("body", error, "one JSON object").to_string()))?;
     let pool = models::pool(&gateway, "paint", wanted.get("model").and_then(Value::as_str)).await?;
-    let (job, shape) = (job(&wanted, pool)?, shape(&wanted, &headers)?);
+    let (job, shape, streams) = (job(&wanted, pool)?, shape(&wanted, &headers)?, streams(&wanted)?);
     let mut watched = Watched::send(&gateway, &caller, &headers, Wish::Text(job)).await?;
-    if wanted.get("stream").and_then(Value::as_bool) == Some(true) {
+    if streams {
         return Ok(images_stream::of(gateway, watched, shape));
     }
     let story = watched.result(|_| ()).await?;
     Ok(answer(StatusCode::OK, &finished(&gateway, &watched.id, &story, &shape).await?))
+}
+
+fn streams(wanted: &Map<String, Value>) -> Result<bool, FieldError> {
+    match wanted.get("stream") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(streams)) => Ok(*streams),
+        Some(other) => Err(FieldError::new("stream", other, "true or false")),
+    }
 }
 
 fn job(wanted: &Map<String, Value>, pool: Option<String>) -> Result<TextJob, ApiError> {

@@ -1,6 +1,7 @@
 //! Answers on their way.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -16,7 +17,7 @@ pub(super) const PIECE: usize = 16 << 10;
 /// An answer that keeps its connection busy until it is over.
 pub(super) struct Answering {
     body: Body,
-    _busy: Option<Busy>,
+    _busy: Option<Arc<Busy>>,
     /// For HTTP/2: whether its client takes it.
     answer: Option<Answer>,
     /// What is left of a piece that was too large.
@@ -25,7 +26,7 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    pub(super) fn new(body: Body, busy: Option<Busy>, answer: Option<Answer>) -> Self {
+    pub(super) fn new(body: Body, busy: Option<Arc<Busy>>, answer: Option<Answer>) -> Self {
         Self { body, _busy: busy, answer, rest: Bytes::new(), begun: false }
     }
 

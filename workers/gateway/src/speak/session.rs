@@ -22,6 +22,7 @@ use crate::jobs::{document, objects};
 use crate::keys::Caller;
 use crate::openai::Watched;
 use crate::room::{Full, Place};
+use crate::sockets;
 use crate::wait::{Follower, News};
 
 /// Longest wait for a caller that says nothing, before and within an utterance.
@@ -57,6 +58,7 @@ impl Session {
     /// Serves until one side has enough.
     pub(super) async fn serve(mut self) {
         while self.utterance().await.is_ok() {}
+        sockets::end(self.socket).await;
     }
 
     /// Hears one utterance, and answers it. What is wrong with a job leaves the socket open.

@@ -20,9 +20,12 @@ use crate::jobs::parse::{self, Wish};
 use crate::keys::Caller;
 use crate::openai::Watched;
 use crate::room::{Full, Place};
+use crate::server::links::{Busy, Link};
 use crate::speak::wav;
 
-/// Longest wait for a caller that says nothing, before and within an utterance.
+/// Longest wait for a caller that has not said anything yet.
+const FIRST: Duration = Duration::from_secs(10);
+/// Longest wait for a caller that says nothing more, before and within an utterance.
 const SILENCE: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(20)];
 /// Longest wait for a caller that takes nothing.
 const TAKE: Duration = Duration::from_secs(60);
@@ -37,6 +40,7 @@ pub(super) struct Session {
     gateway: Gateway,
     caller: Caller,
     stream: BufReader<TcpStream>,
+    link: Arc<Link>,
 }
 
 /// What an utterance is so far.
@@ -50,11 +54,13 @@ struct Heard {
     began: Option<Instant>,
     sound: BytesMut,
     place: Option<Arc<Place>>,
+    /// Its connection does not count as idle.
+    busy: Option<Busy>,
 }
 
 impl Session {
-    pub(super) fn new(gateway: Gateway, stream: TcpStream) -> Self {
-        Self { gateway, caller: Caller::wyoming(), stream: BufReader::new(stream) }
+    pub(super) fn new(gateway: Gateway, stream: TcpStream, link: Arc<Link>) -> Self {
+        Self { gateway, caller: Caller::wyoming(), stream: BufReader::new(stream), link }
     }
 
     /// Serves until one side has enough.
@@ -68,15 +74,16 @@ impl Session {
     }
 
     async fn talk(&mut self) -> io::Result<()> {
-        let mut heard = Heard::default();
+        let (mut heard, mut spoken) = (Heard::default(), false);
         loop {
-            let silence = SILENCE[usize::from(heard.rate > 0)];
+            let silence = if spoken { SILENCE[usize::from(heard.rate > 0)] } else { FIRST };
             let stop = self.gateway.stop.clone();
             let event = tokio::select! {
                 event = tokio::time::timeout(silence, Event::read(&mut self.stream)) => event??,
                 () = stop.cancelled() => None,
             };
             let Some(event) = event else { return Ok(()) };
+            spoken = true;
             let answered = match event.kind.as_str() {
                 "ping" => self.say("pong", Value::Object(event.data)).await,
                 "describe" => self.say("info", info(&self.gateway)).await,
@@ -104,9 +111,11 @@ impl Session {
                 heard.hint = (!words.is_empty()).then(|| words.join(", "));
             }
             "audio-start" => {
+                heard.busy = None;
                 *heard = Heard {
                     rate: rate(event)?,
                     began: Some(Instant::now()),
+                    busy: self.link.begin(),
                     language: heard.language.take(),
                     hint: heard.hint.take(),
                     ..Heard::default()
@@ -142,11 +151,14 @@ impl Session {
     }
 
     /// Has the words written down. Whoever goes before they are there does not want them any more.
-    async fn answer(&mut self, heard: Heard) -> io::Result<()> {
+    async fn answer(&mut self, mut heard: Heard) -> io::Result<()> {
+        let busy = heard.busy.take();
         let mut watched = match self.send(heard).await {
             Ok(watched) => watched,
             Err(error) => return self.refuse(&error).await,
         };
+        // A job is in work for it.
+        busy.iter().for_each(Busy::is_known);
         let mut byte = [0; 1];
         let told = tokio::select! {
             result = watched.result(|_| ()) => result,

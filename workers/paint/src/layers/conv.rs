@@ -5,16 +5,20 @@ use std::sync::Arc;
 use anyhow::Result;
 use candle_core::Tensor;
 use shanshui_kernels::{
-    floats::{Affine, Border, Dense, Doubled, Paired, Prepare, Product, Shape},
+    floats::{Border, Borders, Dense, Doubled, Paired, Prepare, Product, Shape},
     {Kernels, floats},
 };
 
 use super::{
+    bands::{Band, Cut, line, places},
     ensure_countable,
     map::{Map, Plain, with_floats},
-    norm::GroupNorm,
 };
 use crate::diffusers::weights::Weights;
+
+mod around;
+
+pub use around::Around;
 
 /// A square window that slides over a zero-padded picture.
 #[derive(Clone, Copy, Debug)]
@@ -49,21 +53,6 @@ enum Kind {
     Doubled(Kernels, Doubled),
     /// (outputs, inputs, kernel, kernel), and (outputs).
     Tensors([Tensor; 2]),
-}
-
-/// What is done around a convolution, in this order.
-#[derive(Clone, Default)]
-pub struct Around<'a> {
-    /// Comes first.
-    pub norm: Option<&'a GroupNorm>,
-    /// Enlarges the map to this height and width.
-    pub sides: Option<[usize; 2]>,
-    /// (batch, outputs), added to every pixel.
-    pub extra: Option<&'a Tensor>,
-    /// A residual. One that nobody else holds becomes the result.
-    pub add: Option<Map>,
-    /// Cuts what is below zero.
-    pub relu: bool,
 }
 
 impl Conv {
@@ -167,39 +156,92 @@ impl Conv {
         match (&self.kind, x) {
             (Kind::Packed(kernels, dense), Map::Plain(x)) => Ok(self.packed(*kernels, dense, x, around)?.into()),
             (Kind::Paired(kernels, paired), Map::Plain(x)) => Ok(self.paired(*kernels, paired, x, around)?.into()),
-            (Kind::Doubled(kernels, doubled), Map::Plain(x)) => {
-                let double = Some([2 * x.grid.height, 2 * x.grid.width]);
-                if around.sides != double || around.norm.is_some() || around.add.is_some() {
-                    candle_core::bail!("the layer doubles its map, without a norm and a residual");
-                }
-                Ok(double_plain(*kernels, doubled, x, around.relu).into())
-            }
+            (Kind::Doubled(kernels, doubled), Map::Plain(x)) => Ok(self.doubled(*kernels, doubled, x, around)?.into()),
             (Kind::Tensors(tensors), Map::Tensor(x)) => Ok(Map::Tensor(self.on_device(tensors, x, &around)?)),
             _ => candle_core::bail!("a map of another kind than the layer's weights"),
         }
     }
 
+    /// The same for a map that is not needed any more: where the window is one pixel and the result is no
+    /// larger, a large map's memory becomes that of the result.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward_onto(&self, x: Map) -> candle_core::Result<Map> {
+        let (Kind::Packed(kernels, dense), Map::Plain(map)) = (&self.kind, &x) else { return self.forward(&x) };
+        let cut = Cut { grid: map.grid, window: self.window, line: line(map.grid, dense.precision()) };
+        let fits = self.window.kernel == 1 && self.window.stride == 1 && dense.shape().outputs <= map.grid.channels;
+        let bands = cut.bands();
+        if !fits || bands.len() == 1 {
+            return self.forward(&x);
+        }
+        match x {
+            Map::Plain(map) => Ok(match Arc::try_unwrap(map) {
+                Ok(map) => onto(*kernels, dense, map, &bands).into(),
+                Err(shared) => self.forward(&Map::Plain(shared))?,
+            }),
+            x @ Map::Tensor(_) => self.forward(&x),
+        }
+    }
+
     fn packed(&self, kernels: Kernels, dense: &Dense, x: &Plain, around: Around<'_>) -> candle_core::Result<Plain> {
-        let Window { kernel, stride, before, after } = self.window;
-        let affine = around.norm.map(|norm| norm.affine(kernels, x));
-        let to = around.sides.unwrap_or([x.grid.height, x.grid.width]);
-        let sides = (to, Border { before, after });
-        let operand = kernels.operand(x.parts(), around.prepare(affine.as_ref()), dense.precision(), sides);
-        let places = |side: usize| (side + before + after).saturating_sub(kernel) / stride + 1;
-        let [height, width] = to.map(places);
+        let (window, sides) = (self.window, around.sides);
+        let steps = floats::Window { kernel: window.kernel, stride: window.stride };
+        let pixels = Border { before: window.before, after: window.after };
+        let [height, width] = sides.unwrap_or([x.grid.height, x.grid.width]).map(|side| places(side, window));
         let grid = floats::Grid { height, width, channels: dense.shape().outputs, ..x.grid };
-        let window = floats::Window { kernel, stride };
-        around.product(grid, |then, out| kernels.product((&operand, window), dense, then, out))
+        let product = |x: (&[f32], floats::Grid),
+                       prepare: Prepare<'_>,
+                       (to, lines): ([usize; 2], Border),
+                       then: Product<'_>,
+                       out: &mut [f32]| {
+            let borders = (to, Borders { lines, pixels });
+            let operand = kernels.operand(x, prepare, dense.precision(), borders);
+            kernels.product((&operand, steps), dense, then, out);
+        };
+        if let Some(sides) = sides {
+            return around.whole(kernels, x, grid, |prepare, then, out| {
+                product(x.parts(), prepare, (sides, pixels), then, out);
+            });
+        }
+        let cut = Cut { grid: x.grid, window, line: line(x.grid, dense.precision()) };
+        around.in_bands(kernels, (x, cut), (grid, 1), |(source, part), prepare, band, then, out| {
+            product((source, part), prepare, ([part.height, part.width], band.border), then, out);
+        })
     }
 
     fn paired(&self, kernels: Kernels, paired: &Paired, x: &Plain, around: Around<'_>) -> candle_core::Result<Plain> {
         if around.sides.is_some() {
             candle_core::bail!("the layer does not enlarge its map");
         }
-        let affine = around.norm.map(|norm| norm.affine(kernels, x));
-        let operand = kernels.pairs(x.parts(), around.prepare(affine.as_ref()), paired.precision());
         let grid = floats::Grid { channels: paired.shape().outputs, ..x.grid };
-        around.product(grid, |then, out| kernels.paired_product(&operand, paired, then, out))
+        // Four sums stand for two pixels.
+        let cut = Cut { grid: x.grid, window: self.window, line: 2 * line(x.grid, paired.precision()) };
+        around.in_bands(kernels, (x, cut), (grid, 1), |part, prepare, band, then, out| {
+            let operand = kernels.pairs(part, prepare, paired.precision(), band.border);
+            kernels.paired_product(&operand, paired, then, out);
+        })
+    }
+
+    fn doubled(
+        &self,
+        kernels: Kernels,
+        doubled: &Doubled,
+        x: &Plain,
+        around: Around<'_>,
+    ) -> candle_core::Result<Plain> {
+        let double = [2 * x.grid.height, 2 * x.grid.width];
+        if around.sides != Some(double) || around.norm.is_some() || around.add.is_some() {
+            candle_core::bail!("the layer doubles its map, without a norm and a residual");
+        }
+        let grid = floats::Grid { height: double[0], width: double[1], channels: doubled.shape().outputs, ..x.grid };
+        let cut = Cut { grid: x.grid, window: self.window, line: line(x.grid, doubled.precision()) };
+        let pixels = Border { before: 1, after: 1 };
+        around.in_bands(kernels, (x, cut), (grid, 2), |(source, part), prepare, band, then, out| {
+            let to = ([part.height, part.width], Borders { lines: band.border, pixels });
+            let operand = kernels.operand((source, part), prepare, doubled.precision(), to);
+            kernels.doubled_product(&operand, doubled, then.relu, out);
+        })
     }
 
     fn on_device(&self, [weight, bias]: &[Tensor; 2], x: &Tensor, around: &Around<'_>) -> candle_core::Result<Tensor> {
@@ -233,44 +275,16 @@ impl Conv {
     }
 }
 
-impl Around<'_> {
-    /// What is done to a map on its way in.
-    fn prepare<'a>(&self, affine: Option<&'a Affine>) -> Prepare<'a> {
-        match affine {
-            Some(affine) if self.norm.is_some_and(GroupNorm::silu) => Prepare::AffineSilu(affine),
-            Some(affine) => Prepare::Affine(affine),
-            None => Prepare::Keep,
-        }
+/// Each band is read before the result of it is written, which lies no further behind.
+fn onto(kernels: Kernels, dense: &Dense, mut map: Plain, bands: &[Band]) -> Plain {
+    let grid = floats::Grid { channels: dense.shape().outputs, ..map.grid };
+    for band in bands {
+        let (source, part) = band.of(map.parts());
+        let to = ([part.height, part.width], Border::NONE);
+        let operand = kernels.operand((source, part), Prepare::Keep, dense.precision(), to);
+        let out = &mut map.values[band.result(1, grid)];
+        kernels.product((&operand, floats::Window { kernel: 1, stride: 1 }), dense, Product::default(), out);
     }
-
-    /// Calls a product with what is done behind it, and with the place for its result.
-    fn product(self, grid: floats::Grid, run: impl FnOnce(Product<'_>, &mut [f32])) -> candle_core::Result<Plain> {
-        let residual = match self.add {
-            Some(Map::Plain(map)) => Some(Arc::try_unwrap(map)),
-            _ => None,
-        };
-        let (mut out, shared, onto) = match residual {
-            Some(Ok(map)) if map.grid == grid => (map, None, true),
-            Some(Ok(map)) => candle_core::bail!("a residual of {:?} for {grid:?}", map.grid),
-            Some(Err(shared)) => (Plain::new(grid), Some(shared), false),
-            None => (Plain::new(grid), None, false),
-        };
-        let add = shared.as_ref().map(|map| &map.values[..]);
-        let then = Product { extra: None, add, onto, relu: self.relu };
-        match self.extra {
-            Some(extra) => with_floats(extra, |extra| run(Product { extra: Some(extra), ..then }, &mut out.values))?,
-            None => run(then, &mut out.values),
-        }
-        Ok(out)
-    }
-}
-
-fn double_plain(kernels: Kernels, doubled: &Doubled, x: &Plain, relu: bool) -> Plain {
-    let (grid, border) = (x.grid, Border { before: 1, after: 1 });
-    let sides = ([grid.height, grid.width], border);
-    let operand = kernels.operand(x.parts(), Prepare::Keep, doubled.precision(), sides);
-    let (height, width, channels) = (2 * grid.height, 2 * grid.width, doubled.shape().outputs);
-    let mut out = Plain::new(floats::Grid { height, width, channels, ..grid });
-    kernels.doubled_product(&operand, doubled, relu, &mut out.values);
-    out
+    map.values.truncate(grid.len());
+    Plain { grid, ..map }
 }

@@ -66,12 +66,11 @@ impl Resnet {
         let time = self.time.as_ref().zip(time).map(|(layer, time)| layer.forward(time)).transpose()?;
         let first = Around { norm: Some(&self.norm1), extra: time.as_ref(), ..Around::default() };
         let hidden = self.conv1.forward_with(&x, first)?;
-        let residual = match &self.shortcut {
-            Some(shortcut) => shortcut.forward(&x)?,
-            None => x.clone(),
-        };
         // The largest maps of the autoencoder: what is not needed any more goes first.
-        drop(x);
+        let residual = match &self.shortcut {
+            Some(shortcut) => shortcut.forward_onto(x)?,
+            None => x,
+        };
         let second = Around { norm: Some(&self.norm2), add: Some(residual), ..Around::default() };
         self.conv2.forward_with(&hidden, second)
     }
