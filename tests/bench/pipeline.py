@@ -21,9 +21,11 @@ sys.path.insert(0, str(HERE.parent / "scale"))
 from engine import cpu, load, table
 from executors import Executors
 from lab import Lab, Use, bound
+from puts import puts
 from wire import Wire, phases
 
 JOBS, FLYING = 60, 64
+CPU = ["CPU of nats-server, ms", "of the store, ms", "of the workers, ms"]
 PACE = 0.1
 
 
@@ -52,7 +54,7 @@ class Row:
     """Seconds of the same work in several rounds."""
 
     def __init__(self) -> None:
-        self.seconds, self.rates = [], []
+        self.seconds, self.rates, self.cpu = [], [], []
 
     def latency(self) -> str:
         ordered = sorted(self.seconds)
@@ -63,6 +65,24 @@ class Row:
 
     def rate(self) -> float:
         return statistics.median(self.rates)
+
+    def spent(self) -> str:
+        """CPU for a job, of each kind of process."""
+        return " | ".join(f"{statistics.median(one) * 1e3:.2f}" for one in zip(*self.cpu)) or " |  | "
+
+
+class Spent:
+    """CPU seconds of nats-server, of the store and of all workers, from now on."""
+
+    def __init__(self, lab: Lab, crew: list) -> None:
+        self.uses = [[Use(lab.nats.pid)], [Use(lab.s3.pid)], [Use(worker.pid) for worker in crew]]
+        self.before = self.now()
+
+    def now(self) -> list:
+        return [sum(use.cpu() for use in uses) for uses in self.uses]
+
+    def each(self, count: int) -> list:
+        return [(after - before) / count for before, after in zip(self.before, self.now())]
 
 
 def relay(lab: Lab, concurrency: int, **settings: str) -> list:
@@ -84,8 +104,9 @@ def rates(passage: Passage, lab: Lab, rows: dict, peers: Executors, rounds: int)
         crew = relay(lab, concurrency)
         for _ in range(rounds):
             for name, what in ((f"ours, {concurrency}", "ours"), ("bare", "bare")):
-                count = 10 * JOBS
+                count, spent = 10 * JOBS, Spent(lab, crew)
                 rows[name].rates.append(count / passage.run(what, 2, count, FLYING)["all"])
+                rows[name].cpu.append(spent.each(count))
             rows["executors"].rates.append(peers.rate(FLYING))
         end(crew)
 
@@ -101,11 +122,12 @@ def one_by_one(passage: Passage, lab: Lab, rows: dict, peers: Executors, rounds:
             for what in ("bare", "ours"):
                 rows[f"{what} {stages}"].seconds += passage.run(what, stages, JOBS)["seconds"]
         rows["executors"].seconds += peers.latencies(JOBS)
+        rows["puts"].seconds += puts(lab.endpoint, JOBS)
     end(crew)
 
 
 def measured(programs: str, sync: str, rounds: int) -> dict:
-    names = ["bare 1", "ours 1", "bare 2", "ours 2", "bare", "ours, 1", "ours, 16", "executors"]
+    names = ["bare 1", "ours 1", "bare 2", "ours 2", "bare", "ours, 1", "ours, 16", "executors", "puts"]
     rows = {name: Row() for name in names}
     lab, peers = Lab(f"{programs}/shanshui-relay"), Executors()
     try:
@@ -151,15 +173,14 @@ def consumers(programs: str) -> list:
             time.sleep(3 + processes / 4)
             number = processes * slots
             passage.run("ours", 1, number, number)
-            count, use = number * 40, Use(lab.nats.pid)
-            cpu_before = use.cpu()
+            count, spent = number * 40, Spent(lab, crew)
             took = passage.run("ours", 1, count, 2 * number)["all"]
-            spent = (use.cpu() - cpu_before) / count
+            spent = [f"{seconds * 1e3:.2f}" for seconds in spent.each(count)]
             end(crew)
             rate = count / took
             alone = rate if number == 1 else alone
             share = f"{rate / (number * alone):.3f}", f"{rate * PACE / number:.3f}"
-            rows.append([f"{processes} × {slots}", f"{rate:.1f}", *share, f"{spent * 1e3:.2f} ms"])
+            rows.append([f"{processes} × {slots}", f"{rate:.1f}", *share, *spent])
         passage.close()
     finally:
         lab.end()
@@ -176,7 +197,8 @@ def page(all_rows: dict, profiled: tuple, scaled: list, rounds: int, programs: s
         peer = rows["executors"]
         latency.append([sync, "2 gRPC executors", "", "", peer.latency(), ""])
         for name in ("ours, 1", "ours, 16", "bare", "executors"):
-            rate.append([sync, name, f"{rows[name].rate():,.0f}", f"{rows[name].rate() / peer.rate():.2f}×"])
+            row = rows[name]
+            rate.append([sync, name, f"{row.rate():,.0f}", f"{row.rate() / peer.rate():.2f}×", row.spent()])
     lines, said = profiled
     today = datetime.date.today()
     version = subprocess.run([f"{programs}/shanshui-relay", "--version"], capture_output=True, text=True).stdout.strip()
@@ -191,10 +213,11 @@ def page(all_rows: dict, profiled: tuple, scaled: list, rounds: int, programs: s
         load=load(),
         versions=f"{version}, {server.strip()}, grpcio of `tests/bench/pipeline.txt`",
         latency=table(["sync_interval", "stages", "bare, median", "p99", "ours, median", "p99", "ours adds"], latency),
-        rate=table(["sync_interval", "who", "jobs a second", "of the executors'"], rate),
+        rate=table(["sync_interval", "who", "jobs a second", "of the executors'", *CPU], rate),
+        puts=f"{all_rows['always']['puts'].middle() * 1e3:.2f}",
         profile=table(["what happens", "at, ms", "until the next, ms", "share"], lines),
         counts=said,
-        consumers=table(["workers × slots", "jobs a second", "of so many alone", "of 10 a second each", "CPU of nats-server for a job"], scaled),
+        consumers=table(["workers × slots", "jobs a second", "of so many alone", "of 10 a second each", *CPU], scaled),
     )
 
 

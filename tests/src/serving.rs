@@ -1,6 +1,7 @@
 //! The S3 server's connections, and what happens to a request on its way.
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,9 +31,16 @@ pub(crate) struct Serving {
     service: S3Service,
     faults: Faults,
     bucket: Arc<Path>,
-    /// The folder store looks for an object first and writes it later, and its metadata after
-    /// that; an object store does all of it at once.
-    whole: Arc<RwLock<()>>,
+    whole: Arc<Whole>,
+}
+
+/// The folder store looks for an object first and writes it later, and its metadata after that; an object store
+/// does all of it at once. So whoever reads or writes an object holds its lock (which several objects may share),
+/// and whoever does anything else holds all.
+struct Whole {
+    all: RwLock<()>,
+    objects: [RwLock<()>; 64],
+    by: RandomState,
 }
 
 /// A request that has arrived whole, and who waits for the answer.
@@ -44,7 +52,7 @@ struct Errand {
 impl Serving {
     /// `bucket` is the folder of the objects.
     pub(crate) fn new(service: S3Service, faults: Faults, bucket: &Path) -> Self {
-        Self { service, faults, bucket: bucket.into(), whole: Arc::default() }
+        Self { service, faults, bucket: bucket.into(), whole: Arc::new(Whole::new()) }
     }
 
     /// Serves until `stopped` is dropped.
@@ -126,19 +134,41 @@ impl Serving {
     }
 
     async fn carry_out(&self, request: Request<Body>) -> Answer {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        if reads {
-            let _shared = self.whole.read().await;
-            Ok(self.service.call(request).await?)
-        } else {
-            let _alone = self.whole.write().await;
-            if *request.method() == Method::PUT && self.faults.overwrites() {
-                // The first write of a key has nothing to remove.
-                let _ = std::fs::remove_file(self.bucket.join(key(request.uri())));
-            }
-            Ok(self.service.call(request).await?)
+        let (method, whole) = (request.method().clone(), Arc::clone(&self.whole));
+        if !is_of_one_object(&request) {
+            let _alone = whole.all.write().await;
+            return Ok(self.service.call(request).await?);
         }
+        let (_some, object) = (whole.all.read().await, whole.of(key(request.uri())));
+        if method != Method::PUT {
+            let _shared = object.read().await;
+            return Ok(self.service.call(request).await?);
+        }
+        let _alone = object.write().await;
+        if self.faults.overwrites() {
+            // The first write of a key has nothing to remove.
+            let _ = std::fs::remove_file(self.bucket.join(key(request.uri())));
+        }
+        Ok(self.service.call(request).await?)
     }
+}
+
+impl Whole {
+    fn new() -> Self {
+        let objects = std::array::from_fn(|_| RwLock::new(()));
+        Self { all: RwLock::default(), objects, by: RandomState::new() }
+    }
+
+    fn of(&self, key: &str) -> &RwLock<()> {
+        &self.objects[self.by.hash_one(key) as usize % self.objects.len()]
+    }
+}
+
+/// Whether a request reads or writes one object, and nothing else.
+fn is_of_one_object(request: &Request<Body>) -> bool {
+    let one = matches!(*request.method(), Method::GET | Method::HEAD | Method::PUT) && !key(request.uri()).is_empty();
+    let parts = request.uri().query().is_some_and(|query| query.to_ascii_lowercase().contains("upload"));
+    one && !parts && !request.headers().contains_key("x-amz-copy-source")
 }
 
 /// The key of an object in a path that begins with the bucket.

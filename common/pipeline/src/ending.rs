@@ -32,12 +32,22 @@ impl Ending<'_> {
     /// only the bucket learns of every end: a job that is done has its receipt, all others get
     /// `end.json` here.
     pub(crate) async fn tell(&self, own: &Envelope) -> anyhow::Result<()> {
+        let told = self.decide(own).await?;
+        self.announce(own, &told).await
+    }
+
+    /// The first half of that: what the last word is.
+    pub(crate) async fn decide(&self, own: &Envelope) -> anyhow::Result<Envelope> {
         if !matches!(own.data, Event::Done { .. }) {
             let key = ObjectKey::End { job: self.job, run: self.run };
             self.store.put(&key, object(self.job, &own.data).to_string().into()).await?;
         }
-        let told = self.queue.tell_end((self.job, self.run), self.lane, own).await?;
-        if told == *own { Ok(self.events.publish(self.job, &told.data).await?) } else { self.repeat(&told).await }
+        self.queue.tell_end((self.job, self.run), self.lane, own).await
+    }
+
+    /// The second half: tells the last word to those who follow the job.
+    pub(crate) async fn announce(&self, own: &Envelope, told: &Envelope) -> anyhow::Result<()> {
+        if told == own { Ok(self.events.publish(self.job, &told.data).await?) } else { self.repeat(told).await }
     }
 
     /// Somebody has ended the job. That worker may have died before it told those who follow.

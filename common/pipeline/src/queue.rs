@@ -7,7 +7,7 @@ mod dead;
 mod declare;
 mod ends;
 mod history;
-mod inlet;
+pub(crate) mod inlet;
 pub(crate) mod late;
 mod levels;
 mod link;
@@ -18,6 +18,7 @@ mod publish;
 pub(crate) mod pull;
 pub(crate) mod raw;
 mod remove;
+mod standing;
 mod webhooks;
 
 use std::sync::Arc;

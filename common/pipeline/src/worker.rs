@@ -10,6 +10,8 @@ mod last_word;
 mod poll;
 mod settle;
 mod settled;
+mod slot;
+mod take;
 mod watch;
 mod work;
 

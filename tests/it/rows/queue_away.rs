@@ -35,11 +35,11 @@ async fn r05_a_server_killed_under_load_loses_no_accepted_job_and_no_worker() {
     assert!(workers.iter().all(|worker| worker.process.is_running()), "a worker ended");
 }
 
-#[tokio::test]
-async fn r05_a_killed_server_that_forgot_a_delivery_keeps_no_worker_from_going_on() {
+/// A worker with a delivery that its server does not know any more, because it was killed right after it.
+async fn forgotten(payload: impl FnOnce(&Job) -> String) -> (Stack, Worker, Job) {
     let mut stack = Stack::start_with(&["--ack-wait-seconds", "5"]);
-    let (job, next) = (Job::new("forgotten"), Job::new("next"));
-    stack.client().await.publish(&job, "text", lasting(&job)).await;
+    let job = Job::new("forgotten");
+    stack.client().await.publish(&job, "text", payload(&job)).await;
     stack.stop_nats();
     let consumers = stack.folder().join("nats/jetstream/$G/streams/TEXT/obs");
     let before = stack.folder().join("before");
@@ -51,10 +51,36 @@ async fn r05_a_killed_server_that_forgot_a_delivery_keeps_no_worker_from_going_o
     std::fs::remove_dir_all(&consumers).expect("the consumers of TEXT");
     copy(&before, &consumers);
     stack.start_nats();
-    let client = stack.client().await;
+    (stack, worker, job)
+}
+
+#[tokio::test]
+async fn r05_a_killed_server_that_forgot_a_delivery_delivers_again_what_is_found_done() {
+    let (stack, worker, job) = forgotten(lasting).await;
+    let (client, next) = (stack.client().await, Job::new("next"));
     client.follow(&job.id).await;
+    assert_eq!(client.publish_and_follow(&next, "text", painting(&next, 2)).await.finals(), ["done"]);
+    until("the second delivery is found done", async || {
+        let found = worker.pages.metric("shanshui_jobs_total{stage=\"paint\",outcome=\"already-ended\"}");
+        (found == 1.0).then_some(())
+    })
+    .await;
     let story = client.whole_story(&job.id).await;
     assert_eq!((story.finals(), story.all("picture").len()), (vec!["done"], 1), "{:#?}", story.told());
+}
+
+#[tokio::test]
+async fn r05_a_killed_server_that_forgot_a_delivery_keeps_no_worker_from_going_on() {
+    let endless = |job: &Job| {
+        let picture = json!({ "width": 768, "height": 768, "steps": 150, "count": 1 });
+        json!({ "id": job.id, "text": "a boat", "picture": picture }).to_string()
+    };
+    let (stack, worker, job) = forgotten(endless).await;
+    let (client, next) = (stack.client().await, Job::new("next"));
+    // After an end that is no success the slot is kept until all is told.
+    client.cancel(&job.id).await;
+    client.follow(&job.id).await;
+    assert_eq!(client.whole_story(&job.id).await.finals(), ["canceled"]);
     assert_eq!(client.publish_and_follow(&next, "text", painting(&next, 2)).await.finals(), ["done"]);
     assert!(worker.process.log().contains("does not know this delivery any more"), "{}", worker.process.log());
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::Message;
-use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::{StatusCode, Subscriber};
 use futures::StreamExt;
 use serde_json::json;
@@ -12,25 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::Queue;
 use super::late::{Late, is_job};
+use super::standing::{Heard, SHORT, Standing};
 use crate::names;
 use crate::step::Step;
 
-/// How long the consumers are asked to wait for a job before they are asked again: an idle worker costs
-/// NATS one request for each of its consumers in this time.
-const WAIT: Duration = Duration::from_secs(120);
-/// A consumer that waits says so this often. It is the server that speaks, so that this costs no request.
-const BEAT: Duration = Duration::from_secs(10);
-/// A consumer that has said nothing for so long has forgotten who waits: its leader is another server now,
-/// or none.
-const SILENCE: Duration = Duration::from_secs(25);
-/// How often it is looked whether one is silent.
-const LOOK: Duration = Duration::from_secs(5);
-/// A wait that ended sooner than this is not asked for again at once.
-const SHORT: Duration = Duration::from_secs(1);
 /// A pull that the server never answers (stopped, half-open link) is given up this much later.
 const SLACK: Duration = Duration::from_secs(10);
 /// A consumer that had nothing is not asked again for so long while others have jobs.
 const EMPTY: Duration = Duration::from_millis(100);
+/// All that had nothing are asked to wait without another look, if that was no longer ago than this: hardly two of
+/// them have got a job since.
+const JUST: Duration = Duration::from_millis(5);
 
 /// One consumer, and what it is owed.
 #[derive(Debug)]
@@ -39,6 +30,8 @@ struct Turn {
     weight: i64,
     credit: i64,
     empty_since: Option<Instant>,
+    /// When it had nothing last, as far as that is known.
+    idle: Option<Instant>,
 }
 
 /// Takes jobs from several consumers by turns, so that no lane keeps others waiting (smooth
@@ -49,8 +42,10 @@ pub(crate) struct Puller {
     turns: Vec<Turn>,
     /// Where the answers come of consumers that are asked one by one.
     asking: Option<(String, Subscriber)>,
-    /// All consumers waited for the whole time and had nothing: nobody need be asked before they wait again.
-    rested: bool,
+    /// Where those are asked that wait for a job.
+    standing: Option<Standing>,
+    /// What was on its way when the last requests were taken back, and for which there is room.
+    ending: Option<Late>,
 }
 
 /// What came of a pull.
@@ -62,8 +57,8 @@ pub(crate) struct Pulled {
     pub(crate) late: Option<Late>,
 }
 
-/// How a pull ended that brought no message.
-enum Answer {
+/// What a consumer says to a request.
+pub(super) enum Answer {
     Job(Box<Message>),
     /// The time is over.
     Nothing,
@@ -71,15 +66,6 @@ enum Answer {
     Waits,
     /// It waits no longer, and the time is not over.
     Gone,
-}
-
-/// How a wait ended.
-enum Waited {
-    Job(Box<Message>),
-    /// Nobody had a job in all that time.
-    Whole,
-    /// Asked to stop, or a consumer may have forgotten it.
-    Cut,
 }
 
 impl Puller {
@@ -90,21 +76,65 @@ impl Puller {
             let consumers = names::consumers(step.stage, pool);
             // A pool's weight is that of all its consumers together.
             let weight = i64::from(*weight) * i64::from(names::PARTITIONS) / consumers.len() as i64;
-            let turn = |(consumer, _)| Turn { consumer, weight, credit: 0, empty_since: None };
+            let turn = |(consumer, _)| Turn { consumer, weight, credit: 0, empty_since: None, idle: None };
             turns.extend(consumers.into_iter().map(turn));
         }
-        Self { queue: queue.clone(), stream: queue.names.stream(&step.stream()), turns, asking: None, rested: false }
+        Self {
+            queue: queue.clone(),
+            stream: queue.names.stream(&step.stream()),
+            turns,
+            asking: None,
+            standing: None,
+            ending: None,
+        }
     }
 
-    /// One job, or none within [`WAIT`] or when `stop` is cancelled.
-    pub(crate) async fn one(&mut self, stop: &CancellationToken) -> anyhow::Result<Pulled> {
-        if !std::mem::take(&mut self.rested) {
+    /// One job, or none after a while or when `stop` is cancelled, for a worker that has room for `free` jobs.
+    ///
+    /// Requests stand at the consumers between two calls, never more of them than there is room. If there is room
+    /// for fewer jobs than there are consumers, one consumer after the other is asked, until it is known that
+    /// none has a job. Then all are asked to wait, and what comes too late is handed back.
+    pub(crate) async fn one(&mut self, free: usize, stop: &CancellationToken) -> anyhow::Result<Pulled> {
+        if let Some(heard) = self.heard() {
+            return self.act_on(heard, free, stop).await;
+        }
+        if free < self.turns.len() && !self.is_known_empty() {
+            self.ending = self.withdraw().await;
+        }
+        if let Some(job) = self.ended().await {
+            let late = if free <= 1 { self.ending.take() } else { None };
+            return Ok(Pulled { job: Some(job), late });
+        }
+        if free < self.turns.len() && !self.is_known_empty() {
             let pulled = self.now().await?;
             if pulled.job.is_some() {
                 return Ok(pulled);
             }
         }
-        self.wait(stop).await
+        self.wait(free, stop).await
+    }
+
+    /// Takes back all requests that stand, for a worker that has no room, or is not to take a job now.
+    pub(crate) async fn withdraw(&mut self) -> Option<Late> {
+        match self.standing.take() {
+            Some(standing) => standing.end(self.queue.context.clone()).await,
+            None => self.ending.take(),
+        }
+    }
+
+    /// A job that came when its request was taken back.
+    async fn ended(&mut self) -> Option<Message> {
+        let job = self.ending.as_mut()?.next().await;
+        if job.is_none() {
+            self.ending = None;
+        }
+        job
+    }
+
+    fn is_known_empty(&self) -> bool {
+        let stands = |at| self.standing.as_ref().is_some_and(|standing| standing.stands(at));
+        let idle = |turn: &Turn| turn.idle.is_some_and(|since| since.elapsed() < JUST);
+        self.turns.iter().enumerate().all(|(at, turn)| stands(at) || idle(turn))
     }
 
     /// One job that nobody else waits for, or none.
@@ -113,11 +143,12 @@ impl Puller {
             match self.ask(at).await? {
                 Answer::Job(message) => {
                     self.served(at);
+                    self.turns[at].idle = was_last(&message);
                     return Ok(Pulled { job: Some(*message), late: None });
                 }
                 _ => {
-                    self.turns[at].empty_since = Some(Instant::now());
-                    self.turns[at].credit = 0;
+                    let turn = &mut self.turns[at];
+                    (turn.empty_since, turn.idle, turn.credit) = (Some(Instant::now()), Some(Instant::now()), 0);
                 }
             }
         }
@@ -168,77 +199,76 @@ impl Puller {
         Ok(answer)
     }
 
-    /// Asks all consumers to wait, and takes the first job.
-    async fn wait(&mut self, stop: &CancellationToken) -> anyhow::Result<Pulled> {
-        let (inbox, began) = (self.queue.client.new_inbox(), Instant::now());
-        // An answer comes to the inbox of the consumer that gives it.
-        let mut answers = self.queue.client.subscribe(format!("{inbox}.*")).await?;
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let request = json!({ "batch": 1, "expires": nanos(WAIT), "idle_heartbeat": nanos(BEAT) }).to_string();
-        for at in 0..self.turns.len() {
-            let (subject, inbox) = (self.subject(at), format!("{inbox}.{at}"));
-            self.queue.client.publish_with_reply(subject, inbox, request.clone().into()).await?;
-        }
-        let waited = self.first(&mut answers, stop).await;
-        let late = self.take_back(answers).await;
-        self.turns.iter_mut().for_each(|turn| turn.empty_since = None);
-        let job = match waited? {
-            Waited::Job(message) => Some(*message),
-            Waited::Whole => {
-                self.rested = true;
-                None
-            }
-            Waited::Cut => {
-                // A server that refuses to wait must not be asked without end.
-                let pause = SHORT.saturating_sub(began.elapsed());
-                let _ = tokio::time::timeout(pause, stop.cancelled()).await;
-                None
-            }
+    /// Has a request stand at each consumer, and takes the first job.
+    async fn wait(&mut self, free: usize, stop: &CancellationToken) -> anyhow::Result<Pulled> {
+        let mut standing = match self.standing.take() {
+            Some(standing) => standing,
+            None => Standing::open(&self.queue, self.turns.len()).await?,
         };
-        Ok(Pulled { job, late })
-    }
-
-    async fn first(&self, answers: &mut Subscriber, stop: &CancellationToken) -> anyhow::Result<Waited> {
-        let mut link = self.queue.link_state();
-        link.mark_unchanged();
-        let mut look = tokio::time::interval(LOOK);
-        // For each consumer when it was heard last, as long as it waits.
-        let mut heard = vec![Some(Instant::now()); self.turns.len()];
-        while heard.iter().any(Option::is_some) {
-            let message = tokio::select! {
-                biased;
-                message = answers.next() => message.context("the subscription of a pull ended")?,
-                // A server that starts anew has forgotten who waits.
-                _ = link.changed() => return Ok(Waited::Cut),
-                () = stop.cancelled() => return Ok(Waited::Cut),
-                _ = look.tick() => {
-                    let silent = |at: &Option<Instant>| at.is_some_and(|at| at.elapsed() > SILENCE);
-                    if heard.iter().all(|at| at.is_none() || silent(at)) {
-                        bail!("NATS does not answer a request for a job");
-                    }
-                    if heard.iter().any(silent) {
-                        return Ok(Waited::Cut);
-                    }
-                    continue;
-                }
-            };
-            let at = message.subject.rsplit('.').next().and_then(|at| at.parse::<usize>().ok());
-            let of = at.and_then(|at| heard.get_mut(at));
-            match (self.read(message)?, of) {
-                (Answer::Job(message), _) => return Ok(Waited::Job(message)),
-                (Answer::Waits, Some(heard)) => *heard = Some(Instant::now()),
-                (Answer::Nothing, Some(heard)) => *heard = None,
-                (Answer::Gone, _) => return Ok(Waited::Cut),
-                (_, None) => {}
+        for at in 0..self.turns.len() {
+            if !standing.stands(at) {
+                standing.ask(at, self.subject(at)).await?;
             }
         }
-        Ok(Waited::Whole)
+        let heard = standing.next(stop, |message| self.read(message)).await;
+        self.standing = Some(standing);
+        self.act_on(heard, free, stop).await
     }
 
-    /// Ends the subscription; what follows is told without waiting for it.
-    async fn take_back(&self, mut answers: Subscriber) -> Option<Late> {
-        answers.drain().await.ok()?;
-        Some(Late::new(answers, self.queue.context.clone()))
+    fn heard(&mut self) -> Option<anyhow::Result<Heard>> {
+        let mut standing = self.standing.take()?;
+        let heard = standing.now(|message| self.read(message));
+        self.standing = Some(standing);
+        heard
+    }
+
+    async fn act_on(
+        &mut self,
+        heard: anyhow::Result<Heard>,
+        free: usize,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Pulled> {
+        match heard {
+            Ok(Heard::Job(message)) => {
+                let known = self.came(&message);
+                let full = free <= 1 || !known;
+                let late = if full { self.withdraw().await } else { None };
+                Ok(Pulled { job: Some(*message), late })
+            }
+            Ok(Heard::Over(at)) => {
+                self.turns[at].idle = Some(Instant::now());
+                Ok(Pulled::default())
+            }
+            Ok(Heard::Cut) => {
+                let opened = self.standing.as_ref().map_or_else(Instant::now, |standing| standing.opened);
+                let late = self.withdraw().await;
+                // A server that refuses to wait must not be asked without end.
+                let _ = tokio::time::timeout(SHORT.saturating_sub(opened.elapsed()), stop.cancelled()).await;
+                Ok(Pulled { job: None, late })
+            }
+            Err(error) => {
+                self.standing = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// A job came to one of the requests that stand, and so the others had nothing until now; says whether it
+    /// is known to which.
+    fn came(&mut self, message: &Message) -> bool {
+        let consumer = message.info().map(|info| info.consumer.to_owned()).unwrap_or_default();
+        let (of, now) = (self.turns.iter().position(|turn| turn.consumer == consumer), Some(Instant::now()));
+        for (at, turn) in self.turns.iter_mut().enumerate() {
+            turn.empty_since = None;
+            if Some(at) == of {
+                turn.idle = was_last(message);
+            } else if self.standing.as_ref().is_some_and(|standing| standing.stands(at)) {
+                turn.idle = now;
+            }
+        }
+        let (Some(at), Some(standing)) = (of, &mut self.standing) else { return false };
+        standing.answered(at);
+        true
     }
 
     fn read(&self, message: async_nats::Message) -> anyhow::Result<Answer> {
@@ -259,14 +289,8 @@ impl Puller {
     }
 }
 
-/// One message of any consumer, or none within a second.
-pub(crate) async fn one(consumer: &Consumer<pull::Config>) -> anyhow::Result<Option<Message>> {
-    // No idle heartbeat: with one, async-nats 0.51 loses the wake-up of a message that comes
-    // after a heartbeat.
-    let batch = consumer.batch().max_messages(1).expires(Duration::from_secs(1)).messages();
-    let pulled = tokio::time::timeout(SLACK, async {
-        let mut messages = batch.await.map_err(anyhow::Error::from)?;
-        messages.next().await.transpose().map_err(anyhow::Error::from_boxed)
-    });
-    pulled.await.unwrap_or_else(|_| Err(anyhow::anyhow!("NATS does not answer a request for a job")))
+/// The time, if its consumer has nothing more that was not delivered yet.
+fn was_last(message: &Message) -> Option<Instant> {
+    let pending = message.info().map_or(1, |info| info.pending);
+    (pending == 0).then(Instant::now)
 }

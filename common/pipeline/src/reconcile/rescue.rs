@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::events::Events;
 use crate::job::JobId;
 use crate::names::{self, DEFAULT_POOL, JOB_HEADER, REPLAY_HEADER, SPENT_HEADER};
-use crate::queue::{Burial, Original, Outgoing, Queue, RECONCILE, pull as pulling};
+use crate::queue::{Burial, Original, Outgoing, Queue, RECONCILE, inlet};
 use crate::step::Step;
 use crate::store::Store;
 
@@ -62,7 +62,7 @@ impl Rescuer {
     /// # Errors
     /// NATS or the store is away or refuses; the advisory comes again.
     pub async fn step(&self) -> anyhow::Result<bool> {
-        let Some(message) = pulling::one(&self.consumer).await? else { return Ok(false) };
+        let Some(message) = inlet::one(&self.consumer).await? else { return Ok(false) };
         match Advisory::parse(&message.payload) {
             Ok(advisory) => self.deal_with(&advisory).await?,
             Err(error) => tracing::error!(error = causes(&error), "skipped an advisory that cannot be read"),

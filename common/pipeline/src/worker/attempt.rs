@@ -8,6 +8,7 @@ use tracing::Instrument;
 
 use super::Shared;
 use super::settle::Consequence;
+use super::slot::Slot;
 use crate::code::Code;
 use crate::delivery::{Delivery, Named};
 use crate::events::Events;
@@ -33,6 +34,8 @@ pub(super) struct Attempt {
     parent: Option<u64>,
     pub(super) told: Option<JobSpan>,
     pub(super) lease: Lease,
+    /// Its place in the worker.
+    pub(super) slot: Slot,
     _leased: InFlight,
     began: Instant,
     /// What kept the attempt from being begun.
@@ -91,7 +94,7 @@ impl From<Failure> for End {
 
 impl Attempt {
     /// Leases the message, and learns whose it is.
-    pub(super) async fn begin(shared: Arc<Shared>, delivery: Delivery) -> Self {
+    pub(super) async fn begin(shared: Arc<Shared>, delivery: Delivery, slot: Slot) -> Self {
         let terms = LeaseTerms { every: shared.ack_wait / 3, stall: shared.env.options.stall_time() };
         let lease = Lease::hold(&shared.env.queue, delivery.reply(), terms);
         let Named { job, wrong } = delivery.named(&shared.stream, shared.created);
@@ -115,6 +118,7 @@ impl Attempt {
             parent: parent.map(|parent| parent.span()),
             told: None,
             lease,
+            slot,
             _leased: leased,
             began,
             known,

@@ -41,8 +41,8 @@ pub(super) async fn overtime(left: TimeLeft) -> Failure {
 /// Resolves when the process holds `mib` MiB more than now; never without a limit, or where the
 /// system does not tell.
 pub(super) fn overweight(mib: Option<u64>) -> impl Future<Output = Failure> {
-    // Read at the call, before the work begins.
-    let limit = mib.zip(resident_bytes());
+    // Read at the call, before the work begins, and only where somebody asks: Linux takes a while to tell.
+    let limit = mib.and_then(|limit| Some((limit, resident_bytes()?)));
     async move {
         match limit {
             Some((limit, before)) => grown(limit, before).await,

@@ -19,17 +19,26 @@ impl Attempt {
         receipt.insert("job".into(), self.job.as_str().into());
         receipt.insert("labels".into(), json!(self.known.labels));
         let body = Value::Object(receipt).to_string();
+        // The stage has done its part, whatever comes of the receipt: the disk takes both at the same time.
+        self.events.mention(&self.job, &self.finished(Made::digest(&all))).await;
         let (store, key) = (&self.shared.env.store, ObjectKey::Receipt(&self.job));
         let stored = self.until_done("write the receipt", || store.put(&key, body.clone().into())).await?;
-        self.events.mention(&self.job, &self.finished(Made::digest(&all))).await;
-        self.end(Event::Done { stage: self.stage().into(), key: Some(stored.key), seconds: self.seconds() }).await
+        let event = Event::Done { stage: self.stage().into(), key: Some(stored.key), seconds: self.seconds() };
+        self.end_and(event, || self.slot.free()).await
     }
 
     /// Tells the end of the job, and acknowledges the message.
     pub(super) async fn end(&self, event: Event) -> anyhow::Result<()> {
+        self.end_and(event, || {}).await
+    }
+
+    /// The same; `decided` is called when the last word stands.
+    async fn end_and(&self, event: Event, decided: impl FnOnce()) -> anyhow::Result<()> {
         let ending = self.ending();
         let own = ending.word(&event)?;
-        self.until_done("publish the end", || ending.tell(&own)).await?;
+        let told = self.until_done("publish the end", || ending.decide(&own)).await?;
+        decided();
+        self.until_done("publish the end", || ending.announce(&own, &told)).await?;
         self.acknowledge().await
     }
 

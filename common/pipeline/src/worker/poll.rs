@@ -8,23 +8,23 @@ use anyhow::Context as _;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use super::announce::{Announced, announce};
 use super::attempt::Attempt;
 use super::breaker::Breaker;
 use super::cancel::Cancels;
 use super::settle::Consequence;
+use super::slot::Slot;
 use super::{Env, Shared, watch};
-use crate::causes::causes;
 use crate::delivery::Delivery;
 use crate::health::Part;
-use crate::queue::late::Late;
 use crate::queue::pull::Puller;
 use crate::shutdown::Shutdown;
 use crate::stage::Stage;
 
 /// Pause after a failure to reach the queue or the store.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// A worker that has jobs looks for further ones so soon after it has taken one, when the stage knows of it,
 /// and less and less often while there are none.
 const SOON: Duration = Duration::from_millis(25);
@@ -32,23 +32,25 @@ const SELDOM: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker<S> {
     stage: Arc<S>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     breaker: Breaker,
     /// An attempt met an outage: jobs wait in the queue until the store answers.
     outage: AtomicBool,
+    /// The drain, or a job's end that nobody has looked at and after which the worker cannot go on.
+    pub(super) halt: CancellationToken,
     _watching: JoinSet<()>,
 }
 
-/// How a job's task ended. Its permit is free when that has been looked at, not before: a worker that
-/// cannot go on takes no further job.
-type Ended = (anyhow::Result<()>, OwnedSemaphorePermit);
+/// How a job's task ended. Where the job says so, its slot was free before, because nothing could be wrong with the
+/// worker. Else it is free when this has been looked at: a worker that cannot go on takes no further job.
+type Ended = (anyhow::Result<()>, Slot);
 
 /// What a worker does beside taking jobs.
 #[derive(Default)]
-struct Tasks {
+pub(super) struct Tasks {
     running: JoinSet<Ended>,
     /// Jobs that are handed back at once, because there is no permit for them.
-    returning: JoinSet<anyhow::Result<()>>,
+    pub(super) returning: JoinSet<anyhow::Result<()>>,
 }
 
 impl<S: Stage> Worker<S> {
@@ -73,13 +75,16 @@ impl<S: Stage> Worker<S> {
         let own = Announced { stage: S::NAME, worker: name.clone(), pools, model: model.clone(), about: stage.about() };
         watching.spawn(announce(env.queue.clone(), own));
         let shared = Shared { env, step, name, model, shutdown, stream, created, ack_wait, cancels, stages };
-        let (breaker, outage) = (Breaker::default(), AtomicBool::new(false));
-        Ok(Arc::new(Self { stage: Arc::new(stage), shared: Arc::new(shared), breaker, outage, _watching: watching }))
+        let halt = shared.shutdown.drain.child_token();
+        let (stage, shared, breaker) = (Arc::new(stage), Arc::new(shared), Breaker::default());
+        Ok(Arc::new(Self { stage, shared, breaker, outage: AtomicBool::new(false), halt, _watching: watching }))
     }
 
     pub(super) async fn serve(self: &Arc<Self>, until_empty: bool) -> anyhow::Result<usize> {
-        let mut tasks = Tasks::default();
-        let taken = self.take_jobs(&mut tasks, until_empty).await;
+        let (mut tasks, Shared { env, step, .. }) = (Tasks::default(), &*self.shared);
+        let mut puller = Puller::new(&env.queue, step, &env.options.pools);
+        let taken = self.take_jobs(&mut puller, &mut tasks, until_empty).await;
+        self.take_back(&mut puller, &mut tasks).await;
         let shutdown = &self.shared.shutdown;
         if taken.is_ok() && !shutdown.drain.is_cancelled() {
             return taken;
@@ -92,22 +97,25 @@ impl<S: Stage> Worker<S> {
         taken.and_then(|taken| drained.map(|()| taken))
     }
 
-    async fn take_jobs(self: &Arc<Self>, tasks: &mut Tasks, until_empty: bool) -> anyhow::Result<usize> {
-        let Shared { env, step, shutdown, .. } = &*self.shared;
+    async fn take_jobs(
+        self: &Arc<Self>,
+        puller: &mut Puller,
+        tasks: &mut Tasks,
+        until_empty: bool,
+    ) -> anyhow::Result<usize> {
+        let Shared { env, shutdown, .. } = &*self.shared;
         let most = usize::from(env.options.jobs_at_a_time(self.stage.together()));
         // Jobs that do not go together are worked on beside each other because the operator says so: then each
         // permit waits for a job, as a worker of its own would.
         let batches = self.stage.together() > 1;
         let permits = Arc::new(Semaphore::new(most));
-        let mut puller = Puller::new(&env.queue, step, &env.options.pools);
         let (mut taken, mut pause, mut next_look) = (0, SOON, Instant::now());
         while !shutdown.drain.is_cancelled() {
-            let permit = tokio::select! {
-                permit = Arc::clone(&permits).acquire_owned() => permit?,
-                Some(ended) = tasks.running.join_next() => { settled(ended)?; continue }
-                () = shutdown.drain.cancelled() => break,
-            };
-            self.wait_for_store().await;
+            let Some(permit) = self.permit(&permits, tasks).await? else { continue };
+            if self.outage.load(Ordering::Relaxed) {
+                self.take_back(puller, tasks).await;
+                self.wait_for_store().await;
+            }
             tasks.returned(until_empty).await?;
             if until_empty && tasks.running.is_empty() && self.is_empty().await? {
                 return Ok(taken);
@@ -121,41 +129,49 @@ impl<S: Stage> Worker<S> {
                 }
                 continue;
             }
-            let pulled = self.pull(&mut puller, tasks, busy).await?;
+            let free = if batches { 1 } else { permits.available_permits() + 1 };
+            let pulled = self.pull((puller, free), tasks, busy).await?;
             pause = if pulled.is_some() { SOON } else { (pause * 2).min(SELDOM) };
             next_look = Instant::now() + pause;
             let Some(delivery) = pulled else { continue };
             taken += 1;
-            let worker = Arc::clone(self);
-            tasks.running.spawn(async move { (worker.process(delivery).await, permit) });
+            let (worker, slot) = (Arc::clone(self), Slot::new(permit));
+            // Where the end is an empty queue, nothing else is taken before a job is settled.
+            let own = if until_empty { Slot::default() } else { slot.clone() };
+            tasks.running.spawn(async move { (worker.process(delivery, own).await, slot) });
         }
         Ok(taken)
     }
 
-    /// One job, or none after a while; a busy worker takes none that an idle one waits for.
-    async fn pull(
-        self: &Arc<Self>,
-        puller: &mut Puller,
+    /// Room for a job; none where something else has happened, which has been looked at.
+    async fn permit(
+        &self,
+        permits: &Arc<Semaphore>,
         tasks: &mut Tasks,
-        busy: bool,
-    ) -> anyhow::Result<Option<Delivery>> {
-        let shutdown = &self.shared.shutdown;
-        if shutdown.drain.is_cancelled() {
+    ) -> anyhow::Result<Option<OwnedSemaphorePermit>> {
+        if self.halt.is_cancelled() {
+            // Some job's task says in a moment why the worker cannot go on; until then none is taken.
+            tasks.running.join_next().await.map_or(Ok(()), settled)?;
             return Ok(None);
         }
-        let pulled = if busy { puller.now().await } else { puller.one(&shutdown.drain).await };
-        let pulled = match pulled {
-            Ok(pulled) => pulled,
-            Err(error) => return self.pull_failed(error).await.map(|()| None),
-        };
-        if let Some(late) = pulled.late {
-            tasks.returning.spawn(hand_back(Arc::clone(&self.shared), late));
+        tokio::select! {
+            biased;
+            () = self.halt.cancelled() => Ok(None),
+            Some(ended) = tasks.running.join_next() => settled(ended).map(|()| None),
+            permit = Arc::clone(permits).acquire_owned() => Ok(Some(permit?)),
         }
-        pulled.job.map(Delivery::new).transpose()
     }
 
-    async fn process(self: Arc<Self>, delivery: Delivery) -> anyhow::Result<()> {
-        let attempt = Attempt::begin(Arc::clone(&self.shared), delivery).await;
+    async fn process(self: Arc<Self>, delivery: Delivery, slot: Slot) -> anyhow::Result<()> {
+        // Other slots may wait for jobs just now.
+        let unless_good = self.halt.clone().drop_guard();
+        self.work_on(delivery, slot).await?;
+        unless_good.disarm();
+        Ok(())
+    }
+
+    async fn work_on(&self, delivery: Delivery, slot: Slot) -> anyhow::Result<()> {
+        let attempt = Attempt::begin(Arc::clone(&self.shared), delivery, slot).await;
         let job = attempt.job().clone();
         let consequence = attempt.live(&self.stage).await?;
         match consequence {
@@ -164,21 +180,6 @@ impl<S: Stage> Worker<S> {
             Consequence::Outage => self.outage.store(true, Ordering::Relaxed),
             Consequence::Bad => self.breaker.bad(&job, self.shared.env.options.break_after)?,
         }
-        Ok(())
-    }
-
-    /// An outage is waited out; a consumer that is gone ends the worker.
-    async fn pull_failed(&self, error: anyhow::Error) -> anyhow::Result<()> {
-        let Shared { env, shutdown, .. } = &*self.shared;
-        tracing::warn!(error = causes(&error), "cannot ask for a job; trying again");
-        env.health.down(Part::Queue, causes(&error));
-        let pools = env.options.pool_names();
-        tokio::select! {
-            usable = env.queue.wait_usable(S::NAME, &pools) => usable.context("the worker ends: its stream or consumer cannot be used")?,
-            () = shutdown.drain.cancelled() => return Ok(()),
-        }
-        env.health.up(Part::Queue);
-        tokio::time::sleep(PAUSE).await;
         Ok(())
     }
 
@@ -235,14 +236,6 @@ impl Tasks {
             ended.context("the task that hands jobs back panicked")??;
         }
     }
-}
-
-/// Hands back what came too late to be worked on here.
-async fn hand_back(shared: Arc<Shared>, mut late: Late) -> anyhow::Result<()> {
-    while let Some(message) = late.next().await {
-        Attempt::begin(Arc::clone(&shared), Delivery::new(message)?).await.hand_back().await?;
-    }
-    Ok(())
 }
 
 /// A job's own failure never comes out here; what does ends the worker.

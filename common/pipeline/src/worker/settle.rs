@@ -104,6 +104,7 @@ impl Attempt {
         self.until_done("publish an event", || self.events.publish(&self.job, &finished)).await?;
         let queue = &self.shared.env.queue;
         self.until_done("publish the next job", || queue.publish_surely(outgoing.clone())).await?;
+        self.slot.free();
         self.acknowledge().await
     }
 

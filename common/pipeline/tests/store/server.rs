@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use shanshui_pipeline::config::S3Options;
-use shanshui_tests::{ACCESS_KEY, BUCKET, Objects, SECRET_KEY};
+use shanshui_tests::{ACCESS_KEY, BUCKET, Faults, Objects, SECRET_KEY};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -32,6 +32,12 @@ impl Server {
     /// How to reach it, and any other settings.
     pub(crate) fn options(&self, more: &[&str]) -> S3Options {
         options(&[&["--s3-endpoint", &self.objects.endpoint()], more].concat())
+    }
+
+    /// What it does wrong.
+    #[allow(dead_code, reason = "for the tests of workers")]
+    pub(crate) fn faults(&self) -> &Faults {
+        self.objects.faults()
     }
 
     /// The file behind an object of the bucket.

@@ -23,7 +23,7 @@ use shanshui_pipeline::store::Store;
 use shanshui_pipeline::telemetry::Metrics;
 use shanshui_pipeline::worker::{self, Env};
 use shanshui_pipeline::{Job, Made, Step};
-use shanshui_tests::Nats;
+use shanshui_tests::{Faults, Nats};
 use tempfile::TempDir;
 
 use crate::server::Server;
@@ -98,6 +98,11 @@ impl Bench {
     /// An object of the bucket, as JSON.
     pub(crate) async fn json(&self, key: &str) -> serde_json::Value {
         serde_json::from_slice(&self.store.get(key, 1 << 20).await.unwrap()).unwrap()
+    }
+
+    /// What the store does wrong.
+    pub(crate) fn faults(&self) -> &Faults {
+        self.s3.faults()
     }
 
     /// Removes an object, as a careless hand does.

@@ -7,6 +7,7 @@ mod clients;
 mod erase;
 mod fair;
 mod forged;
+mod gaps;
 mod limits;
 mod names;
 mod reconcile;
@@ -14,6 +15,7 @@ mod rows;
 #[path = "../store/server.rs"]
 #[allow(dead_code, reason = "shared with the tests of the store")]
 mod server;
+mod standing;
 mod testkit;
 mod together;
 

@@ -1,5 +1,6 @@
 //! An S3 server over a folder, in this process.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,11 +55,23 @@ struct Errand {
     reply: oneshot::Sender<Answer>,
 }
 
+/// Locks for all objects; several objects may share one.
+struct Writing {
+    locks: [Mutex<()>; 64],
+    by: RandomState,
+}
+
 type Answer = Result<s3s::HttpResponse, s3s::HttpError>;
+
+impl Writing {
+    fn of(&self, path: &str) -> &Mutex<()> {
+        &self.locks[self.by.hash_one(path) as usize % self.locks.len()]
+    }
+}
 
 async fn serve(listener: TcpListener, service: S3Service) {
     let (errands, mut waiting) = mpsc::unbounded_channel();
-    let writing = Arc::new(Mutex::new(()));
+    let writing = Arc::new(Writing { locks: std::array::from_fn(|_| Mutex::new(())), by: RandomState::new() });
     let (mut connections, mut running) = (JoinSet::new(), JoinSet::new());
     loop {
         tokio::select! {
@@ -96,11 +109,11 @@ async fn answer(
 }
 
 /// To the end, also when the sender is gone: the folder store would leave an object without its
-/// metadata. It looks whether an object is there and writes it later, so writes one at a time make
-/// `If-None-Match` as good as in an object store.
-async fn carry_out(service: S3Service, writing: Arc<Mutex<()>>, errand: Errand) {
+/// metadata. It looks whether an object is there and writes it later, so writes of an object one at a time
+/// make `If-None-Match` as good as in an object store.
+async fn carry_out(service: S3Service, writing: Arc<Writing>, errand: Errand) {
     let _alone = match *errand.request.method() {
-        Method::PUT => Some(writing.lock().await),
+        Method::PUT => Some(writing.of(errand.request.uri().path()).lock().await),
         _ => None,
     };
     let answer = service.call(errand.request).await;
