@@ -25,6 +25,8 @@ from puts import puts
 from wire import Wire, phases
 
 JOBS, FLYING = 60, 64
+# Where objects lie, if it is there: a store is another machine's disk, and not what is measured.
+MEMORY = "/dev/shm"
 CPU = ["CPU of nats-server, ms", "of the store, ms", "of the workers, ms"]
 PACE = 0.1
 
@@ -129,7 +131,7 @@ def one_by_one(passage: Passage, lab: Lab, rows: dict, peers: Executors, rounds:
 def measured(programs: str, sync: str, rounds: int) -> dict:
     names = ["bare 1", "ours 1", "bare 2", "ours 2", "bare", "ours, 1", "ours, 16", "executors", "puts"]
     rows = {name: Row() for name in names}
-    lab, peers = Lab(f"{programs}/shanshui-relay"), Executors()
+    lab, peers = Lab(f"{programs}/shanshui-relay", memory=MEMORY), Executors()
     try:
         if sync != "always":
             lab.start_nats(sync)
@@ -145,7 +147,7 @@ def measured(programs: str, sync: str, rounds: int) -> dict:
 
 def profile(programs: str) -> tuple[list, str]:
     """One job's way over the wire, phase by phase, and what it asks of NATS and of the store."""
-    lab = Lab(f"{programs}/shanshui-relay")
+    lab = Lab(f"{programs}/shanshui-relay", memory=MEMORY)
     try:
         wire = Wire(lab.port, int(lab.endpoint.rsplit(":", 1)[1]))
         seen = {"SHANSHUI_NATS_URL": f"nats://127.0.0.1:{wire.nats}"}
@@ -164,7 +166,7 @@ def profile(programs: str) -> tuple[list, str]:
 
 def consumers(programs: str) -> list:
     """Jobs a second of so many workers of a stage that takes 100 ms."""
-    lab, rows, alone = Lab(f"{programs}/shanshui-pace"), [], 0.0
+    lab, rows, alone = Lab(f"{programs}/shanshui-pace", memory=MEMORY), [], 0.0
     try:
         passage = Passage(programs, lab.url)
         for processes, slots in ((1, 1), (4, 1), (16, 1), (4, 16)):

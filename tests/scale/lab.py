@@ -49,10 +49,14 @@ class Use:
 
 
 class Lab:
-    """nats-server, S3 and streams; `program` is shanshui, or a program with stages of its own."""
+    """nats-server, S3 and streams; `program` is shanshui, or a program with stages of its own.
 
-    def __init__(self, program: str, apply: list | None = None) -> None:
+    Objects lie in the folder `memory`, if there is one, and else beside what nats-server stores."""
+
+    def __init__(self, program: str, apply: list | None = None, memory: str = "") -> None:
         self.program, self.folder = program, tempfile.mkdtemp(prefix="shanshui-scale-")
+        there = memory if pathlib.Path(memory or "/nowhere").is_dir() else self.folder
+        self.objects = tempfile.mkdtemp(prefix="shanshui-objects-", dir=there)
         self.port, self.monitor = free(), free()
         self.url, self.jsz = f"nats://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.monitor}"
         self.nats = None
@@ -85,7 +89,7 @@ class Lab:
 
     def start_s3(self) -> subprocess.Popen:
         """The S3 server of the tests in a process of its own."""
-        command = [os.environ["SHANSHUI_SOAK"], "--store", f"{self.folder}/s3"]
+        command = [os.environ["SHANSHUI_SOAK"], "--store", f"{self.objects}/s3"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=bound)
         self.endpoint = "http://" + server.stdout.readline().split(" at ")[1].strip()
         return server
@@ -117,7 +121,8 @@ class Lab:
     def end(self) -> None:
         self.stop(self.s3)
         self.stop(self.nats)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.objects, self.folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def machine(program: str) -> str:
