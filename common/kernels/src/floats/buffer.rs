@@ -161,7 +161,7 @@ fn release<T>(free: &Free<T>) {
     let mut free = free.borrow_mut();
     let Some(free) = free.as_mut() else { return };
     count(|bytes| {
-        while bytes.used + bytes.kept > bytes.most + LARGE && !free.is_empty() {
+        while bytes.used + bytes.kept > bytes.most + SPARE && !free.is_empty() {
             bytes.kept -= size_of_val(&free.remove(0)[..]);
         }
     });
@@ -169,6 +169,10 @@ fn release<T>(free: &Free<T>) {
 
 /// From so many bytes on, memory is missed elsewhere, and not used for what is far smaller.
 const LARGE: usize = 32 << 20;
+
+/// So many bytes are kept that fit nothing just now: the next picture needs the same maps, and the system takes
+/// its time with new memory.
+const SPARE: usize = 256 << 20;
 
 /// The smallest that is large enough, unless it is far too large.
 fn take<T>(free: &mut Vec<Vec<T>>, length: usize) -> Option<Vec<T>> {
@@ -221,7 +225,7 @@ mod tests {
             // Too small for the next one, and the last one is too large for the first.
             drop(Buffer::<f32>::new(2 * size * unit));
             let bytes = BYTES.get();
-            assert!(bytes.used == 0 && bytes.kept <= bytes.most + LARGE, "{size}: {bytes:?}");
+            assert!(bytes.used == 0 && bytes.kept <= bytes.most + SPARE, "{size}: {bytes:?}");
         }
         let mut map = Buffer::<f32>::new(unit);
         assert_eq!(BYTES.get().used, LARGE, "not one of a large map");
