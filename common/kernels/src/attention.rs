@@ -30,8 +30,6 @@ struct Last {
     step: usize,
     /// Weights of keys.
     length: usize,
-    /// What a high byte counts.
-    steps: f32,
     /// What all of them sum up to.
     total: f32,
 }
@@ -39,9 +37,9 @@ struct Last {
 impl Scratch {
     /// The weights that the last query of the last call gave to the values: its softmax, one for each key.
     pub fn last_weights(&self) -> impl Iterator<Item = f32> {
-        let Last { first, step, length, steps, total } = self.last;
+        let Last { first, step, length, total } = self.last;
         let byte = move |first, key| f32::from(self.weights[first + key * step]);
-        (0..length).map(move |key| (byte(first[0], key) * steps + byte(first[1], key)) / total)
+        (0..length).map(move |key| (byte(first[0], key) * STEPS + byte(first[1], key)) / total)
     }
 }
 
@@ -120,7 +118,7 @@ impl Attend<'_> {
     /// Notes where the weights of a query begin.
     fn remember<I: Isa>(&mut self, at: usize, total: f32) {
         let (first, step) = if I::WORDS { ([at + 1, at], 2) } else { ([at, at + self.to.padded()], 1) };
-        self.scratch.last = Last { first, step, length: self.to.length, steps: STEPS, total };
+        self.scratch.last = Last { first, step, length: self.to.length, total };
     }
 
     /// The values of R queries, times their weights.

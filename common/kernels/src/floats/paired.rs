@@ -111,15 +111,14 @@ impl Kernels {
         let values = grid.batch * high * line;
         let borders = Borders { lines: border, pixels: Border { before: 1, after: 1 } };
         let lines = Lines { source, grid, to: grid, borders, prepare };
-        let fill = |words: &mut Words| match words {
-            Words::Floats(words) => fill(self, lines, words, line),
-            Words::Halves(words) => fill(self, lines, words, line),
-        };
         let mut words = match precision {
             Precision::F32 => Words::Floats(Buffer::new(values)),
             Precision::Bf16 => Words::Halves(Buffer::new(values)),
         };
-        fill(&mut words);
+        match &mut words {
+            Words::Floats(words) => fill(self, lines, words, line),
+            Words::Halves(words) => fill(self, lines, words, line),
+        }
         Pairs { grid: Grid { height: high.saturating_sub(2), ..grid }, words }
     }
 
