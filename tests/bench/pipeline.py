@@ -20,14 +20,14 @@ sys.path.insert(0, str(HERE.parent / "scale"))
 
 from engine import cpu, load, table
 from executors import Executors
-from lab import Lab, Use, bound
+from lab import TICKS, Lab, Use, bound
 from puts import puts
-from wire import Wire, phases
+from wire import Capture, Proxies, phases
 
 JOBS, FLYING = 60, 64
 # Where objects lie, if it is there: a store is another machine's disk, and not what is measured.
 MEMORY = "/dev/shm"
-CPU = ["CPU of nats-server, ms", "of the store, ms", "of the workers, ms"]
+CPU = ["CPU of nats-server, ms", "of the store, ms", "of the workers, ms", "cores busy"]
 PACE = 0.1
 
 
@@ -70,21 +70,37 @@ class Row:
 
     def spent(self) -> str:
         """CPU for a job, of each kind of process."""
-        return " | ".join(f"{statistics.median(one) * 1e3:.2f}" for one in zip(*self.cpu)) or " |  | "
+        return spent(statistics.median(one) for one in zip(*self.cpu)) if self.cpu else " |  |  | "
+
+
+def spent(values) -> str:
+    """What `Spent` measured, as cells of a table."""
+    *seconds, share = values
+    return " | ".join([*(f"{one * 1e3:.2f}" for one in seconds), f"{share:.0%}"])
 
 
 class Spent:
-    """CPU seconds of nats-server, of the store and of all workers, from now on."""
+    """CPU seconds of nats-server, of the store, of all workers and of the whole machine, from now on."""
 
     def __init__(self, lab: Lab, crew: list) -> None:
         self.uses = [[Use(lab.nats.pid)], [Use(lab.s3.pid)], [Use(worker.pid) for worker in crew]]
-        self.before = self.now()
+        self.before, self.began = self.now(), time.monotonic()
 
     def now(self) -> list:
-        return [sum(use.cpu() for use in uses) for uses in self.uses]
+        return [*(sum(use.cpu() for use in uses) for uses in self.uses), busy()]
 
     def each(self, count: int) -> list:
-        return [(after - before) / count for before, after in zip(self.before, self.now())]
+        """Seconds for a job of each kind of process, and the share of the cores that was busy."""
+        spent = [after - before for before, after in zip(self.before, self.now())]
+        cores = os.cpu_count() * (time.monotonic() - self.began)
+        return [*(seconds / count for seconds in spent[:-1]), spent[-1] / cores]
+
+
+def busy() -> float:
+    """Seconds that all cores were busy, with whatever."""
+    times = [int(ticks) for ticks in pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+    idle = times[3] + times[4]
+    return (sum(times) - idle) / TICKS
 
 
 def relay(lab: Lab, concurrency: int, **settings: str) -> list:
@@ -106,9 +122,9 @@ def rates(passage: Passage, lab: Lab, rows: dict, peers: Executors, rounds: int)
         crew = relay(lab, concurrency)
         for _ in range(rounds):
             for name, what in ((f"ours, {concurrency}", "ours"), ("bare", "bare")):
-                count, spent = 10 * JOBS, Spent(lab, crew)
+                count, since = 10 * JOBS, Spent(lab, crew)
                 rows[name].rates.append(count / passage.run(what, 2, count, FLYING)["all"])
-                rows[name].cpu.append(spent.each(count))
+                rows[name].cpu.append(since.each(count))
             rows["executors"].rates.append(peers.rate(FLYING))
         end(crew)
 
@@ -145,13 +161,20 @@ def measured(programs: str, sync: str, rounds: int) -> dict:
     return rows
 
 
-def profile(programs: str) -> tuple[list, str]:
-    """One job's way over the wire, phase by phase, and what it asks of NATS and of the store."""
+def profile(programs: str) -> tuple[list, str, str, str]:
+    """One job's way over the wire, phase by phase, who works meanwhile, what it asks, and how that was seen."""
     lab = Lab(f"{programs}/shanshui-relay", memory=MEMORY)
     try:
-        wire = Wire(lab.port, int(lab.endpoint.rsplit(":", 1)[1]))
-        seen = {"SHANSHUI_NATS_URL": f"nats://127.0.0.1:{wire.nats}"}
-        crew = relay(lab, 1, SHANSHUI_S3_ENDPOINT=f"http://127.0.0.1:{wire.s3}", **seen)
+        ports, through, seen = (lab.port, int(lab.endpoint.rsplit(":", 1)[1])), {}, "Seen on the loopback device"
+        try:
+            wire = Capture(*ports)
+        except PermissionError:
+            wire, seen = Proxies(*ports), "Seen by proxies, which cost about 0.1 ms a message themselves"
+            through = {
+                "SHANSHUI_NATS_URL": f"nats://127.0.0.1:{wire.nats}",
+                "SHANSHUI_S3_ENDPOINT": f"http://127.0.0.1:{wire.s3}",
+            }
+        crew = relay(lab, 1, **through)
         passage = Passage(programs, lab.url)
         passage.run("ours", 2, 20)
         wire.clear()
@@ -159,7 +182,7 @@ def profile(programs: str) -> tuple[list, str]:
         time.sleep(0.3)
         passage.close()
         end(crew)
-        return phases(wire.lines, JOBS)
+        return *phases(wire.lines, JOBS), seen
     finally:
         lab.end()
 
@@ -175,14 +198,14 @@ def consumers(programs: str) -> list:
             time.sleep(3 + processes / 4)
             number = processes * slots
             passage.run("ours", 1, number, number)
-            count, spent = number * 40, Spent(lab, crew)
+            count, since = number * 40, Spent(lab, crew)
             took = passage.run("ours", 1, count, 2 * number)["all"]
-            spent = [f"{seconds * 1e3:.2f}" for seconds in spent.each(count)]
+            used = spent(since.each(count))
             end(crew)
             rate = count / took
             alone = rate if number == 1 else alone
             share = f"{rate / (number * alone):.3f}", f"{rate * PACE / number:.3f}"
-            rows.append([f"{processes} × {slots}", f"{rate:.1f}", *share, *spent])
+            rows.append([f"{processes} × {slots}", f"{rate:.1f}", *share, used])
         passage.close()
     finally:
         lab.end()
@@ -201,7 +224,7 @@ def page(all_rows: dict, profiled: tuple, scaled: list, rounds: int, programs: s
         for name in ("ours, 1", "ours, 16", "bare", "executors"):
             row = rows[name]
             rate.append([sync, name, f"{row.rate():,.0f}", f"{row.rate() / peer.rate():.2f}×", row.spent()])
-    lines, said = profiled
+    lines, who, asked, seen = profiled
     today = datetime.date.today()
     version = subprocess.run([f"{programs}/shanshui-relay", "--version"], capture_output=True, text=True).stdout.strip()
     server = subprocess.run([os.environ["SHANSHUI_NATS_SERVER"], "--version"], capture_output=True, text=True).stdout
@@ -217,8 +240,10 @@ def page(all_rows: dict, profiled: tuple, scaled: list, rounds: int, programs: s
         latency=table(["sync_interval", "stages", "bare, median", "p99", "ours, median", "p99", "ours adds"], latency),
         rate=table(["sync_interval", "who", "jobs a second", "of the executors'", *CPU], rate),
         puts=f"{all_rows['always']['puts'].middle() * 1e3:.2f}",
-        profile=table(["what happens", "at, ms", "until the next, ms", "share"], lines),
-        counts=said,
+        seen=seen,
+        profile=table(["what happens", "at, ms", "until the next, ms", "share", "who works meanwhile"], lines),
+        who=who,
+        counts=asked,
         consumers=table(["workers × slots", "jobs a second", "of so many alone", "of 10 a second each", *CPU], scaled),
     )
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::code::Code;
 use crate::id::{JobId, sha256_hex};
+use crate::trace::TraceContext;
 
 /// One event; the variant's name in kebab case is its kind. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -214,20 +215,57 @@ impl Event {
         }
     }
 
-    /// The CloudEvents envelope; `source` names the worker as a URI reference.
-    pub fn envelope(&self, job: &JobId, source: &str) -> Value {
-        let now = OffsetDateTime::now_utc();
+    /// The event in an envelope of CloudEvents; `source` names the worker as a URI reference.
+    pub fn told<'a>(&'a self, job: &'a JobId, source: &'a str, trace: Option<&'a TraceContext>) -> CloudEvent<'a> {
         let identity = self.identity().unwrap_or_else(|| format!("{:016x}", rand::random::<u64>()));
-        json!({
-            "specversion": "1.0",
-            "id": format!("{job}/{identity}"),
-            "source": source,
-            "type": format!("shanshui.job.{}.v1", self.kind()),
-            "subject": job.as_str(),
-            "time": now.format(&Rfc3339).unwrap_or_default(),
-            "datacontenttype": "application/json",
-            "data": self,
-        })
+        CloudEvent {
+            specversion: "1.0",
+            id: format!("{job}/{identity}"),
+            source,
+            kind: format!("shanshui.job.{}.v1", self.kind()),
+            subject: job.as_str(),
+            time: now(),
+            datacontenttype: "application/json",
+            data: self,
+            traceparent: trace.map(ToString::to_string),
+            tracestate: trace.and_then(|trace| trace.state.as_deref()),
+        }
+    }
+
+    /// The event as a last word lies on its stream.
+    pub fn word(&self, job: &JobId, source: &str) -> Envelope {
+        Envelope { subject: job.to_string(), time: now(), source: source.to_owned(), data: self.clone() }
+    }
+}
+
+fn now() -> String {
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
+}
+
+/// An event about to be published: CloudEvents 1.0, with the attributes of its extension for distributed tracing.
+#[derive(Debug, Serialize)]
+pub struct CloudEvent<'a> {
+    specversion: &'static str,
+    /// The same for the same event, where it has an identity.
+    pub id: String,
+    source: &'a str,
+    #[serde(rename = "type")]
+    kind: String,
+    subject: &'a str,
+    time: String,
+    datacontenttype: &'static str,
+    data: &'a Event,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<&'a str>,
+}
+
+impl CloudEvent<'_> {
+    /// As it is published.
+    pub fn json(&self) -> Vec<u8> {
+        // Strings, numbers and maps with keys of text: that does not fail.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 

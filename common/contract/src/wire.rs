@@ -24,13 +24,62 @@ enum Form {
 
 /// Reads a job from a payload, by its `Content-Type` or else by its first bytes.
 pub fn decode<J: Job>(content_type: Option<&str>, payload: Bytes) -> Result<J, FieldError> {
-    let form = content_type.and_then(named).unwrap_or_else(|| sniffed(&payload));
-    let value = match form {
-        Form::Raw => return J::from_raw(payload),
-        Form::Json => json(&payload)?,
-        Form::MsgPack => msgpack(&payload)?,
-    };
-    J::from_fields(Fields::new("", value)?)
+    Content::of(content_type, &payload).decode(payload)
+}
+
+/// A payload that has been read: a recording of many megabytes is not read again for every question about it.
+#[derive(Debug)]
+pub struct Content {
+    form: Form,
+    /// Nothing, where the payload is the recording or the text itself.
+    value: Result<Value, FieldError>,
+}
+
+impl Content {
+    /// Reads a payload, by its `Content-Type` or else by its first bytes.
+    pub fn of(content_type: Option<&str>, payload: &[u8]) -> Self {
+        let form = content_type.and_then(named).unwrap_or_else(|| sniffed(payload));
+        let value = match form {
+            Form::Raw => Ok(Value::Nil),
+            Form::Json => json(payload),
+            Form::MsgPack => msgpack(payload),
+        };
+        Self { form, value }
+    }
+
+    /// The job in it; `payload` is what it was read from.
+    ///
+    /// # Errors
+    /// What is wrong with the job, by its field.
+    pub fn decode<J: Job>(self, payload: Bytes) -> Result<J, FieldError> {
+        match self.form {
+            Form::Raw => J::from_raw(payload),
+            Form::Json | Form::MsgPack => J::from_fields(Fields::new("", self.value?)?),
+        }
+    }
+
+    /// The name in it, whatever else is wrong with it: who gave a job a name looks for its end under that name.
+    pub fn name(&self) -> Name {
+        match self.field("id") {
+            None | Some(Value::Nil) => Name::Absent,
+            Some(value) => match value.as_str() {
+                Some(text) => JobId::parse("id", text).map_or_else(Name::Wrong, Name::Own),
+                None => Name::Wrong(FieldError::new("id", value, JobId::ALLOWED)),
+            },
+        }
+    }
+
+    /// What earlier stages made of the job, whatever else is wrong with it: a job that one of them passed on has
+    /// been accepted.
+    pub fn made(&self) -> Vec<Made> {
+        let text = self.field("made").and_then(Value::as_str);
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    fn field(&self, name: &str) -> Option<&Value> {
+        let Ok(Value::Map(pairs)) = &self.value else { return None };
+        pairs.iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value)
+    }
 }
 
 /// What a payload says of itself before anything else is looked at.
@@ -44,34 +93,14 @@ pub enum Name {
     Absent,
 }
 
-/// The name in a payload, whatever else is wrong with it: who gave a job a name looks for its end
-/// under that name.
+/// The name in a payload: see [`Content::name`].
 pub fn name(content_type: Option<&str>, payload: &[u8]) -> Name {
-    match field(content_type, payload, "id") {
-        None | Some(Value::Nil) => Name::Absent,
-        Some(value) => match value.as_str() {
-            Some(text) => JobId::parse("id", text).map_or_else(Name::Wrong, Name::Own),
-            None => Name::Wrong(FieldError::new("id", value, JobId::ALLOWED)),
-        },
-    }
+    Content::of(content_type, payload).name()
 }
 
-/// What earlier stages made of the job in a payload, whatever else is wrong with it: a job that one of
-/// them passed on has been accepted.
+/// What earlier stages made of the job in a payload: see [`Content::made`].
 pub fn made(content_type: Option<&str>, payload: &[u8]) -> Vec<Made> {
-    let text = field(content_type, payload, "made");
-    let text = text.as_ref().and_then(Value::as_str);
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}
-
-fn field(content_type: Option<&str>, payload: &[u8], name: &str) -> Option<Value> {
-    let value = match content_type.and_then(named).unwrap_or_else(|| sniffed(payload)) {
-        Form::Raw => return None,
-        Form::Json => json(payload),
-        Form::MsgPack => msgpack(payload),
-    };
-    let Ok(Value::Map(pairs)) = value else { return None };
-    pairs.into_iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value)
+    Content::of(content_type, payload).made()
 }
 
 /// Writes a job: JSON, which any tool shows, unless it carries binary.

@@ -13,7 +13,7 @@ use crate::job::{Job, JobId};
 use crate::made::Made;
 use crate::names::{self, JOB_HEADER, PASSED_HEADER, REPLAY_HEADER, SPENT_HEADER};
 use crate::queue::Original;
-use crate::wire::{self, Name};
+use crate::wire::{self, Content, Name};
 
 /// A message on loan from its stream.
 pub struct Delivery {
@@ -26,6 +26,8 @@ pub struct Delivery {
     pub delivered: u64,
     /// Seconds since it was published.
     pub waited: f64,
+    /// What its payload says, until the job is decoded.
+    content: Option<Content>,
 }
 
 /// The name of a job, and what is wrong with how it was given.
@@ -43,13 +45,14 @@ impl Delivery {
         let waited = (time::OffsetDateTime::now_utc() - info.published).as_seconds_f64().max(0.0);
         let reply = message.reply.clone().context("a message without a reply subject is no delivery")?;
         let (message, acker) = message.split();
-        Ok(Self { message, acker, reply, sequence, delivered, waited })
+        Ok(Self { message, acker, reply, sequence, delivered, waited, content: None })
     }
 
     /// The job in it.
-    pub fn decode<J: Job>(&self) -> Result<J, FieldError> {
+    pub fn decode<J: Job>(&mut self) -> Result<J, FieldError> {
         let content_type = header(self.message.headers.as_ref(), "Content-Type")?;
-        wire::decode(content_type, self.message.payload.clone())
+        let payload = &self.message.payload;
+        self.content.take().unwrap_or_else(|| Content::of(content_type, payload)).decode(payload.clone())
     }
 
     /// What earlier stages made, whatever else is wrong with the job.
@@ -58,9 +61,11 @@ impl Delivery {
     }
 
     /// The job's name, whatever else is wrong with the job.
-    pub(crate) fn named(&self, stream: &str, created: i128) -> Named {
+    pub(crate) fn named(&mut self, stream: &str, created: i128) -> Named {
         let derived = || JobId::of_message(stream, created, self.sequence);
-        named(self.message.headers.as_ref(), &self.message.payload, derived)
+        let (headers, payload, content) = (self.message.headers.as_ref(), &self.message.payload, &mut self.content);
+        let name = |form: Option<&str>| content.insert(Content::of(form, payload)).name();
+        named_by(headers, name, derived)
     }
 
     /// A header's value; none where two say different things.
@@ -143,7 +148,7 @@ impl Delivery {
 /// The name is there in two cases with two values.
 pub(crate) fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Result<Option<&'a str>, FieldError> {
     let all = headers.into_iter().flat_map(|headers| headers.iter());
-    let same = all.filter(|(own, _)| own.to_string().eq_ignore_ascii_case(name));
+    let same = all.filter(|(own, _)| AsRef::<[u8]>::as_ref(*own).eq_ignore_ascii_case(name.as_bytes()));
     let mut values = same.flat_map(|(_, values)| values.iter().map(|value| value.as_str()));
     let Some(first) = values.next() else { return Ok(None) };
     match values.find(|value| *value != first) {
@@ -155,6 +160,11 @@ pub(crate) fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Result<O
 /// The name of the job in a message: its own, else the header's, else the derived one. Worker,
 /// reconciler and audit all ask here.
 pub(crate) fn named(headers: Option<&HeaderMap>, payload: &[u8], derived: impl Fn() -> JobId) -> Named {
+    named_by(headers, |form| wire::name(form, payload), derived)
+}
+
+/// The same; `own` says what the payload of such a form calls itself.
+fn named_by(headers: Option<&HeaderMap>, own: impl FnOnce(Option<&str>) -> Name, derived: impl Fn() -> JobId) -> Named {
     let by_header = || match header(headers, JOB_HEADER) {
         Ok(Some(text)) => JobId::parse(&format!("header {JOB_HEADER}"), text).map(Some),
         Ok(None) => Ok(None),
@@ -162,7 +172,7 @@ pub(crate) fn named(headers: Option<&HeaderMap>, payload: &[u8], derived: impl F
     };
     let wrong = |error: FieldError, job: Option<JobId>| Named { job: job.unwrap_or_else(&derived), wrong: Some(error) };
     let content_type = header(headers, "Content-Type");
-    match (content_type.as_ref().ok().map_or(Name::Absent, |form| wire::name(*form, payload)), by_header()) {
+    match (content_type.as_ref().ok().map_or(Name::Absent, |form| own(*form)), by_header()) {
         (Name::Own(job), _) => Named { job, wrong: None },
         (Name::Wrong(error), header) => wrong(error, header.ok().flatten()),
         (Name::Absent, Err(error)) => wrong(error, None),

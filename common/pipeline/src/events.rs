@@ -1,7 +1,6 @@
 //! Publishes the events of jobs.
 
 use async_nats::HeaderMap;
-use serde_json::Value;
 
 use crate::event::{Envelope, Event};
 use crate::failure::{Failure, OrFailure};
@@ -62,7 +61,7 @@ impl Events {
 
     /// Publishes an event that may be lost, as progress may.
     pub async fn mention(&self, job: &JobId, event: &Event) {
-        let payload = self.envelope(job, event).to_string();
+        let payload = event.told(job, &self.source, self.trace.as_ref()).json();
         let subject = self.queue.names().event(job, event.kind());
         if let Err(error) = self.queue.client.publish(subject, payload.into()).await {
             tracing::debug!(%error, "an event was not sent");
@@ -114,23 +113,16 @@ impl Events {
         }
     }
 
-    /// With the attributes of CloudEvents' extension for distributed tracing.
-    fn envelope(&self, job: &JobId, event: &Event) -> Value {
-        let mut envelope = event.envelope(job, &self.source);
-        self.trace.iter().for_each(|trace| trace.carry(|name, value| envelope[name] = value.into()));
-        envelope
-    }
-
     fn outgoing(&self, job: &JobId, event: &Event) -> Outgoing {
-        let envelope = self.envelope(job, event);
+        let told = event.told(job, &self.source, self.trace.as_ref());
         let message_id = match event.identity() {
             Some(identity) => format!("{job}/{identity}/{}", self.run),
-            None => envelope["id"].as_str().unwrap_or_default().to_owned(),
+            None => told.id.clone(),
         };
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", "application/cloudevents+json");
         self.trace.iter().for_each(|trace| trace.carry(|name, value| headers.insert(name, value)));
         let subject = self.queue.names().event(job, event.kind());
-        Outgoing { subject, message_id, headers, payload: envelope.to_string().into() }
+        Outgoing { subject, message_id, headers, payload: told.json().into() }
     }
 }

@@ -51,6 +51,8 @@ pub struct Store {
     operation_time: Duration,
     /// The store honours `If-None-Match: *`.
     conditional: bool,
+    /// It is spoken to without TLS.
+    plain: bool,
 }
 
 /// An object that is in the store.
@@ -75,6 +77,11 @@ impl Stored {
 }
 
 impl Store {
+    /// The same store over connections of its own, for a thread that is not to wait for others.
+    pub(crate) fn apart(&self) -> Self {
+        Self { client: client::apart(&self.client, self.plain), ..self.clone() }
+    }
+
     /// Writes an object unless its key is taken; then says what lies there. A retry after a
     /// lost response and the loser of a race both end this way, with the winner's hash.
     ///

@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     cancels: Cancels,
     /// Where stages run.
     stages: Handle,
+    /// The store, for what the worker itself writes of ends: over connections of the worker's thread.
+    ends: Store,
 }
 
 /// Works until the drain: takes jobs, finishes or hands back what runs.

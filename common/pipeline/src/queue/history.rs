@@ -13,7 +13,7 @@ use crate::event::{Envelope, Event, KEPT_KINDS};
 use crate::job::JobId;
 
 /// An event, if this version knows it.
-type Known = Option<Envelope>;
+pub(crate) type Known = Option<Envelope>;
 
 /// How often an event is looked for whose announcement was lost with the link.
 const LOOK: Duration = Duration::from_secs(2);
@@ -86,10 +86,16 @@ impl Queue {
         Ok(last.map(|message| (message.sequence, Envelope::read(&message.payload, job))))
     }
 
-    /// Whether a stage told that it had made what has this digest; `None` if none told anything.
-    pub(crate) async fn vouches(&self, job: &JobId, digest: &str) -> anyhow::Result<Option<bool>> {
+    /// Whether a stage told that it had made what has this digest; `None` if none told anything. `last` is the last
+    /// event of this kind.
+    pub(crate) async fn vouches(
+        &self,
+        job: &JobId,
+        last: Option<(u64, Known)>,
+        digest: &str,
+    ) -> anyhow::Result<Option<bool>> {
         let says = |event: &Envelope| matches!(&event.data, Event::Finished { made, .. } if made == digest);
-        match self.last_event(job, "finished").await? {
+        match last {
             None => Ok(None),
             Some((_, Some(last))) if says(&last) => Ok(Some(true)),
             // Two attempts of one stage may have made different things, and both are the pipeline's.

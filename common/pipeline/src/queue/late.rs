@@ -43,3 +43,9 @@ impl Late {
 pub(super) fn is_job(message: &async_nats::Message) -> bool {
     matches!(message.status, None | Some(StatusCode::OK)) && message.reply.is_some()
 }
+
+/// The time, if the consumer of this job has nothing more that was not delivered yet.
+pub(super) fn was_last(message: &Message) -> Option<Instant> {
+    let pending = message.info().map_or(1, |info| info.pending);
+    (pending == 0).then(Instant::now)
+}

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use async_nats::HeaderMap;
+use async_nats::header::HeaderName;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
@@ -100,7 +101,7 @@ impl Queue {
     pub async fn publish(&self, outgoing: Outgoing) -> anyhow::Result<Submitted> {
         self.fits(&outgoing)?;
         let Outgoing { subject, message_id, headers, payload } = outgoing;
-        let message = PublishMessage::build().headers(plain(&headers)).payload(payload).message_id(message_id);
+        let message = PublishMessage::build().headers(plain(headers)).payload(payload).message_id(message_id);
         let ack = self.send(&subject, message).await?.await;
         let ack = ack.map_err(|error| self.explained(&subject, error.into()));
         let ack = ack.with_context(|| format!("cannot store a message on {subject}"))?;
@@ -148,7 +149,7 @@ impl Queue {
     pub(crate) async fn publish_after(&self, last: u64, outgoing: Outgoing) -> anyhow::Result<bool> {
         self.fits(&outgoing)?;
         let Outgoing { subject, headers, payload, .. } = outgoing;
-        let message = PublishMessage::build().headers(plain(&headers)).payload(payload);
+        let message = PublishMessage::build().headers(plain(headers)).payload(payload);
         let ack = self.send(&subject, message.expected_last_subject_sequence(last)).await?.await;
         self.stored_unless_wrong(&subject, ack)
     }
@@ -168,7 +169,7 @@ impl Queue {
     pub(crate) async fn publish_first(&self, filter: &str, outgoing: Outgoing) -> anyhow::Result<bool> {
         self.fits(&outgoing)?;
         let Outgoing { subject, headers, payload, .. } = outgoing;
-        let mut headers = plain(&headers);
+        let mut headers = plain(headers);
         // nats-server 2.12: what the expected sequence is about, where it is not the subject itself.
         headers.insert("Nats-Expected-Last-Subject-Sequence-Subject", filter);
         let message = PublishMessage::build().headers(headers).payload(payload);
@@ -183,10 +184,12 @@ impl Queue {
 
     /// Whether the server takes so much, payload and headers together: trying again would not help.
     pub(crate) fn fits(&self, outgoing: &Outgoing) -> Result<(), FieldError> {
-        let limit = self.client.server_info().max_payload;
         let id = MESSAGE_ID.len() + outgoing.message_id.len() + HEADER_EXTRA;
         let (payload, headers) = (outgoing.payload.len(), size(&outgoing.headers) + id + BLOCK_EXTRA);
-        if limit == 0 || payload + headers <= limit {
+        // Cheap, where all that the server has told of itself would be copied for every message.
+        let limit = self.client.max_payload();
+        // Until the first connection nothing is known, and that limit is a guess of the client's.
+        if payload + headers <= limit || self.client.try_server_info().is_none() {
             return Ok(());
         }
         let found = format!("{payload} bytes with {headers} of headers");
@@ -208,13 +211,18 @@ pub(super) fn size(headers: &HeaderMap) -> usize {
 
 /// Headers without those that tell JetStream what to do with a message: what the sender of a job asked for (an
 /// expected stream, say) was done when it was published, and is wrong wherever it goes next.
-fn plain(headers: &HeaderMap) -> HeaderMap {
+fn plain(headers: HeaderMap) -> HeaderMap {
+    let for_server = |name: &HeaderName| {
+        let start = AsRef::<[u8]>::as_ref(name).get(..5);
+        start.is_some_and(|start| start.eq_ignore_ascii_case(b"nats-"))
+    };
+    // Hardly any message has one.
+    if !headers.iter().any(|(name, _)| for_server(name)) {
+        return headers;
+    }
     let mut kept = HeaderMap::new();
-    for (name, values) in headers.iter() {
-        let for_server = name.to_string().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("nats-"));
-        if !for_server {
-            values.iter().for_each(|value| kept.append(name.clone(), value.clone()));
-        }
+    for (name, values) in headers.iter().filter(|(name, _)| !for_server(name)) {
+        values.iter().for_each(|value| kept.append(name.clone(), value.clone()));
     }
     kept
 }

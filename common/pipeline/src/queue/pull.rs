@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Queue;
-use super::late::{Late, is_job};
+use super::late::{Late, is_job, was_last};
 use super::standing::{Heard, SHORT, Standing};
 use crate::names;
 use crate::step::Step;
@@ -46,6 +46,8 @@ pub(crate) struct Puller {
     standing: Option<Standing>,
     /// What was on its way when the last requests were taken back, and for which there is room.
     ending: Option<Late>,
+    /// The last job took the last room: no request may stand any longer.
+    full: bool,
 }
 
 /// What came of a pull.
@@ -86,6 +88,7 @@ impl Puller {
             asking: None,
             standing: None,
             ending: None,
+            full: false,
         }
     }
 
@@ -120,6 +123,12 @@ impl Puller {
             Some(standing) => standing.end(self.queue.context.clone()).await,
             None => self.ending.take(),
         }
+    }
+
+    /// Takes them back if the last job took the last room. That is not done before its worker has begun with it: what
+    /// it says first then goes out with this, in one write.
+    pub(crate) async fn trim(&mut self) -> Option<Late> {
+        if std::mem::take(&mut self.full) { self.withdraw().await } else { None }
     }
 
     /// A job that came when its request was taken back.
@@ -231,9 +240,8 @@ impl Puller {
         match heard {
             Ok(Heard::Job(message)) => {
                 let known = self.came(&message);
-                let full = free <= 1 || !known;
-                let late = if full { self.withdraw().await } else { None };
-                Ok(Pulled { job: Some(*message), late })
+                self.full = free <= 1 || !known;
+                Ok(Pulled { job: Some(*message), late: None })
             }
             Ok(Heard::Over(at)) => {
                 self.turns[at].idle = Some(Instant::now());
@@ -287,10 +295,4 @@ impl Puller {
             _ => Ok(Answer::Gone),
         }
     }
-}
-
-/// The time, if its consumer has nothing more that was not delivered yet.
-fn was_last(message: &Message) -> Option<Instant> {
-    let pending = message.info().map_or(1, |info| info.pending);
-    (pending == 0).then(Instant::now)
 }

@@ -209,7 +209,7 @@ impl Rescuer {
     async fn end(&self, (job, run): (&JobId, u32), lane: Option<&str>, event: Event) -> anyhow::Result<()> {
         let events = &Events::new(self.queue.clone(), RECONCILE, RECONCILE, run);
         let ending = Ending { queue: &self.queue, store: &self.store, events, job, run, lane };
-        ending.tell(&ending.word(&event)?).await
+        ending.tell(&ending.word(&event)).await
     }
 }
 

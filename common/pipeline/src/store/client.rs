@@ -34,7 +34,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// A client for these options. Asks for credentials, not for objects.
 pub(super) async fn client(options: &S3Options) -> anyhow::Result<Client> {
     options.check()?;
-    let http = http_client(options);
+    let http = http_client(is_plain(options));
     let providers = ProviderConfig::without_region().with_http_client(http.clone());
     let region = region(options, &providers).await;
     let providers = providers.with_region(region.clone());
@@ -60,10 +60,21 @@ pub(super) async fn client(options: &S3Options) -> anyhow::Result<Client> {
     Ok(Client::from_conf(config.build()))
 }
 
-fn http_client(options: &S3Options) -> SharedHttpClient {
+/// The same client over connections of its own. The runtime that opens a connection drives it: shared between two,
+/// each request would wake a thread of the other one, and its answer one of the first.
+pub(super) fn apart(client: &Client, plain: bool) -> Client {
+    Client::from_conf(client.config().to_builder().http_client(http_client(plain)).build())
+}
+
+/// Whether no request is encrypted.
+pub(super) fn is_plain(options: &S3Options) -> bool {
     let plain = options.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    plain && options.access_key.is_some()
+}
+
+fn http_client(plain: bool) -> SharedHttpClient {
     // Without TLS no certificate authorities need to be installed.
-    if plain && options.access_key.is_some() {
+    if plain {
         return Builder::new().build_http();
     }
     Builder::new().tls_provider(Provider::rustls(CryptoMode::Ring)).build_https()

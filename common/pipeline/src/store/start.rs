@@ -63,6 +63,7 @@ impl Store {
     pub async fn open(options: &S3Options) -> anyhow::Result<Self> {
         Ok(Self {
             client: client::client(options).await?,
+            plain: client::is_plain(options),
             bucket: options.bucket.as_str().into(),
             prefix: options.prefix.as_str().into(),
             place: options.place().into(),

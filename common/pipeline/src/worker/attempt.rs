@@ -94,7 +94,7 @@ impl From<Failure> for End {
 
 impl Attempt {
     /// Leases the message, and learns whose it is.
-    pub(super) async fn begin(shared: Arc<Shared>, delivery: Delivery, slot: Slot) -> Self {
+    pub(super) async fn begin(shared: Arc<Shared>, mut delivery: Delivery, slot: Slot) -> Self {
         let terms = LeaseTerms { every: shared.ack_wait / 3, stall: shared.env.options.stall_time() };
         let lease = Lease::hold(&shared.env.queue, delivery.reply(), terms);
         let Named { job, wrong } = delivery.named(&shared.stream, shared.created);

@@ -21,7 +21,7 @@ impl Attempt {
         let body = Value::Object(receipt).to_string();
         // The stage has done its part, whatever comes of the receipt: the disk takes both at the same time.
         self.events.mention(&self.job, &self.finished(Made::digest(&all))).await;
-        let (store, key) = (&self.shared.env.store, ObjectKey::Receipt(&self.job));
+        let (store, key) = (&self.shared.ends, ObjectKey::Receipt(&self.job));
         let stored = self.until_done("write the receipt", || store.put(&key, body.clone().into())).await?;
         let event = Event::Done { stage: self.stage().into(), key: Some(stored.key), seconds: self.seconds() };
         self.end_and(event, || self.slot.free()).await
@@ -35,7 +35,7 @@ impl Attempt {
     /// The same; `decided` is called when the last word stands.
     async fn end_and(&self, event: Event, decided: impl FnOnce()) -> anyhow::Result<()> {
         let ending = self.ending();
-        let own = ending.word(&event)?;
+        let own = ending.word(&event);
         let told = self.until_done("publish the end", || ending.decide(&own)).await?;
         decided();
         self.until_done("publish the end", || ending.announce(&own, &told)).await?;
@@ -68,7 +68,7 @@ impl Attempt {
     }
 
     fn ending(&self) -> Ending<'_> {
-        let (queue, store) = (&self.shared.env.queue, &self.shared.env.store);
+        let (queue, store) = (&self.shared.env.queue, &self.shared.ends);
         let lane = Some(self.delivery.lane());
         Ending { queue, store, events: &self.events, job: &self.job, run: self.run(), lane }
     }

@@ -74,7 +74,8 @@ impl<S: Stage> Worker<S> {
         let pools = env.options.pool_names();
         let own = Announced { stage: S::NAME, worker: name.clone(), pools, model: model.clone(), about: stage.about() };
         watching.spawn(announce(env.queue.clone(), own));
-        let shared = Shared { env, step, name, model, shutdown, stream, created, ack_wait, cancels, stages };
+        let ends = env.store.apart();
+        let shared = Shared { env, step, name, model, shutdown, stream, created, ack_wait, cancels, stages, ends };
         let halt = shared.shutdown.drain.child_token();
         let (stage, shared, breaker) = (Arc::new(stage), Arc::new(shared), Breaker::default());
         Ok(Arc::new(Self { stage, shared, breaker, outage: AtomicBool::new(false), halt, _watching: watching }))
@@ -139,6 +140,7 @@ impl<S: Stage> Worker<S> {
             // Where the end is an empty queue, nothing else is taken before a job is settled.
             let own = if until_empty { Slot::default() } else { slot.clone() };
             tasks.running.spawn(async move { (worker.process(delivery, own).await, slot) });
+            self.take_back_if_full(puller, tasks).await;
         }
         Ok(taken)
     }

@@ -18,7 +18,16 @@ use crate::stage::Stage;
 impl<S: Stage> Worker<S> {
     /// Takes back what stands at the consumers; what is on its way is handed back.
     pub(super) async fn take_back(&self, puller: &mut Puller, tasks: &mut Tasks) {
-        if let Some(late) = puller.withdraw().await {
+        self.return_late(puller.withdraw().await, tasks);
+    }
+
+    /// Does so if the job that has just begun took the last room.
+    pub(super) async fn take_back_if_full(&self, puller: &mut Puller, tasks: &mut Tasks) {
+        self.return_late(puller.trim().await, tasks);
+    }
+
+    fn return_late(&self, late: Option<Late>, tasks: &mut Tasks) {
+        if let Some(late) = late {
             tasks.returning.spawn(hand_back(Arc::clone(&self.shared), late));
         }
     }
@@ -39,9 +48,7 @@ impl<S: Stage> Worker<S> {
             Ok(pulled) => pulled,
             Err(error) => return self.pull_failed(error).await.map(|()| None),
         };
-        if let Some(late) = pulled.late {
-            tasks.returning.spawn(hand_back(Arc::clone(&self.shared), late));
-        }
+        self.return_late(pulled.late, tasks);
         pulled.job.map(Delivery::new).transpose()
     }
 
