@@ -13,6 +13,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).parent
@@ -161,7 +162,7 @@ def measured(programs: str, sync: str, rounds: int) -> dict:
     return rows
 
 
-def profile(programs: str) -> tuple[list, str, str, str]:
+def profile(programs: str) -> dict:
     """One job's way over the wire, phase by phase, who works meanwhile, what it asks, and how that was seen."""
     lab = Lab(f"{programs}/shanshui-relay", memory=MEMORY)
     try:
@@ -182,17 +183,17 @@ def profile(programs: str) -> tuple[list, str, str, str]:
         time.sleep(0.3)
         passage.close()
         end(crew)
-        return *phases(wire.lines, JOBS), seen
+        return {**phases(wire.lines, JOBS), "seen": seen}
     finally:
         lab.end()
 
 
-def consumers(programs: str) -> list:
-    """Jobs a second of so many workers of a stage that takes 100 ms."""
+def consumers(programs: str) -> tuple[list, str]:
+    """Jobs a second of so many workers of a stage that takes 100 ms; what the last row would need to be linear."""
     lab, rows, alone = Lab(f"{programs}/shanshui-pace", memory=MEMORY), [], 0.0
     try:
         passage = Passage(programs, lab.url)
-        for processes, slots in ((1, 1), (4, 1), (16, 1), (4, 16)):
+        for processes, slots in ((1, 1), (4, 1), (16, 1), (2, 16), (4, 16)):
             settings = {"SHANSHUI_PACE_SECONDS": str(PACE), "SHANSHUI_CONCURRENCY": str(slots)}
             crew = [lab.worker("paint", "--http", "127.0.0.1:0", **settings) for _ in range(processes)]
             time.sleep(3 + processes / 4)
@@ -200,20 +201,35 @@ def consumers(programs: str) -> list:
             passage.run("ours", 1, number, number)
             count, since = number * 40, Spent(lab, crew)
             took = passage.run("ours", 1, count, 2 * number)["all"]
-            used = spent(since.each(count))
+            each = since.each(count)
             end(crew)
             rate = count / took
             alone = rate if number == 1 else alone
             share = f"{rate / (number * alone):.3f}", f"{rate * PACE / number:.3f}"
-            rows.append([f"{processes} × {slots}", f"{rate:.1f}", *share, used])
+            need = each[-1] * os.cpu_count() * 1e3 / rate * number / PACE
+            rows.append([f"{processes} × {slots}", f"{rate:.1f}", *share, spent(each)])
         passage.close()
     finally:
         lab.end()
-    return rows
+    return rows, f"{need:,.0f} of {os.cpu_count() * 1000:,}"
 
 
-def page(all_rows: dict, profiled: tuple, scaled: list, rounds: int, programs: str) -> str:
-    latency, rate = [], []
+def disk() -> str:
+    """Milliseconds of an fsync where nats-server stores, once what others wrote is on the disk."""
+    os.sync()
+    took = []
+    with tempfile.TemporaryFile() as file:
+        for _ in range(500):
+            file.write(bytes(400))
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            took.append(time.perf_counter() - began)
+    return f"{statistics.median(took) * 1e3:.2f}"
+
+
+def page(all_rows: dict, profiled: dict, scaled: tuple, rounds: int, programs: str) -> str:
+    before, latency, rate = all_rows.pop("disk"), [], []
     for sync, rows in all_rows.items():
         for stages in ("1", "2"):
             bare, ours = rows[f"bare {stages}"], rows[f"ours {stages}"]
@@ -224,7 +240,6 @@ def page(all_rows: dict, profiled: tuple, scaled: list, rounds: int, programs: s
         for name in ("ours, 1", "ours, 16", "bare", "executors"):
             row = rows[name]
             rate.append([sync, name, f"{row.rate():,.0f}", f"{row.rate() / peer.rate():.2f}×", row.spent()])
-    lines, who, asked, seen = profiled
     today = datetime.date.today()
     version = subprocess.run([f"{programs}/shanshui-relay", "--version"], capture_output=True, text=True).stdout.strip()
     server = subprocess.run([os.environ["SHANSHUI_NATS_SERVER"], "--version"], capture_output=True, text=True).stdout
@@ -236,21 +251,25 @@ def page(all_rows: dict, profiled: tuple, scaled: list, rounds: int, programs: s
         flying=FLYING,
         cpu=cpu(),
         load=load(),
+        disk=before,
+        disk_after=disk(),
         versions=f"{version}, {server.strip()}, grpcio of `tests/bench/pipeline.txt`",
         latency=table(["sync_interval", "stages", "bare, median", "p99", "ours, median", "p99", "ours adds"], latency),
         rate=table(["sync_interval", "who", "jobs a second", "of the executors'", *CPU], rate),
         puts=f"{all_rows['always']['puts'].middle() * 1e3:.2f}",
-        seen=seen,
-        profile=table(["what happens", "at, ms", "until the next, ms", "share", "who works meanwhile"], lines),
-        who=who,
-        counts=asked,
-        consumers=table(["workers × slots", "jobs a second", "of so many alone", "of 10 a second each", *CPU], scaled),
+        profile=table(
+            ["what happens", "at, ms", "until the next, ms", "share", "who works meanwhile"], profiled.pop("rows")
+        ),
+        **profiled,
+        consumers=table(["workers × slots", "jobs a second", "of so many alone", "of 10 a second each", *CPU], scaled[0]),
+        need=scaled[1],
     )
 
 
 def main() -> None:
     programs, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 6
-    all_rows = {sync: measured(programs, sync, rounds) for sync in ("always", "2m")}
+    all_rows = {"disk": disk()}
+    all_rows |= {sync: measured(programs, sync, rounds) for sync in ("always", "2m")}
     print(page(all_rows, profile(programs), consumers(programs), rounds, programs), end="")
 
 

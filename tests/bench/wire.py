@@ -172,8 +172,20 @@ def stories(lines: list) -> list:
     return [story for _, story in all_jobs]
 
 
-def phases(lines: list, jobs: int) -> tuple[list, str, str]:
-    """Rows of the table, who works for which share of the time, and how often a job asks NATS and the store."""
+# What bare has no counterpart of: for one stage, and for two.
+ONE = {"accepted", "the receipt", "the last word"}
+TWO = ONE | {"finished", "the reads"}
+
+
+def waits(middle: list, which: set) -> str:
+    """Milliseconds that a job waits for these, one after the other."""
+    asked = {"accepted": 1, "finished": 4, "the reads": 8, "the receipt": 11, "the last word": 13}
+    return f"{sum(middle[at + 1] - middle[at] for name, at in asked.items() if name in which) * 1e3:.1f}"
+
+
+def phases(lines: list, jobs: int) -> dict:
+    """Rows of the table, who works for which share of the time, how often a job asks NATS and the store, and
+    what of the time is the price of the promises."""
     needed = {key for _, keys, _ in CHAIN for key in keys}
     whole = [story for story in stories(lines) if needed <= story.keys()]
     middle = [statistics.median(max(story[key] for key in keys) for story in whole) for _, keys, _ in CHAIN]
@@ -182,7 +194,7 @@ def phases(lines: list, jobs: int) -> tuple[list, str, str]:
         share = (after - at) / middle[-1]
         shares[who] += share
         rows.append([label, f"{at * 1e3:.2f}", f"{(after - at) * 1e3:.2f}", f"{share:.0%}", who])
-    spent = ", ".join(f"{who} for {shares[who]:.0%}" for who in (WORKER, NATS, STORE))
+    spent = ", ".join(f"{who} {shares[who]:.0%}" for who in (WORKER, NATS, STORE))
     counts = collections.Counter(named(what) for _, what in lines if what.startswith(("PUB", "PUT")))
     asked = "; ".join(f"{name}: {count / jobs:.1f}" for name, count in counts.most_common() if name)
-    return rows, spent, asked
+    return {"rows": rows, "who": spent, "counts": asked, "one": waits(middle, ONE), "two": waits(middle, TWO)}
