@@ -1,5 +1,7 @@
 //! Weights as the products read them.
 
+use std::ops::Range;
+
 use crate::isa::COLUMNS;
 
 /// Four weights of each of 64 outputs: what one step of a product reads. Weight k of output c is
@@ -40,6 +42,13 @@ impl Packed {
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.outputs
+    }
+
+    /// The outputs of a part, and those beside them that are computed with them.
+    #[must_use]
+    pub fn around(&self, part: Range<usize>) -> Range<usize> {
+        let end = part.end.next_multiple_of(COLUMNS).min(self.outputs);
+        (part.start / COLUMNS * COLUMNS).min(end)..end
     }
 
     pub(crate) fn panels(&self) -> usize {
