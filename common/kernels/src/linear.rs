@@ -206,8 +206,8 @@ impl<'a> Columns<'a> {
             [high, low] => {
                 let zeros = [zero >> 8, zero & 255];
                 for c in 0..COLUMNS {
-                    let [high, low] = [(high, zeros[0]), (low, zeros[1])]
-                        .map(|(sums, zero)| (sums[c] - zero * self.sums[c]) as f32);
+                    let [high, low] =
+                        [(high, zeros[0]), (low, zeros[1])].map(|(sums, zero)| (sums[c] - zero * self.sums[c]) as f32);
                     out[c] = value(c, 256.0 * high + low, out[c]);
                 }
             }
