@@ -131,9 +131,9 @@ CPU: {cpu()}. Load of the machine at the end: {load()}. {versions}
 
 {table(["threads", "engine", *heads], times)}
 
-"int8, default" hears a short recording with 7 s of silence behind it in place of a whole window of
-30 s. Where the text is doubtful then, it hears the whole window. "int8, 30 s windows" always does, as
-the peer does: the same work. "f32, 30 s windows" is `--whisper-precision f32`.
+"int8, default" hears a short recording with 6.4 to 7 s of silence behind it in place of a whole
+window of 30 s. Where the text is doubtful then, it hears the whole window. "int8, 30 s windows"
+always does, as the peer does: the same work. "f32, 30 s windows" is `--whisper-precision f32`.
 
 {BOUNDS}
 

@@ -114,7 +114,7 @@ mod tests {
         };
         let counts = [1, 1000, 0, CHUNK / 2, CHUNK / 2, 7, CHUNK + 1, CHUNK];
         let mut all: Vec<_> = counts.into_iter().enumerate().map(|(number, count)| filled(number, count)).collect();
-        let unharmed = |number: usize, groups: &Groups| {
+        let unharmed = move |number: usize, groups: &Groups| {
             assert_eq!(groups.len(), counts[number]);
             assert!(groups.iter().all(|group| group.0 == [number as i8; 256]), "{number}");
         };

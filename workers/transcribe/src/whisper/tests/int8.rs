@@ -61,6 +61,27 @@ fn what_may_follow_has_the_score_that_it_has_among_all() {
 }
 
 #[test]
+fn silence_behind_the_sound_is_heard_as_if_it_were_computed_at_every_place() {
+    let whisper = load_in(Precision::Int8);
+    let mut frames = window();
+    let count = frames.len() / MELS;
+    for sound in (0..count).rev().filter(|sound| sound % 7 < 2 || *sound > count - 5) {
+        frames[sound * MELS..].fill(0.0);
+        let scores = |frames: &[f32]| {
+            let heard = whisper.hear(frames).unwrap();
+            let mut text = heard.start().unwrap();
+            text.feed(&TOKENS, ALL).unwrap();
+            text.logits(3).unwrap()
+        };
+        let once = scores(&frames);
+        // So little changes no sum, and is no silence.
+        let last = frames.len() - 1;
+        frames[last] = f32::MIN_POSITIVE;
+        assert_eq!(once, scores(&frames), "{sound} frames");
+    }
+}
+
+#[test]
 fn a_part_of_a_window_and_tokens_beyond_the_vocabulary_are_no_reason_to_panic() {
     let whisper = load_in(Precision::Int8);
     let frames = window();
