@@ -110,11 +110,10 @@ const EXCHANGES: [(usize, usize); 13] =
 #[inline(always)]
 fn medians(mut values: [[f32; LANES]; SMOOTH]) -> [f32; LANES] {
     for (a, b) in EXCHANGES {
-        for lane in 0..LANES {
-            let (one, other) = (values[a][lane], values[b][lane]);
-            // Not `min` and `max`, which look for NaN, too.
-            (values[a][lane], values[b][lane]) = if other < one { (other, one) } else { (one, other) };
-        }
+        let (one, other) = (values[a], values[b]);
+        // Not `min` and `max`, which look for NaN, too.
+        values[a] = std::array::from_fn(|lane| if other[lane] < one[lane] { other[lane] } else { one[lane] });
+        values[b] = std::array::from_fn(|lane| if other[lane] < one[lane] { one[lane] } else { other[lane] });
     }
     values[SMOOTH / 2]
 }
