@@ -132,17 +132,49 @@ fn every_sampler_takes_the_steps_that_plain_numbers_take_to_the_bit() {
     }
 }
 
+/// Sums of numbers that cancel: in another order they have other digits.
+#[test]
+fn terms_are_added_in_their_order() {
+    let large = [1.3e18, -1.3e18, 1.7e17, -1.7e17, 1.0, 3.0, 0.1, 7.0_f32];
+    let rows: Vec<[f32; 8]> = (0..ELEMENTS as u64).map(|seed| shuffled(large, seed)).collect();
+    let column = |at: usize| tensor(&rows.iter().map(|row| row[at]).collect::<Vec<_>>());
+    let known = |at| double(&column(at)).unwrap();
+    let (base, past) = (known(3), (4..7).map(known).collect());
+    let (clean, noise) = (Some(known(2)), Some(known(7)));
+    let known = Known { sample: known(0), output: known(1), clean, base: Some(&base), past: &past, noise };
+    let sum_of = |row: &[f32; 8]| {
+        let [sample, output, clean, base, first, second, third, noise] = row.map(f64::from);
+        Sum { sample, output, clean, base, past: [first, second, third], noise }
+    };
+    let ones = sum_of(&[1.0; 8]);
+    let [left, others] = [Sum { output: 0.0, base: 0.0, ..ones }, Sum { past: [-1.5, 0.0, 1.25], noise: 0.0, ..ones }];
+    for weights in [ones, left, others, Sum { sample: 0.0, clean: -2.5, ..ones }] {
+        let wanted: Vec<f32> = rows.iter().map(|row| of(&weights, &sum_of(row)) as f32).collect();
+        assert_eq!(bits_of(&known.sum(&weights).unwrap()), bits(&wanted), "{weights:?}");
+    }
+}
+
+fn shuffled(mut row: [f32; 8], seed: u64) -> [f32; 8] {
+    let numbers = NoiseKey { seed, picture: 0, step: 0 }.normals(8);
+    (1..8).for_each(|at| row.swap(at, (numbers[at].abs() * 1e3) as usize % (at + 1)));
+    row
+}
+
 #[test]
 fn guidance_is_that_of_plain_numbers_to_the_bit() {
     let normals = |picture| NoiseKey { seed: 8, picture, step: 0 }.normals(ELEMENTS);
-    let (without, with) = (normals(0), normals(1));
     for scale in [1.1, 7.5, 1e-3, -2.0, 1e6] {
-        let one = |(without, with): (&f32, &f32)| {
-            let (without, with) = (f64::from(*without), f64::from(*with));
-            (without + scale * (with - without)) as f32
-        };
-        let wanted: Vec<f32> = without.iter().zip(&with).map(one).collect();
-        assert_eq!(bits_of(&guided(&tensor(&without), &tensor(&with), scale).unwrap()), bits(&wanted), "{scale}");
+        let without = normals(0);
+        // Guided, this is nearly nothing: what is left are the digits that another order would change.
+        let cancelling = without.iter().map(|value| (f64::from(*value) * (1.0 - 1.0 / scale)) as f32).collect();
+        for with in [normals(1), cancelling] {
+            let one = |(without, with): (&f32, &f32)| {
+                let (without, with) = (f64::from(*without), f64::from(*with));
+                (without + scale * (with - without)) as f32
+            };
+            let wanted: Vec<f32> = without.iter().zip(&with).map(one).collect();
+            assert_eq!(bits_of(&guided(&tensor(&without), &tensor(&with), scale).unwrap()), bits(&wanted), "{scale}");
+        }
     }
 }
 
