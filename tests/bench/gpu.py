@@ -1,4 +1,4 @@
-"""The ten points that a GPU must pass. Needs Python alone, and a folder that was carried to the machine.
+"""The points that a GPU must pass. Needs Python alone, and a folder that was carried to the machine.
 
 `gpu.py FOLDER [POINTS]` prints a page of Markdown, and ends with 1 if a point fails. `./dev cuda` makes the folder:
 shanshui, shanshui-cuda, gpu-cudnn (`./dev cuda local cuda`: gpu-cuda, without cuDNN), nats-server, models. The
@@ -197,7 +197,17 @@ def j_cudnn(bench):
     return ensure(on <= off, f"with {on * 1000:.1f} ms, without {off * 1000:.1f} ms; allowed: not slower with it")
 
 
-POINTS = [a_libraries, b_quality, c_speed, d_sdxl, e_widths, f_full, g_killed, h_cancels, i_cold, j_cudnn]
+def k_same(bench):
+    """the steps of every sampler, given the same answers, beside those of the CPU, to the bit"""
+    answers = bench.ask("same", DEVICE)
+    kinds = {(answer["sampler"], answer["prediction"]) for answer in answers}
+    differ = [f"{answer['sampler']} ({answer['prediction']})" for answer in answers if answer["differ"]]
+    numbers = sum(answer["numbers"] for answer in answers)
+    words = f"{len(kinds)} walks, {numbers} numbers; others: {', '.join(differ) or 'none'}"
+    return ensure(len(kinds) == 60 and not differ, words)
+
+
+POINTS = [a_libraries, b_quality, c_speed, d_sdxl, e_widths, f_full, g_killed, h_cancels, i_cold, j_cudnn, k_same]
 
 
 def gpu():

@@ -124,7 +124,9 @@ impl Attend<'_> {
     /// The values of R queries, times their weights.
     #[inline(always)]
     fn mix<I: Isa, const R: usize>(&self, isa: I) -> [[f32; COLUMNS]; R] {
-        let (weights, values, padded) = (&self.scratch.weights, &self.to.values, self.to.padded());
+        let (weights, padded) = (&self.scratch.weights, self.to.padded());
+        // Behind the last key all is zero. Tiles of sixteen rows take sixteen groups at once.
+        let values = &self.to.values[..if I::MANY { padded } else { self.to.length }.div_ceil(4)];
         let mut out = [[0.0; COLUMNS]; R];
         let mut add = |row: usize, steps: f32, sums: &[i32; COLUMNS]| {
             for (out, sum) in out[row].iter_mut().zip(sums) {

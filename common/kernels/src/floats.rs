@@ -16,6 +16,8 @@ mod measure;
 mod moments;
 mod operand;
 mod paired;
+mod pairs;
+mod parts;
 mod product;
 
 pub use border::{Border, Borders};
@@ -26,7 +28,8 @@ pub use element::Precision;
 pub use keys::Heads;
 pub use moments::Affine;
 pub use operand::{Grid, Operand, Prepare};
-pub use paired::{Paired, Pairs};
+pub use paired::Paired;
+pub use pairs::Pairs;
 pub use product::{Product, Window};
 
 pub(crate) use element::{Bf16, Element, LINE, Line, PANEL};
@@ -38,9 +41,9 @@ pub(crate) type FloatSums<const R: usize> = [[f32; PANEL]; R];
 #[derive(Clone, Copy)]
 pub(crate) struct Windows<'a, E> {
     pub(crate) values: &'a [E],
-    /// Where the first row begins.
-    pub(crate) start: usize,
-    /// From one row to the next.
+    /// Where each four rows begin: lines of a map may lie apart.
+    pub(crate) starts: [usize; TILE_ROWS / FOUR],
+    /// From one of four rows to the next.
     pub(crate) stride: usize,
     pub(crate) segments: usize,
     /// From one segment to the next.
@@ -49,12 +52,37 @@ pub(crate) struct Windows<'a, E> {
     pub(crate) words: usize,
 }
 
+/// Rows that are equally far apart in every tile.
+pub(crate) const FOUR: usize = 4;
+
+/// Rows of the largest tile.
+pub(crate) const TILE_ROWS: usize = 16;
+
+/// Where rows begin that are all equally far apart.
+#[inline(always)]
+pub(crate) fn even(start: usize, stride: usize) -> [usize; TILE_ROWS / FOUR] {
+    std::array::from_fn(|four| start + FOUR * four * stride)
+}
+
 impl<E: Element> Windows<'_, E> {
+    /// Where a row begins.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> usize {
+        self.starts[row / FOUR] + row % FOUR * self.stride
+    }
+
+    /// The same rows, so many values further on.
+    #[inline(always)]
+    pub(crate) fn further(self, values: usize) -> Self {
+        Self { starts: self.starts.map(|start| start + values), ..self }
+    }
+
     /// Refuses rows that end before the panel does: the tiles read them without looking.
     #[inline(always)]
     pub(crate) fn assert_whole(&self, rows: usize, panel: usize) {
-        let last = self.start + (rows - 1) * self.stride + (self.segments - 1) * self.pitch;
-        let end = last + self.words * E::VALUES;
+        let ends = self.starts.iter().zip((0..rows).step_by(FOUR));
+        let last = ends.map(|(start, row)| start + (FOUR.min(rows - row) - 1) * self.stride).max().unwrap_or(0);
+        let end = last + (self.segments - 1) * self.pitch + self.words * E::VALUES;
         assert!(end <= self.values.len() && self.segments * self.words == panel, "a tile of {rows} rows ends at {end}");
     }
 }

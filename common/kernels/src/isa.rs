@@ -23,7 +23,7 @@ mod avx512_floats;
 mod portable;
 
 use crate::{
-    floats::{Bf16, FloatSums, Line, Windows},
+    floats::{Bf16, FloatSums, LINE, Line, Windows},
     packed::Group,
     path::Path,
 };
@@ -45,6 +45,12 @@ pub(crate) trait Isa: Copy {
 
     /// `a · b + c`, rounded once where the CPU does that in one instruction.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
+
+    /// The nearest bf16 of each value: [`Bf16::nearest`].
+    #[inline(always)]
+    fn nearest(self, values: &[f32; LINE]) -> [Bf16; LINE] {
+        values.map(Bf16::nearest)
+    }
 
     /// Products of R rows, `stride` bytes apart, with the columns of a panel. Sums beyond 32 bits wrap.
     ///

@@ -11,6 +11,7 @@ mod functions;
 mod head;
 mod isa;
 mod linear;
+mod memory;
 mod own;
 mod packed;
 mod path;

@@ -1,5 +1,7 @@
 //! Rows times packed weights, and what is done with the result while it is in the cache.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::{
@@ -38,22 +40,27 @@ impl Kernels {
         dispatch(self.path(), Product { rows, weights, first: 0, panels: weights.panels(), then, out, stride });
     }
 
-    /// The same for few rows and many outputs, with all threads.
+    /// The same for few rows and some of many outputs, with all threads. [`Packed::around`] tells which outputs it
+    /// can begin and end with.
     ///
     /// # Panics
     /// If the sizes do not fit.
-    pub fn linear_wide(self, rows: &Quantised, weights: &Packed, out: &mut [f32]) {
-        if weights.panels() <= PANELS || rayon::current_num_threads() == 1 {
-            return self.linear(rows, weights, Then::Keep, out);
-        }
-        let (count, outputs) = (rows.rows(), weights.outputs);
+    pub fn linear_wide(self, rows: &Quantised, weights: &Packed, which: Range<usize>, out: &mut [f32]) {
+        let (count, outputs) = (rows.rows(), which.len());
         assert_eq!((rows.width, count * outputs), (weights.inputs, out.len()), "sizes of a product");
+        assert_eq!(which, weights.around(which.clone()), "outputs of a product");
         let part = |part: usize, out: &mut [f32]| {
-            let (first, stride) = (part * PANELS, out.len() / count);
+            let (first, stride) = (which.start / COLUMNS + part * PANELS, out.len() / count);
             let panels = stride.div_ceil(COLUMNS);
             dispatch(self.path(), Product { rows, weights, first, panels, then: Then::Keep, out, stride });
         };
         let columns = PANELS * COLUMNS;
+        if count == 0 {
+            return;
+        }
+        if outputs <= columns || rayon::current_num_threads() == 1 {
+            return part(0, out);
+        }
         if count == 1 {
             return out.par_chunks_mut(columns).enumerate().for_each(|(at, out)| part(at, out));
         }
@@ -125,46 +132,86 @@ impl Product<'_> {
     /// Takes the zero points off, puts the planes together and does what follows.
     #[inline(always)]
     fn finish<I: Isa, const P: usize, const T: usize>(&mut self, sums: &Sums<T>, panel: usize, row: usize) {
-        let column = (self.first + panel) * COLUMNS;
-        let of = |values: &'_ [f32]| *values[column..].first_chunk::<COLUMNS>().unwrap_or(&[0.0; COLUMNS]);
-        let (scales, bias) = (of(&self.weights.scales), of(&self.weights.bias));
-        let weight_sums = self.weights.sums[column..].first_chunk().unwrap_or(&[0; COLUMNS]);
+        match self.then {
+            Then::Keep => self.put::<I, P, T>(sums, panel, row, |_, value| value),
+            Then::Add => self.put::<I, P, T>(sums, panel, row, |out, value| out + value),
+            Then::Gelu => self.put::<I, P, T>(sums, panel, row, |_, value| gelu_roughly::<I>(value)),
+            Then::GeluAdd => self.put::<I, P, T>(sums, panel, row, |out, value| out + gelu_roughly::<I>(value)),
+        }
+    }
+
+    /// All of a panel's columns at once stay in registers; with as many as there are, they would go through memory.
+    #[inline(always)]
+    fn put<I: Isa, const P: usize, const T: usize>(
+        &mut self,
+        sums: &Sums<T>,
+        panel: usize,
+        row: usize,
+        then: impl Fn(f32, f32) -> f32,
+    ) {
+        let columns = Columns::of(self.weights, (self.first + panel) * COLUMNS);
+        let width = COLUMNS.min(self.stride - panel * COLUMNS);
         for at in 0..T / P {
             let (scale, zero) = (self.rows.scales[row + at], self.rows.zeros[row + at]);
-            let mut line = [0f32; COLUMNS];
-            match &sums[at * P..(at + 1) * P] {
-                [sums] => join(&mut line, [0.0, 1.0], (sums, zero), weight_sums),
-                [high, low] => {
-                    join(&mut line, [0.0, 256.0], (high, zero >> 8), weight_sums);
-                    join(&mut line, [1.0, 1.0], (low, zero & 255), weight_sums);
-                }
-                _ => {}
-            }
-            for c in 0..COLUMNS {
-                line[c] = I::mul_add(line[c] * scale, scales[c], bias[c]);
-            }
             let start = (row + at) * self.stride + panel * COLUMNS;
-            let width = COLUMNS.min(self.stride - panel * COLUMNS);
-            put::<I>(&line, self.then, &mut self.out[start..start + width]);
+            let out = &mut self.out[start..start + width];
+            let mut spare = [0f32; COLUMNS];
+            let whole = out.len() == COLUMNS;
+            if !whole {
+                spare[..width].copy_from_slice(out);
+            }
+            let line = if whole { out.first_chunk_mut().unwrap_or(&mut spare) } else { &mut spare };
+            columns.put::<I>(&sums[at * P..(at + 1) * P], (scale, zero), line, &then);
+            if !whole {
+                out.copy_from_slice(&spare[..width]);
+            }
         }
     }
 }
 
-/// The first factor times what is there, and the second times the sums without their zero point.
-#[inline(always)]
-fn join(line: &mut [f32; COLUMNS], factors: [f32; 2], (sums, zero): (&[i32; COLUMNS], i32), weights: &[i32; COLUMNS]) {
-    for c in 0..COLUMNS {
-        line[c] = factors[0] * line[c] + factors[1] * (sums[c] - zero * weights[c]) as f32;
-    }
+/// What belongs to the columns of a panel.
+struct Columns<'a> {
+    scales: &'a [f32; COLUMNS],
+    sums: &'a [i32; COLUMNS],
+    bias: &'a [f32; COLUMNS],
 }
 
-#[inline(always)]
-fn put<I: Isa>(line: &[f32; COLUMNS], then: Then, out: &mut [f32]) {
-    let pairs = out.iter_mut().zip(line);
-    match then {
-        Then::Keep => pairs.for_each(|(out, value)| *out = *value),
-        Then::Add => pairs.for_each(|(out, value)| *out += *value),
-        Then::Gelu => pairs.for_each(|(out, value)| *out = gelu_roughly::<I>(*value)),
-        Then::GeluAdd => pairs.for_each(|(out, value)| *out += gelu_roughly::<I>(*value)),
+impl<'a> Columns<'a> {
+    #[inline(always)]
+    fn of(weights: &'a Packed, first: usize) -> Self {
+        Self {
+            scales: weights.scales[first..].first_chunk().unwrap_or(&[0.0; COLUMNS]),
+            sums: weights.sums[first..].first_chunk().unwrap_or(&[0; COLUMNS]),
+            bias: weights.bias[first..].first_chunk().unwrap_or(&[0.0; COLUMNS]),
+        }
+    }
+
+    /// Of one row, whose sums are in one plane or two.
+    #[inline(always)]
+    fn put<I: Isa>(
+        &self,
+        planes: &[[i32; COLUMNS]],
+        (scale, zero): (f32, i32),
+        out: &mut [f32; COLUMNS],
+        then: impl Fn(f32, f32) -> f32,
+    ) {
+        let value = |c: usize, sum: f32, out: f32| then(out, I::mul_add(sum * scale, self.scales[c], self.bias[c]));
+        match planes {
+            [sums] => {
+                for c in 0..COLUMNS {
+                    let sum = sums[c] - zero * self.sums[c];
+                    out[c] = value(c, sum as f32, out[c]);
+                }
+            }
+            [high, low] => {
+                let zeros = [zero >> 8, zero & 255];
+                for c in 0..COLUMNS {
+                    let [high, low] =
+                        [(high, zeros[0]), (low, zeros[1])].map(|(sums, zero)| (sums[c] - zero * self.sums[c]) as f32);
+                    out[c] = value(c, 256.0 * high + low, out[c]);
+                }
+            }
+            _ => {}
+        }
     }
 }

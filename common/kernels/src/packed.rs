@@ -1,6 +1,8 @@
 //! Weights as the products read them.
 
-use crate::isa::COLUMNS;
+use std::ops::Range;
+
+use crate::{isa::COLUMNS, memory::Groups};
 
 /// Four weights of each of 64 outputs: what one step of a product reads. Weight k of output c is
 /// number 4 c + k, so that four bytes of a row meet four bytes of each output.
@@ -21,7 +23,7 @@ pub struct Packed {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     /// Panels of 64 outputs one after the other, each of a group for four inputs.
-    groups: Vec<Group>,
+    groups: Groups,
     /// These three are filled up with zeros to whole panels.
     pub(crate) scales: Vec<f32>,
     /// Sums of the quantised weights, by which the zero point of a row is taken off.
@@ -40,6 +42,13 @@ impl Packed {
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.outputs
+    }
+
+    /// The outputs of a part, and those beside them that are computed with them.
+    #[must_use]
+    pub fn around(&self, part: Range<usize>) -> Range<usize> {
+        let end = part.end.next_multiple_of(COLUMNS).min(self.outputs);
+        (part.start / COLUMNS * COLUMNS).min(end)..end
     }
 
     pub(crate) fn panels(&self) -> usize {
@@ -84,7 +93,7 @@ impl Packing {
         let packed = Packed {
             inputs,
             outputs,
-            groups: vec![Group::ZERO; panels * groups_for(inputs)],
+            groups: Groups::zeros(panels * groups_for(inputs)),
             scales: vec![0.0; panels * COLUMNS],
             sums: vec![0; panels * COLUMNS],
             bias: vec![0.0; panels * COLUMNS],

@@ -143,8 +143,16 @@ fn all_threads_together_make_the_product_of_one() {
         let quantised = quantise(kernels, &rows[..count * inputs], inputs);
         let (mut one, mut all) = (vec![0.0; count * outputs], vec![0.0; count * outputs]);
         kernels.linear(&quantised, &packed, Then::Keep, &mut one);
-        threads.install(|| kernels.linear_wide(&quantised, &packed, &mut all));
+        threads.install(|| kernels.linear_wide(&quantised, &packed, 0..outputs, &mut all));
         assert_eq!(one, all, "{} {count}", kernels.path());
+        for part in [100..9_000, 9_990..10_001, 64..128, 5..5] {
+            let around = packed.around(part.clone());
+            assert!(around.start <= part.start && part.end <= around.end && around.len() < part.len() + 128);
+            let mut some = vec![0.0; count * around.len()];
+            threads.install(|| kernels.linear_wide(&quantised, &packed, around.clone(), &mut some));
+            let whole = one.chunks(outputs).flat_map(|row| &row[around.clone()]);
+            assert!(whole.eq(&some), "{} {count} {part:?}", kernels.path());
+        }
     }
 }
 

@@ -3,17 +3,20 @@
 //! `gpu QUESTION DEVICE`, where the device is written as `--paint-device` has it. Answers are lines of JSON.
 //! `apart MODEL`: how far bf16 there is from f32 on a CPU, for each network and for a picture of a model in a folder.
 //! `picture`, `rows`, `decode`: reads lines of `WIDTH HEIGHT BATCH STEPS`. `full`: fills the memory, and computes after
-//! that. `cold`: the parts of a start.
+//! that. `cold`: the parts of a start. `same`: how many numbers of each sampler's steps differ from a CPU's.
 
 #![expect(clippy::print_stdout, reason = "the answers")]
 
 #[path = "shapes/request.rs"]
 mod request;
+#[path = "shapes/same.rs"]
+mod same;
 mod shapes;
 
 use std::io::{BufRead as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -21,8 +24,10 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 use shanshui_model::{DeviceKind, gpu};
 use shanshui_paint::model::Model;
+use shanshui_paint::noise::NoiseKey;
 use shanshui_paint::paint::paint;
-use shanshui_paint::unet::Unet;
+use shanshui_paint::sampler::{Sampler, SamplerKind, Schedule, guided};
+use shanshui_paint::unet::{Context, Unet};
 use shanshui_paint::vae::Vae;
 use shapes::{TEXT, decibels, noise, text, unet, vae};
 
@@ -37,7 +42,8 @@ fn main() -> anyhow::Result<()> {
         ["decode", name] => Networks::load(&device(name)?)?.answer(Networks::decode),
         ["full", name] => full(&device(name)?),
         ["cold", name] => cold(name),
-        _ => bail!("allowed: gpu apart DEVICE MODEL, gpu picture|rows|decode|full|cold DEVICE"),
+        ["same", name] => same::same(&device(name)?, &mut |answer| tell(&answer)),
+        _ => bail!("allowed: gpu apart DEVICE MODEL, gpu picture|rows|decode|full|cold|same DEVICE"),
     }
 }
 
@@ -79,28 +85,48 @@ impl Networks {
         Ok(())
     }
 
-    /// Whole pictures: steps with guidance, whose latents lie on the CPU as a sampler has them, then each decoded.
+    /// Whole pictures: steps with guidance as a job takes them, then each decoded.
     fn picture(&self, wish: &Wish) -> anyhow::Result<Value> {
-        let mut latents = self.latents(wish)?;
-        for _ in 0..wish.steps {
-            let answer = self.step(&latents)?;
-            latents = ((latents * 0.98)? + (answer * 0.02)?)?;
+        let schedule = Arc::new(Schedule::new(SamplerKind::EulerAncestral, &same::scheduler("epsilon")?, wish.steps)?);
+        let (start, context) = (self.latents(wish)?.to_device(&self.device)?, self.context(wish.batch)?);
+        let mut pictures = Vec::new();
+        for at in 0..wish.batch {
+            pictures.push((Sampler::new(schedule.clone()), (start.narrow(0, at, 1)? * schedule.init_noise_sigma())?));
+        }
+        for step in 0..wish.steps {
+            self.all(&mut pictures, &context, step as u32 + 1)?;
         }
         let mut sum = 0.0;
-        for at in 0..wish.batch {
-            let pixels = self.vae.decode(&latents.narrow(0, at, 1)?.to_device(&self.device)?)?;
-            sum += pixels.to_device(&Device::Cpu)?.mean_all()?.to_scalar::<f32>()?;
+        for (_, latents) in &pictures {
+            sum += self.vae.decode(latents)?.to_device(&Device::Cpu)?.mean_all()?.to_scalar::<f32>()?;
         }
         Ok(json!({ "finite": sum.is_finite() }))
     }
 
+    /// One step of all, and a look at one number of each, as a job looks whether they are finite.
+    fn all(&self, pictures: &mut [(Sampler, Tensor)], context: &Context, step: u32) -> candle_core::Result<()> {
+        let input = pictures.iter().map(|(sampler, latents)| sampler.model_input(latents));
+        let input = Tensor::cat(&input.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
+        let timestep = pictures[0].0.timestep().unwrap_or_default();
+        let answers = self.step(&input, timestep, context)?;
+        let mut flags = Vec::new();
+        for (at, (sampler, latents)) in pictures.iter_mut().enumerate() {
+            let noise = NoiseKey { seed: 42, picture: at as u32, step }.normals(latents.elem_count());
+            let noise = Tensor::from_vec(noise, latents.shape(), &self.device)?;
+            *latents = sampler.step(&answers.narrow(0, at, 1)?, latents, Some(&noise))?;
+            flags.push(latents.affine(0.0, 0.0)?.sum_all()?);
+        }
+        Tensor::stack(&flags, 0)?.to_vec1::<f32>().map(drop)
+    }
+
     /// Whether the rows of a batch are what they are alone: a kernel that counts too few elements shows here.
     fn rows(&self, wish: &Wish) -> anyhow::Result<Value> {
-        let latents = self.latents(wish)?;
-        let together = self.step(&latents)?;
+        let latents = self.latents(wish)?.to_device(&self.device)?;
+        let together = self.step(&latents, 500.0, &self.context(wish.batch)?)?;
+        let context = self.context(1)?;
         let mut least = f64::INFINITY;
         for at in 0..wish.batch {
-            let alone = self.step(&latents.narrow(0, at, 1)?)?.flatten_all()?.to_vec1()?;
+            let alone = self.step(&latents.narrow(0, at, 1)?, 500.0, &context)?.flatten_all()?.to_vec1()?;
             let row = together.narrow(0, at, 1)?.flatten_all()?.to_vec1()?;
             least = least.min(decibels(&alone, &row));
         }
@@ -116,16 +142,18 @@ impl Networks {
         noise(&[wish.batch, 4, wish.sides[0], wish.sides[1]])
     }
 
-    /// The answer with guidance 7.5, on the CPU.
-    fn step(&self, latents: &Tensor) -> candle_core::Result<Tensor> {
+    /// Texts with guidance. Every row has the same, so that one alone is what it is among others.
+    fn context(&self, batch: usize) -> candle_core::Result<Context> {
+        let states = noise(&[1, TEXT.0, TEXT.1])?.repeat((2 * batch, 1, 1))?;
+        self.unet.prepare(&states.to_device(&self.device)?)
+    }
+
+    /// The answer with guidance 7.5.
+    fn step(&self, latents: &Tensor, timestep: f64, context: &Context) -> candle_core::Result<Tensor> {
         let batch = latents.dim(0)?;
-        // Every row has the same text, so that one alone is what it is among others.
-        let states = noise(&[1, TEXT.0, TEXT.1])?.repeat((2 * batch, 1, 1))?.to_device(&self.device)?;
-        let input = Tensor::cat(&[latents, latents], 0)?.to_device(&self.device)?;
-        let timesteps = Tensor::full(500_f32, 2 * batch, &self.device)?;
-        let answer = self.unet.forward(&input, &timesteps, &self.unet.prepare(&states)?)?.to_device(&Device::Cpu)?;
-        let (without, with) = (answer.narrow(0, 0, batch)?, answer.narrow(0, batch, batch)?);
-        &without + ((with - &without)? * 7.5)?
+        let timesteps = Tensor::full(timestep as f32, 2 * batch, &self.device)?;
+        let answer = self.unet.forward(&Tensor::cat(&[latents, latents], 0)?, &timesteps, context)?;
+        guided(&answer.narrow(0, 0, batch)?, &answer.narrow(0, batch, batch)?, 7.5)
     }
 }
 

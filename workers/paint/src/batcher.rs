@@ -109,8 +109,10 @@ impl Batcher {
             if !self.jobs[at].painting.reads_like(&self.jobs[0].painting) {
                 return;
             }
-            room -= self.jobs[at].begin(room);
-            self.together += 1;
+            match self.alone(at, |job, _| job.begin(room)) {
+                Ok(new) => (room, self.together) = (room - new, at + 1),
+                Err(error) => self.end(at, Err(error)),
+            }
         }
     }
 
@@ -126,17 +128,31 @@ impl Batcher {
             Ok(answers) => answers,
             Err(panic) => self.give_back(panic, 0..self.together),
         };
-        let mut answers = answers.into_iter();
-        // From the front, though some may end on the way.
+        let at_work = |job: &Job| job.painting.at_work();
+        let (jobs, mut answers) = (self.jobs.iter().take(self.together), answers.into_iter());
+        let answers: Vec<Vec<_>> = jobs.map(|job| answers.by_ref().take(at_work(job)).collect()).collect();
+        self.jobs.iter_mut().take(self.together).for_each(|job| job.painting.make_noise());
+        // All of it is on its way to a GPU before the first waits for it.
+        self.each(answers.into_iter(), |job, _, own| job.painting.step(own.into_iter()));
+        self.each(std::iter::repeat_n((), self.together), |job, model, ()| job.settle(model));
+    }
+
+    /// A part of the work for each of the requests that go together, from the front, though some may end on
+    /// the way.
+    fn each<T>(
+        &mut self,
+        parts: impl Iterator<Item = T>,
+        work: impl Fn(&mut Job, &Model, T) -> Result<(), PaintError>,
+    ) {
         let mut at = 0;
-        for _ in 0..self.together {
-            let own: Vec<_> = answers.by_ref().take(self.jobs[at].painting.at_work()).collect();
-            match self.alone(at, |job, model| job.step(model, own)) {
+        for part in parts {
+            match self.alone(at, |job, model| work(job, model, part)) {
                 Ok(()) if self.jobs[at].painting.is_done() => self.end(at, Ok(())),
                 Ok(()) => at += 1,
                 Err(error) => self.end(at, Err(error)),
             }
         }
+        self.together = at;
     }
 
     /// Work on one request. If it panics the others are given back.

@@ -188,25 +188,31 @@ impl Model {
         &self.recommended
     }
 
-    /// Latents as a picture of one pixel each; none where that failed. The first call decodes a part of
-    /// them, to learn what colours they have.
-    pub fn coarse(&self, latents: &[f32], shape: [usize; 3]) -> Option<Picture> {
-        let learn = || {
-            let part = preview::middle(latents, shape)?;
-            self.learn_colors(&part.flatten_all()?.to_vec1()?, &self.decode(&part)?.squeeze(0)?)
+    /// Latents (1, channels, height, width) as a picture of one pixel each; none where that failed. The first
+    /// call decodes a part of them, to learn what colours they have.
+    pub fn coarse(&self, latents: &Tensor) -> Option<Picture> {
+        let picture = || {
+            if self.colors.borrow().is_empty() {
+                let part = preview::middle(latents)?;
+                self.learn_colors(&part, &self.decode(&part)?.squeeze(0)?)?;
+            }
+            let (_, channels, height, width) = latents.dims4()?;
+            let latents: Vec<f32> = latents.flatten_all()?.to_vec1()?;
+            Ok(self.colors.borrow().picture(&latents, [channels, height, width]))
         };
-        if self.colors.borrow().is_empty()
-            && let Err(error) = learn()
-        {
-            tracing::warn!(%error, "there is no preview");
-            return None;
-        }
-        Some(self.colors.borrow().picture(latents, shape))
+        let warn = |error: &candle_core::Error| tracing::warn!(%error, "there is no preview");
+        picture().inspect_err(warn).ok()
     }
 
     /// Learns the colours of latents from what they became, for [`Model::coarse`].
-    pub(crate) fn learn_colors(&self, latents: &[f32], pixels: &Tensor) -> candle_core::Result<()> {
-        self.colors.borrow_mut().learn(latents, &pixels.to_device(&Device::Cpu)?, self.scale())
+    pub(crate) fn learn_colors(&self, latents: &Tensor, pixels: &Tensor) -> candle_core::Result<()> {
+        let latents: Vec<f32> = latents.flatten_all()?.to_vec1()?;
+        self.colors.borrow_mut().learn(&latents, &pixels.to_device(&Device::Cpu)?, self.scale())
+    }
+
+    /// Where it computes.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The device and the number format that it computes in, by their names in receipts.

@@ -16,7 +16,7 @@ use crate::preview::Sketch;
 use crate::prompt::syntax::Syntax;
 use crate::sampler::SamplerKind;
 pub(crate) use painting::Painting;
-pub(crate) use step::{Answer, Asker};
+pub(crate) use step::Asker;
 
 /// What to paint, already cleaned and within the limits.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,11 +111,13 @@ pub fn paint_shown(
     let mut asker = Asker::default();
     while !painting.is_done() {
         if painting.at_work() == 0 {
-            painting.begin(max_batch.max(1));
+            painting.begin(max_batch.max(1))?;
         }
         let places: Vec<_> = painting.places().collect();
         let answers = asker.ask(model, &places);
+        painting.make_noise();
         painting.step(answers.into_iter())?;
+        painting.settle()?;
         painting.show(show);
         painting.report(report)?;
         painting.finish(model, report)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use shanshui_pipeline::event::Event;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -33,10 +33,9 @@ pub struct Sketch<'a> {
     pub steps: (u32, u32),
     /// Pictures that are painted together with it.
     pub together: usize,
-    /// The clean latents that the last step predicted, channel after channel.
-    pub latents: &'a [f32],
-    /// Channels, height and width of the latents.
-    pub shape: [usize; 3],
+    /// The clean latents that the last step predicted (1, channels, height, width), on the model's device: to
+    /// look at them takes time there.
+    pub latents: &'a Tensor,
 }
 
 /// Sends previews from the thread of the model.
@@ -70,7 +69,7 @@ impl Previews {
         if !self.step.1 {
             return;
         }
-        let Some(picture) = model.coarse(sketch.latents, sketch.shape) else { return };
+        let Some(picture) = model.coarse(sketch.latents) else { return };
         let Ok(png) = picture.encode(Format::Png, Metadata { parameters: "", receipt: "" }) else { return };
         let (index, width, height) = (sketch.index, picture.width, picture.height);
         // A preview may be lost.
@@ -139,10 +138,10 @@ impl LatentColors {
 ///
 /// # Errors
 /// When the shape is another.
-pub fn middle(latents: &[f32], [channels, height, width]: [usize; 3]) -> Result<Tensor> {
+pub fn middle(latents: &Tensor) -> Result<Tensor> {
+    let (_, _, height, width) = latents.dims4()?;
     let (rows, columns) = (height.min(SIDE), width.min(SIDE));
-    let all = Tensor::from_slice(latents, (1, channels, height, width), &Device::Cpu)?;
-    all.narrow(2, (height - rows) / 2, rows)?.narrow(3, (width - columns) / 2, columns)?.contiguous()
+    latents.narrow(2, (height - rows) / 2, rows)?.narrow(3, (width - columns) / 2, columns)?.contiguous()
 }
 
 /// The values of every channel at one place, and 1 for the constant.
@@ -170,6 +169,8 @@ fn eliminate(rows: &mut [Vec<f64>]) {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
     use crate::noise::NoiseKey;
 

@@ -2,15 +2,17 @@
 //!
 //! Every sampler here is linear in what the model says, so a [`Schedule`] is a table of a few
 //! coefficients for each call of the model, made once in double precision, and a [`Sampler`] is the place
-//! of one picture on it: plain numbers, no tensors, no device. Pictures of one batch may be at different
-//! steps of different schedules.
+//! of one picture on it. Its numbers stay on the device of the model, and are the same to the bit on every
+//! device. Pictures of one batch may be at different steps of different schedules.
 
 mod consistency;
 mod ddim;
 mod dpm;
 mod euler;
+mod exact;
 mod heun;
 mod kind;
+mod known;
 mod levels;
 mod levels_walk;
 mod lms;
@@ -20,51 +22,41 @@ mod sde;
 mod solver;
 mod spacing;
 mod sum;
+#[cfg(test)]
+mod tests;
 mod unipc;
 mod walk;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use candle_core::{Result, Tensor, bail};
+
+pub use exact::guided;
+use exact::{double, single, times};
 pub use kind::SamplerKind;
+use known::Known;
 pub use schedule::Schedule;
 use schedule::Step;
-use sum::{PAST, Sum};
+use sum::PAST;
 
 /// One picture's place on its schedule.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     schedule: Arc<Schedule>,
     done: usize,
-    clean: Vec<f32>,
-    base: Vec<f32>,
+    clean: Option<Tensor>,
+    /// In double precision, as `past`: every step that reads them would need that.
+    base: Option<Tensor>,
     /// Newest first.
-    past: VecDeque<Vec<f32>>,
-}
-
-/// A call that a [`Sampler`] cannot answer: a fault of the code around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Misuse {
-    /// There is no step left.
-    #[error("sampler: all {0} steps are done")]
-    AllDone(usize),
-    /// What belongs to the same elements has different lengths.
-    #[error("sampler: {latents} latents, {outputs} outputs and {noise} of noise do not fit")]
-    Lengths {
-        /// Of the latents.
-        latents: usize,
-        /// Of the model's answer.
-        outputs: usize,
-        /// Of the noise.
-        noise: usize,
-    },
+    past: VecDeque<Tensor>,
 }
 
 impl Sampler {
     /// A sampler before its first step.
     #[must_use]
     pub fn new(schedule: Arc<Schedule>) -> Self {
-        Self { schedule, done: 0, clean: Vec::new(), base: Vec::new(), past: VecDeque::new() }
+        Self { schedule, done: 0, clean: None, base: None, past: VecDeque::new() }
     }
 
     /// Scales unit noise, in place, to the latents that the first step expects.
@@ -91,16 +83,19 @@ impl Sampler {
         self.schedule.step(self.done).map(|step| step.timestep)
     }
 
-    /// What the model is to be shown for `latents`; empty when all steps are done.
-    pub fn model_input<'a>(&self, latents: &'a [f32]) -> impl Iterator<Item = f32> + use<'a> {
-        let scale = self.schedule.step(self.done).map(|step| step.input_scale);
-        latents.iter().filter_map(move |value| scale.map(|scale| (f64::from(*value) * scale) as f32))
+    /// What the model is to be shown for `latents`.
+    ///
+    /// # Errors
+    /// When all steps are done, or the device fails.
+    pub fn model_input(&self, latents: &Tensor) -> Result<Tensor> {
+        let scale = self.coming()?.input_scale;
+        if scale == 1.0 { Ok(latents.clone()) } else { single(&times(&double(latents)?, scale)?) }
     }
 
-    /// The clean latents that the last step predicted, for a preview; empty before the first step.
+    /// The clean latents that the last step predicted, for a preview; none before the first step.
     #[must_use]
-    pub fn clean(&self) -> &[f32] {
-        &self.clean
+    pub fn clean(&self) -> Option<&Tensor> {
+        self.clean.as_ref()
     }
 
     /// Whether the coming step adds noise of its own.
@@ -109,60 +104,56 @@ impl Sampler {
         self.schedule.step(self.done).is_some_and(Step::needs_noise)
     }
 
-    /// Takes one step: `latents` become those of the next timestep.
+    /// Takes one step: from `latents` to those of the next timestep. After an error it can be taken again.
     ///
-    /// `output` is the model's answer (after guidance) and has the shape of `latents`; so has
-    /// `noise`, which may be empty where [`Sampler::needs_noise`] says no.
+    /// `output` is the model's answer (after guidance) and has the shape of `latents`, in f32 on the same
+    /// device; so has `noise`, which [`Sampler::needs_noise`] asks for. A GPU may not be done with the step
+    /// when this returns.
     ///
     /// # Errors
-    /// When all steps are done, or the lengths differ.
-    pub fn step(&mut self, output: &[f32], latents: &mut [f32], noise: &[f32]) -> Result<(), Misuse> {
-        let Some(step) = self.schedule.step(self.done) else { return Err(Misuse::AllDone(self.done)) };
-        if output.len() != latents.len() || (step.needs_noise() && noise.len() != latents.len()) {
-            return Err(Misuse::Lengths { latents: latents.len(), outputs: output.len(), noise: noise.len() });
+    /// When all steps are done, the shapes differ, or the device fails.
+    pub fn step(&mut self, output: &Tensor, latents: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
+        let step = self.coming()?;
+        let noise = noise.filter(|_| step.needs_noise());
+        let fits = |values: &Tensor| values.shape() == latents.shape();
+        if !fits(output) || !noise.map_or(!step.needs_noise(), fits) {
+            let noise = noise.map(Tensor::shape);
+            bail!("sampler: latents {:?}, output {:?} and noise {noise:?} do not fit", latents.shape(), output.shape());
         }
-        let step = *step;
-        self.predict_clean(step, output, latents);
-        let mut keep = step.keep.map(|_| vec![0.0; latents.len()]);
-        self.base.resize(latents.len(), 0.0);
-        for (index, latent) in latents.iter_mut().enumerate() {
-            let known = self.known(index, *latent, output, noise);
-            *latent = step.next.of(&known) as f32;
-            if let Some((sum, kept)) = step.keep.zip(keep.as_mut()) {
-                kept[index] = sum.of(&known) as f32;
-            }
-            if let Some(sum) = step.base {
-                self.base[index] = sum.of(&known) as f32;
-            }
-        }
+        let noise = noise.map(double).transpose()?;
+        let (sample, output) = (double(latents)?, double(output)?);
+        let (base, past) = (self.base.as_ref(), &self.past);
+        let mut known = Known { sample, output, clean: None, base, past, noise };
+        let clean = self.bounded(known.sum(&step.clean.sum())?)?;
+        known.clean = Some(double(&clean)?);
+        let next = known.sum(&step.next)?;
+        let kept = |sum| known.kept(&sum);
+        let (keep, base) = (step.keep.map(kept).transpose()?, step.base.map(kept).transpose()?);
+        self.advance(clean, keep, base);
+        Ok(next)
+    }
+
+    fn coming(&self) -> Result<Step> {
+        let Some(step) = self.schedule.step(self.done) else { bail!("sampler: all {} steps are done", self.done) };
+        Ok(*step)
+    }
+
+    /// Clean latents as the model's scheduler wants them.
+    fn bounded(&self, clean: Tensor) -> Result<Tensor> {
+        let Some(thresholding) = self.schedule.thresholding() else { return Ok(clean) };
+        // A quantile needs the values in order. Few models want it, and those paint pixels, not latents.
+        let mut values = clean.flatten_all()?.to_vec1()?;
+        thresholding.apply(&mut values);
+        Tensor::from_vec(values, clean.shape(), clean.device())
+    }
+
+    fn advance(&mut self, clean: Tensor, keep: Option<Tensor>, base: Option<Tensor>) {
+        self.done += 1;
+        self.clean = Some(clean);
+        self.base = base.or(self.base.take());
         if let Some(keep) = keep {
             self.past.push_front(keep);
             self.past.truncate(PAST);
-        }
-        self.done += 1;
-        Ok(())
-    }
-
-    fn predict_clean(&mut self, step: Step, output: &[f32], latents: &[f32]) {
-        let clean = latents.iter().zip(output).map(|(sample, output)| {
-            (step.clean.sample * f64::from(*sample) + step.clean.output * f64::from(*output)) as f32
-        });
-        self.clean.clear();
-        self.clean.extend(clean);
-        if let Some(thresholding) = self.schedule.thresholding() {
-            thresholding.apply(&mut self.clean);
-        }
-    }
-
-    fn known(&self, index: usize, sample: f32, output: &[f32], noise: &[f32]) -> Sum {
-        let past = |back| self.past.get(back).map_or(0.0, |kept| f64::from(kept[index]));
-        Sum {
-            sample: sample.into(),
-            output: output[index].into(),
-            clean: self.clean[index].into(),
-            base: self.base[index].into(),
-            past: std::array::from_fn(past),
-            noise: noise.get(index).copied().unwrap_or_default().into(),
         }
     }
 }

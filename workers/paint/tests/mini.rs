@@ -101,7 +101,7 @@ fn a_preview_has_the_colours_that_the_picture_will_have() {
         if sketch.steps.0 < sketch.steps.1 / 4 {
             return;
         }
-        let coarse = model.coarse(sketch.latents, sketch.shape).unwrap();
+        let coarse = model.coarse(sketch.latents).unwrap();
         sketches.push((sketch.steps, coarse));
     };
     let painted = paint_shown(&model, &request, 1, &mut |_| ControlFlow::Continue(()), &mut show).unwrap();

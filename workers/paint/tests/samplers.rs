@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use shanshui_paint::diffusers::scheduler::{PredictionType, SchedulerConfig};
 use shanshui_paint::sampler::{Sampler, SamplerKind, Schedule};
@@ -43,6 +44,14 @@ impl Recording {
 /// Stands for the UNet, as in the script.
 fn network(sample: f32, timestep: f64) -> f32 {
     (0.3 * sample + 0.001 * timestep as f32).tanh() + 0.1 * sample
+}
+
+fn tensor(values: &[f32]) -> Tensor {
+    Tensor::new(values, &Device::Cpu).unwrap()
+}
+
+fn floats(tensor: &Tensor) -> Vec<f32> {
+    tensor.to_vec1().unwrap()
 }
 
 fn config_of(json: &str) -> SchedulerConfig {
@@ -114,11 +123,13 @@ impl Recording {
         let mut latents = start.clone();
         sampler.start(&mut latents);
         assert_close(&format!("{what} start"), &latents, reference.next().unwrap());
+        let mut latents = tensor(&latents);
         while let Some(timestep) = sampler.timestep() {
-            let output: Vec<f32> = sampler.model_input(&latents).map(|value| network(value, timestep)).collect();
-            let noise = noises.chunks(start.len()).nth(sampler.done()).unwrap();
-            sampler.step(&output, &mut latents, noise).unwrap();
-            assert_close(&format!("{what} call {}", sampler.done()), &latents, reference.next().unwrap());
+            let input = floats(&sampler.model_input(&latents).unwrap());
+            let output: Vec<f32> = input.into_iter().map(|value| network(value, timestep)).collect();
+            let noise = tensor(noises.chunks(start.len()).nth(sampler.done()).unwrap());
+            latents = sampler.step(&tensor(&output), &latents, Some(&noise)).unwrap();
+            assert_close(&format!("{what} call {}", sampler.done()), &floats(&latents), reference.next().unwrap());
         }
         assert_eq!(reference.count(), 0, "{what} has more calls than we made");
     }
@@ -166,18 +177,19 @@ fn walk_with_oracle(kind: SamplerKind, config: &SchedulerConfig) -> f32 {
     let mut sampler = Sampler::new(Arc::new(Schedule::new(kind, config, 20).unwrap()));
     let mut latents = [0.3_f32];
     sampler.start(&mut latents);
+    let mut latents = tensor(&latents);
     while let Some(timestep) = sampler.timestep() {
-        let input = f64::from(sampler.model_input(&latents).next().unwrap());
+        let input = f64::from(floats(&sampler.model_input(&latents).unwrap())[0]);
         let (alpha, sigma) = signal_and_noise(timestep);
         let output = match config.prediction_type {
             PredictionType::Epsilon => (input - alpha * clean) / sigma,
             PredictionType::VPrediction => (alpha * input - clean) / sigma,
             PredictionType::Sample => clean,
         };
-        sampler.step(&[output as f32], &mut latents, &[0.1]).unwrap();
-        off = off.max((sampler.clean()[0] - 0.7).abs());
+        latents = sampler.step(&tensor(&[output as f32]), &latents, Some(&tensor(&[0.1]))).unwrap();
+        off = off.max((floats(sampler.clean().unwrap())[0] - 0.7).abs());
     }
-    off.max((latents[0] - 0.7).abs())
+    off.max((floats(&latents)[0] - 0.7).abs())
 }
 
 /// Of Stable Diffusion's schedule, straight from its definition, interpolated in the noise level.
@@ -239,12 +251,17 @@ fn impossible_step_counts_are_refused_by_name() {
 
 #[test]
 fn a_step_after_the_last_or_of_the_wrong_shape_is_an_error_and_changes_nothing() {
-    let schedule = Arc::new(Schedule::new(SamplerKind::EulerAncestral, &stable_diffusion(), 1).unwrap());
+    let schedule = Arc::new(Schedule::new(SamplerKind::EulerAncestral, &stable_diffusion(), 2).unwrap());
     let mut sampler = Sampler::new(schedule);
-    let mut latents = [1.0, 2.0];
-    assert!(sampler.step(&[0.0], &mut latents, &[0.0; 2]).is_err());
-    assert_eq!((latents, sampler.done(), sampler.left()), ([1.0, 2.0], 0, 1));
-    sampler.step(&[0.0; 2], &mut latents, &[]).unwrap();
-    assert_eq!((sampler.timestep(), sampler.model_input(&latents).count()), (None, 0));
-    assert!(sampler.step(&[0.0; 2], &mut latents, &[]).is_err());
+    let [zero, one, two] = [&[][..], &[0.5], &[1.0, 2.0]].map(tensor);
+    for (output, noise) in [(&one, Some(&two)), (&two, Some(&one)), (&two, Some(&zero)), (&two, None)] {
+        let error = sampler.step(output, &two, noise).unwrap_err().to_string();
+        assert!(error.contains("do not fit"), "{error}");
+        assert_eq!((sampler.clean().is_none(), sampler.done(), sampler.left()), (true, 0, 2));
+    }
+    let latents = sampler.step(&two, &two, Some(&two)).unwrap();
+    assert!(!sampler.needs_noise(), "the last step ends without");
+    sampler.step(&two, &latents, None).unwrap();
+    assert_eq!((sampler.timestep(), sampler.left()), (None, 0));
+    assert!(sampler.model_input(&latents).is_err() && sampler.step(&two, &latents, None).is_err());
 }

@@ -11,6 +11,7 @@ mod repeats;
 mod rules;
 mod sampling;
 mod segments;
+mod short;
 mod spoken;
 pub mod subtitles;
 mod timeline;

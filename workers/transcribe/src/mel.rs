@@ -92,10 +92,15 @@ impl Mel {
         let mut power = [0.0; SPECTRUM];
         for (index, row) in rows.chunks_exact_mut(self.bins()).enumerate() {
             let start = ((first + index) * HOP) as isize - (FRAME / 2) as isize;
-            for (n, (value, weight)) in frame.iter_mut().zip(&self.hann).enumerate() {
-                // A negative time is one before the start, where the sound is mirrored.
-                let time = (start + n as isize).unsigned_abs();
-                *value = weight * samples.get(time).copied().unwrap_or(0.0);
+            let weighted = frame.iter_mut().zip(&self.hann);
+            if let Some(sound) = usize::try_from(start).ok().and_then(|start| samples.get(start..start + FRAME)) {
+                weighted.zip(sound).for_each(|((value, weight), sample)| *value = weight * sample);
+            } else {
+                for (n, (value, weight)) in weighted.enumerate() {
+                    // A negative time is one before the start, where the sound is mirrored.
+                    let time = (start + n as isize).unsigned_abs();
+                    *value = weight * samples.get(time).copied().unwrap_or(0.0);
+                }
             }
             // The only error is a wrong buffer length, and the planner made these buffers.
             if self.fft.process_with_scratch(&mut frame, &mut spectrum, &mut scratch).is_err() {

@@ -141,7 +141,7 @@ impl Whisper {
         }
         let heard = self.hear(&rows)?;
         let mut text = heard.start()?;
-        text.feed(tokens)?;
+        text.feed(tokens, 0..self.dims.vocabulary)?;
         text.logits(tokens.len().saturating_sub(1))
     }
 

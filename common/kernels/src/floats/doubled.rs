@@ -4,11 +4,12 @@
 //! four pixels that come of one is a window of 2×2 over the small map, with sums of weights: 16 products
 //! in place of 36.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
 use super::{
     Border, Dense, Element, FloatSums, Grid, Operand, PANEL, Precision, Shape,
     operand::Words,
+    parts::{Cut, Part},
     product::{Block, Finishes, Places},
 };
 use crate::{
@@ -80,13 +81,14 @@ impl Kernels {
         let height = (grid.height + lines.both()).checked_sub(2);
         let pixels = height.map(|height| Grid { height, ..grid }.pixels());
         assert_eq!(Some(out.len()), pixels.map(|pixels| 4 * pixels * outputs), "values of a result");
-        let lines = (super::product::BLOCK / grid.width.max(1)).max(1);
-        let block = lines * grid.width;
-        out.par_chunks_mut((4 * block * outputs).max(1)).enumerate().for_each(|(part, out)| {
+        let [dense, ..] = &weights.parts;
+        let products = PANEL * dense.shape.words(operand.precision());
+        let cut = Cut::of(out.len() / outputs.max(1) / 4, grid.width, (dense.panels(), products));
+        Cut { pixels: 4 * cut.pixels, ..cut }.each(out, (outputs, PANEL), |mut part| {
             for (dense, parity) in weights.parts.iter().zip(PARITIES) {
                 let places = Places::doubled(operand, dense, parity);
                 let bias = &dense.bias;
-                let finish = Scatter { bias, out, outputs, width: grid.width, first: part * block, parity, relu };
+                let finish = Scatter { bias, part: &mut part, outputs, width: grid.width, parity, relu };
                 match &operand.words {
                     Words::Floats(words) => run(self, words, (places, dense), finish),
                     Words::Halves(words) => run(self, words, (places, dense), finish),
@@ -96,37 +98,41 @@ impl Kernels {
     }
 }
 
-fn run<E: Element>(kernels: Kernels, values: &[E], (places, weights): (Places, &Dense), finish: Scatter<'_>) {
+fn run<E: Element>(kernels: Kernels, values: &[E], (places, weights): (Places, &Dense), finish: Scatter<'_, '_>) {
     dispatch(kernels.path(), Block { values, places, weights, finish });
 }
 
 /// Bias, and every second pixel of every second line.
-struct Scatter<'a> {
+struct Scatter<'a, 'b> {
     bias: &'a [f32],
-    out: &'a mut [f32],
+    part: &'a mut Part<'b, f32>,
     outputs: usize,
     /// Of the small map.
     width: usize,
-    first: usize,
     parity: [usize; 2],
     relu: bool,
 }
 
-impl Finishes for Scatter<'_> {
-    fn pixels(&self) -> (usize, usize) {
-        (self.first, self.out.len() / self.outputs / 4)
+impl Finishes for Scatter<'_, '_> {
+    fn part(&self) -> ((usize, usize), Range<usize>) {
+        let ((first, count), panels) = self.part.sizes();
+        ((first / 4, count / 4), panels)
     }
 
     #[inline(always)]
-    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, (panel, columns): (usize, usize)) {
+    fn finish<I: Isa, const R: usize>(
+        &mut self,
+        _: I,
+        sums: &FloatSums<R>,
+        (pixel, panel, columns): (usize, usize, usize),
+    ) {
         let column = panel * PANEL;
         let width = columns.min(self.outputs - column);
         let bias = &self.bias[column..column + PANEL];
         for (row, sums) in sums.iter().enumerate() {
-            let from = pixel + row - self.first;
+            let from = pixel + row;
             let (y, x) = (2 * (from / self.width) + self.parity[0], 2 * (from % self.width) + self.parity[1]);
-            let place = (y * 2 * self.width + x) * self.outputs + column;
-            let out = &mut self.out[place..place + width];
+            let out = &mut self.part.at(y * 2 * self.width + x, column, PANEL)[..width];
             for ((out, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
                 *out = sum + bias;
             }

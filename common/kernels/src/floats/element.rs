@@ -23,13 +23,15 @@ pub(crate) struct Line(pub(crate) [u32; LINE]);
 pub(crate) struct Bf16(pub(crate) u16);
 
 impl Bf16 {
-    /// The nearest one, the even one of two.
+    /// The nearest one, the even one of two. What is too small for all its digits becomes zero, as the
+    /// instructions have it.
     #[inline(always)]
     pub(crate) fn nearest(value: f32) -> Self {
         let bits = value.to_bits();
         // A NaN of which rounding would make an infinity keeps its upper bits.
         let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
         let magnitude = bits & 0x7fff_ffff;
+        let rounded = if magnitude < 0x0080_0000 { bits & 0x8000_0000 } else { rounded };
         let bits = if magnitude > 0x7f80_0000 { bits | 0x0040_0000 } else { rounded };
         Self((bits >> 16) as u16)
     }
@@ -50,6 +52,9 @@ pub(crate) trait Element: Copy + Default + Send + Sync + 'static {
     const VALUES: usize;
 
     fn of(value: f32) -> Self;
+
+    /// The same for a line.
+    fn line<I: Isa>(isa: I, values: &[f32; LINE]) -> [Self; LINE];
 
     /// Puts one of the values of a word of a line.
     fn put(word: &mut u32, at: usize, value: f32);
@@ -72,6 +77,11 @@ impl Element for f32 {
     #[inline(always)]
     fn of(value: f32) -> Self {
         value
+    }
+
+    #[inline(always)]
+    fn line<I: Isa>(_: I, values: &[f32; LINE]) -> [Self; LINE] {
+        *values
     }
 
     #[inline(always)]
@@ -104,6 +114,11 @@ impl Element for Bf16 {
     }
 
     #[inline(always)]
+    fn line<I: Isa>(isa: I, values: &[f32; LINE]) -> [Self; LINE] {
+        isa.nearest(values)
+    }
+
+    #[inline(always)]
     fn put(word: &mut u32, at: usize, value: f32) {
         *word |= u32::from(Self::nearest(value).0) << (16 * at);
     }
@@ -121,5 +136,48 @@ impl Element for Bf16 {
         out: &mut FloatSums<R>,
     ) {
         isa.halves(rows, panel, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        isa::{Work, dispatch},
+        path::Kernels,
+    };
+
+    struct Nearest([f32; LINE]);
+
+    impl Work for Nearest {
+        type Output = [Bf16; LINE];
+
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) -> Self::Output {
+            Bf16::line(isa, &self.0)
+        }
+    }
+
+    #[test]
+    fn every_path_rounds_to_the_same_bits() {
+        let mut bits = 0x0000_0001_u32;
+        for _ in 0..20_000 {
+            let values = [(); LINE].map(|()| {
+                bits = bits.wrapping_mul(0x9e37_79b1).wrapping_add(0x7f4a_7c15);
+                f32::from_bits(bits)
+            });
+            let expected = values.map(|value| Bf16::nearest(value).0);
+            for kernels in Kernels::available() {
+                let found = dispatch(kernels.path(), Nearest(values)).map(|half| half.0);
+                assert_eq!(found, expected, "{} {values:?}", kernels.path());
+            }
+        }
+        let nearest = |value: f32| Bf16::nearest(value).0;
+        assert_eq!([1.0, -2.0, f32::INFINITY, 1e-40, -1e-40].map(nearest), [0x3f80, 0xc000, 0x7f80, 0, 0x8000]);
+        // Halfway to the next: the even one. The largest becomes infinite.
+        assert_eq!(
+            [0x3f80_8000, 0x3f81_8000, 0x7f7f_ffff, 0x7f80_0001].map(|bits| nearest(f32::from_bits(bits))),
+            [0x3f80, 0x3f82, 0x7f80, 0x7fc0]
+        );
     }
 }

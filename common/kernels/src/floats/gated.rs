@@ -1,9 +1,12 @@
 //! Linear layers of which one half of the outputs gates the other.
 
+use std::ops::Range;
+
 use super::{
     Border, Dense, Element, FloatSums, Grid, LINE, Operand, PANEL, Window,
     operand::Words,
-    product::{Finishes, Places, each_block},
+    parts::Part,
+    product::{Finishes, Places},
 };
 use crate::{functions::gelu, isa::Isa, path::Kernels};
 
@@ -27,43 +30,44 @@ impl Kernels {
     }
 
     fn gate<E: Element>(self, operand: &Operand, (places, weights): (Places, &Dense), out: &mut [E]) {
-        let (block, outputs) = (places.block(weights), weights.shape.outputs / 2);
-        let pixel = outputs.next_multiple_of(E::VALUES);
-        let work = |(part, out): (usize, &mut [E])| {
-            let first = part * block;
-            self.run(operand, (places, weights), Gate { bias: &weights.bias, out, pixel, first });
-        };
-        each_block(out, block * pixel, work);
+        let pixel = (weights.shape.outputs / 2).next_multiple_of(E::VALUES);
+        places.cut(weights).each(out, (pixel, LINE), |part| {
+            self.run(operand, (places, weights), Gate { bias: &weights.bias, part, pixel });
+        });
     }
 }
 
 /// The first 16 columns of each panel times the GELU of the others.
 struct Gate<'a, E> {
     bias: &'a [f32],
-    out: &'a mut [E],
+    part: Part<'a, E>,
     /// Values from a pixel to the next.
     pixel: usize,
-    first: usize,
 }
 
 impl<E: Element> Finishes for Gate<'_, E> {
-    fn pixels(&self) -> (usize, usize) {
-        (self.first, self.out.len() / self.pixel)
+    fn part(&self) -> ((usize, usize), Range<usize>) {
+        self.part.sizes()
     }
 
     #[inline(always)]
-    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, (panel, _): (usize, usize)) {
+    fn finish<I: Isa, const R: usize>(
+        &mut self,
+        isa: I,
+        sums: &FloatSums<R>,
+        (pixel, panel, _): (usize, usize, usize),
+    ) {
         let bias = &self.bias[panel * PANEL..(panel + 1) * PANEL];
         // The columns behind the last are zeros, of which one may fill up a word.
         let width = LINE.min(self.pixel - panel * LINE);
         for (row, sums) in sums.iter().enumerate() {
-            let mut line = [E::default(); LINE];
+            let mut line = [0.0; LINE];
             for at in 0..LINE {
                 let gate = gelu::<I>(sums[LINE + at] + bias[LINE + at]);
-                line[at] = E::of((sums[at] + bias[at]) * gate);
+                line[at] = (sums[at] + bias[at]) * gate;
             }
-            let place = (pixel - self.first + row) * self.pixel + panel * LINE;
-            self.out[place..place + width].copy_from_slice(&line[..width]);
+            let line = E::line(isa, &line);
+            self.part.at(pixel + row, panel * LINE, LINE)[..width].copy_from_slice(&line[..width]);
         }
     }
 }

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::{
-    Bf16, Border, Buffer, Element, FloatSums, Grid, Heads, LINE, Line, Operand, PANEL, Precision, Windows,
-    operand::Words,
+    Bf16, Border, Buffer, Element, FloatSums, Grid, Heads, LINE, Line, Operand, PANEL, Precision, Windows, even,
+    operand::{Words, put},
 };
 use crate::{
     functions::{exp, larger, maximum},
@@ -150,8 +150,7 @@ impl<E: Element> Work for Attend<'_, E> {
             state.total.fill(0.0);
             state.sums.fill(0.0);
             for (to, from) in state.queries.chunks_exact_mut(row).zip(queries.chunks_exact(channels)) {
-                let from = &from[head * width..(head + 1) * width];
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = E::of(*from));
+                put(isa, &from[head * width..(head + 1) * width], to, |value| value);
             }
             for block in (0..to.padded()).step_by(KEYS) {
                 for tile in (0..padded).step_by(TILE) {
@@ -161,8 +160,7 @@ impl<E: Element> Work for Attend<'_, E> {
             for (query, out) in out.chunks_exact_mut(pixel).enumerate() {
                 let inverse = state.total[query].recip();
                 let sums = &state.sums[query * sums..][..width];
-                let out = &mut out[head * width..(head + 1) * width];
-                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = E::of(sum * inverse));
+                put(isa, sums, &mut out[head * width..(head + 1) * width], |sum| sum * inverse);
             }
         }
     }
@@ -183,7 +181,7 @@ impl<E: Element> State<E> {
             let largest = larger(maximum(scores), before);
             let fade = if before == largest { 1.0 } else { exp::<I>(before - largest) };
             let weights = &mut self.weights[query * KEYS..query * KEYS + length];
-            let total = weigh::<I, E>(scores, largest, weights);
+            let total = weigh(isa, scores, largest, weights);
             self.largest[tile + query] = largest;
             self.total[tile + query] = I::mul_add(self.total[tile + query], fade, total);
             if fade != 1.0 {
@@ -198,7 +196,14 @@ impl<E: Element> State<E> {
     #[inline(always)]
     fn score<I: Isa>(&mut self, isa: I, keys: &[Line], (to, tile, length): (&Heads, usize, usize)) {
         let (words, row) = (to.words(), to.width.next_multiple_of(E::VALUES));
-        let rows = Windows { values: &self.queries[..], start: tile * row, stride: row, segments: 1, pitch: 0, words };
+        let rows = Windows {
+            values: &self.queries[..],
+            starts: even(tile * row, row),
+            stride: row,
+            segments: 1,
+            pitch: 0,
+            words,
+        };
         let mut sums: FloatSums<TILE> = [[0.0; PANEL]; TILE];
         for panel in 0..length / PANEL {
             let lines = keys[panel * words * 2..][..words * 2].as_chunks::<2>().0;
@@ -213,7 +218,8 @@ impl<E: Element> State<E> {
     #[inline(always)]
     fn gather<I: Isa>(&mut self, isa: I, values: &[Line], (to, tile, length): (&Heads, usize, usize)) {
         let (words, parts) = (length / E::VALUES, to.value_lines());
-        let rows = Windows { values: &self.weights[..], start: 0, stride: KEYS, segments: 1, pitch: 0, words };
+        let rows =
+            Windows { values: &self.weights[..], starts: even(0, KEYS), stride: KEYS, segments: 1, pitch: 0, words };
         let mut found: FloatSums<TILE> = [[0.0; PANEL]; TILE];
         for first in (0..parts).step_by(2) {
             let lines = &values[first * words..];
@@ -234,15 +240,16 @@ impl<E: Element> State<E> {
 
 /// The weights of a softmax that is not yet divided by its sum, which is returned.
 #[inline(always)]
-fn weigh<I: Isa, E: Element>(scores: &[f32], largest: f32, weights: &mut [E]) -> f32 {
+fn weigh<I: Isa, E: Element>(isa: I, scores: &[f32], largest: f32, weights: &mut [E]) -> f32 {
     let mut totals = [0f32; LINE];
     let blocks = scores.as_chunks::<LINE>().0.iter().zip(weights.as_chunks_mut::<LINE>().0);
     for (scores, weights) in blocks {
+        let mut line = [0.0; LINE];
         for lane in 0..LINE {
-            let weight = if scores[lane] == f32::NEG_INFINITY { 0.0 } else { E::exp::<I>(scores[lane] - largest) };
-            totals[lane] += weight;
-            weights[lane] = E::of(weight);
+            line[lane] = if scores[lane] == f32::NEG_INFINITY { 0.0 } else { E::exp::<I>(scores[lane] - largest) };
+            totals[lane] += line[lane];
         }
+        *weights = E::line(isa, &line);
     }
     totals.iter().sum()
 }

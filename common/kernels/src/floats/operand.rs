@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{Affine, Bf16, Borders, Buffer, Element, Precision, dense::width};
+use super::{Affine, Bf16, Borders, Buffer, Element, LINE, Precision, dense::width};
 use crate::{
-    functions::{LANES, exp_of, larger},
+    functions::{exp_of, larger},
     isa::{Isa, Work, dispatch},
     path::Kernels,
     quantised::{Norm, normalise},
@@ -153,12 +153,12 @@ const PARALLEL_FROM: usize = 1 << 15;
 impl Lines<'_> {
     /// One line of a picture, prepared and without its border.
     #[inline(always)]
-    pub(super) fn line<I: Isa>(&self, (picture, y): (usize, usize), out: &mut [f32]) {
+    pub(super) fn line<I: Isa>(&self, isa: I, (picture, y): (usize, usize), out: &mut [f32]) {
         let Grid { height, width, channels, .. } = self.grid;
         let source = &self.source[(picture * height + y) * width * channels..][..width * channels];
         let mut row = vec![0.0; channels];
         for (values, out) in source.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-            self.prepare.apply::<I, f32>((values, picture), &mut row, out);
+            self.prepare.apply(isa, (values, picture), &mut row, out);
         }
     }
 
@@ -193,7 +193,7 @@ impl<E: Element> Work for Fill<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
+    fn run<I: Isa>(self, isa: I) {
         let Lines { source, grid, to, borders: Borders { lines, pixels }, prepare } = self.lines;
         let high = to.height + lines.both();
         let mut row = vec![0.0; grid.channels];
@@ -207,38 +207,59 @@ impl<E: Element> Work for Fill<'_, E> {
             let (inner, right) = rest.split_at_mut(to.width * self.pixel);
             left.fill(E::default());
             right.fill(E::default());
-            let first = picture * grid.height + y * grid.height / to.height;
+            let first = (picture * grid.height + y * grid.height / to.height) * grid.width * grid.channels;
+            let values = &source[first..first + grid.width * grid.channels];
+            if to.width == grid.width {
+                prepare.line(isa, (values, picture), &mut row, inner);
+                continue;
+            }
             for (x, out) in inner.chunks_exact_mut(self.pixel).enumerate() {
-                let from = (first * grid.width + x * grid.width / to.width) * grid.channels;
-                let values = &source[from..from + grid.channels];
-                prepare.apply::<I, E>((values, picture), &mut row, out);
+                let values = &values[x * grid.width / to.width * grid.channels..][..grid.channels];
+                prepare.apply(isa, (values, picture), &mut row, out);
             }
         }
     }
 }
 
 impl Prepare<'_> {
+    /// Some pixels. Where they do not differ from one to the next they are one long row.
+    #[inline(always)]
+    fn line<I: Isa, E: Element>(self, isa: I, (values, picture): (&[f32], usize), row: &mut [f32], out: &mut [E]) {
+        match self {
+            Prepare::Keep | Prepare::Relu if values.len() == out.len() => {
+                self.apply(isa, (values, picture), row, out);
+            }
+            _ => {
+                // A loop: what iterators call with a closure is compiled for the oldest CPU.
+                let (from, to) = (row.len(), row.len().next_multiple_of(E::VALUES));
+                for (values, out) in values.chunks_exact(from).zip(out.chunks_exact_mut(to)) {
+                    self.apply(isa, (values, picture), row, out);
+                }
+            }
+        }
+    }
+
     /// One pixel, of which a word at the end may be filled up.
     #[inline(always)]
-    fn apply<I: Isa, E: Element>(self, (values, picture): (&[f32], usize), row: &mut [f32], out: &mut [E]) {
+    fn apply<I: Isa, E: Element>(self, isa: I, (values, picture): (&[f32], usize), row: &mut [f32], out: &mut [E]) {
         let end = values.len();
         match self {
-            Prepare::Keep => put(values, out, |value| value),
-            Prepare::Relu => put(values, out, |value| larger(value, 0.0)),
+            Prepare::Keep => put(isa, values, out, |value| value),
+            Prepare::Relu => put(isa, values, out, |value| larger(value, 0.0)),
             Prepare::Affine(affine) => {
                 let (scale, offset) = affine.of(picture, end);
-                put_with(values, [scale, offset], out, I::mul_add);
+                put_with(isa, values, ([scale, offset], out), I::mul_add);
             }
             Prepare::AffineSilu(affine) => {
                 let (scale, offset) = affine.of(picture, end);
-                put_with(values, [scale, offset], out, |value, scale, offset| {
+                put_with(isa, values, ([scale, offset], out), |value, scale, offset| {
                     let x = I::mul_add(value, scale, offset);
                     x / (1.0 + exp_of::<I>(-x))
                 });
             }
             Prepare::LayerNorm(norm) => {
                 normalise::<I>(values, norm, row);
-                put(row, out, |value| value);
+                put(isa, row, out, |value| value);
             }
         }
         out[end..].fill(E::default());
@@ -246,20 +267,27 @@ impl Prepare<'_> {
 }
 
 #[inline(always)]
-fn put<E: Element>(values: &[f32], out: &mut [E], each: impl Fn(f32) -> f32) {
-    put_with(values, [values, values], out, |value, _, _| each(value));
+pub(super) fn put<I: Isa, E: Element>(isa: I, values: &[f32], out: &mut [E], each: impl Fn(f32) -> f32) {
+    put_with(isa, values, ([values, values], out), |value, _, _| each(value));
 }
 
 /// In whole registers: what is left at the end is rarely more than nothing.
 #[inline(always)]
-fn put_with<E: Element>(values: &[f32], with: [&[f32]; 2], out: &mut [E], each: impl Fn(f32, f32, f32) -> f32) {
+fn put_with<I: Isa, E: Element>(
+    isa: I,
+    values: &[f32],
+    (with, out): ([&[f32]; 2], &mut [E]),
+    each: impl Fn(f32, f32, f32) -> f32,
+) {
     let ((values, rest), [(a, a_rest), (b, b_rest)]) =
-        (values.as_chunks::<LANES>(), with.map(<[f32]>::as_chunks::<LANES>));
-    let (whole, end) = out.split_at_mut(values.len() * LANES);
-    for (((out, value), a), b) in whole.as_chunks_mut::<LANES>().0.iter_mut().zip(values).zip(a).zip(b) {
-        for lane in 0..LANES {
-            out[lane] = E::of(each(value[lane], a[lane], b[lane]));
+        (values.as_chunks::<LINE>(), with.map(<[f32]>::as_chunks::<LINE>));
+    let (whole, end) = out.split_at_mut(values.len() * LINE);
+    for (((out, value), a), b) in whole.as_chunks_mut::<LINE>().0.iter_mut().zip(values).zip(a).zip(b) {
+        let mut line = [0.0; LINE];
+        for lane in 0..LINE {
+            line[lane] = each(value[lane], a[lane], b[lane]);
         }
+        *out = E::line(isa, &line);
     }
     for (((out, value), a), b) in end.iter_mut().zip(rest).zip(a_rest).zip(b_rest) {
         *out = E::of(each(*value, *a, *b));

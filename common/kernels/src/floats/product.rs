@@ -1,8 +1,12 @@
 //! Convolutions and linear layers: windows of an operand times packed weights.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
-use super::{Border, Dense, Element, FloatSums, Grid, LINE, Line, Operand, PANEL, Windows, operand::Words};
+use super::{
+    Border, Dense, Element, FOUR, FloatSums, Grid, LINE, Line, Operand, PANEL, TILE_ROWS, Windows, even,
+    operand::Words,
+    parts::{Cut, Part},
+};
 use crate::{
     functions::larger,
     isa::{Isa, Work, dispatch},
@@ -31,15 +35,6 @@ pub struct Product<'a> {
     pub relu: bool,
 }
 
-/// Pixels that a panel of weights meets before the next one comes: their operand stays in the cache.
-pub(super) const BLOCK: usize = 512;
-
-/// Fewer pixels are not worth a thread: it would read all weights for them.
-const LEAST: usize = 48;
-
-/// Products of two numbers that are worth a second thread.
-const PARALLEL_FROM: usize = 1 << 20;
-
 impl Kernels {
     /// Multiplies every window of the operand with the weights: `out` gets the result, channels last.
     ///
@@ -50,13 +45,10 @@ impl Kernels {
         let places = Places::of(operand, window, weights);
         let outputs = weights.shape.outputs;
         then.assert_fits(places.to, out.len());
-        let block = places.block(weights);
-        let work = |(part, out): (usize, &mut [f32])| {
+        places.cut(weights).each(out, (outputs, PANEL), |part| {
             let area = places.to.height * places.to.width;
-            let finish = Finish { then, bias: &weights.bias, area, out, outputs, first: part * block };
-            self.run(operand, (places, weights), finish);
-        };
-        each_block(out, block * outputs, work);
+            self.run(operand, (places, weights), Finish { then, bias: &weights.bias, area, part, outputs });
+        });
     }
 
     pub(super) fn run<F: Finishes>(self, operand: &Operand, (places, weights): (Places, &Dense), finish: F) {
@@ -64,14 +56,6 @@ impl Kernels {
             Words::Floats(words) => dispatch(self.path(), Block { values: &words[..], places, weights, finish }),
             Words::Halves(words) => dispatch(self.path(), Block { values: &words[..], places, weights, finish }),
         }
-    }
-}
-
-pub(super) fn each_block<T: Send>(out: &mut [T], length: usize, work: impl Fn((usize, &mut [T])) + Send + Sync) {
-    if out.len() <= length || rayon::current_num_threads() == 1 {
-        out.chunks_mut(length.max(1)).enumerate().for_each(work);
-    } else {
-        out.par_chunks_mut(length).enumerate().for_each(work);
     }
 }
 
@@ -126,32 +110,39 @@ impl Places {
         Self { origin, to, run: to.width, ..places }
     }
 
-    /// Pixels that a thread takes at once.
-    pub(super) fn block(&self, weights: &Dense) -> usize {
-        let (pixels, threads) = (self.to.pixels(), rayon::current_num_threads());
-        let products = pixels * weights.shape.outputs * self.words * self.segments;
-        if threads == 1 || products < PARALLEL_FROM {
-            return BLOCK;
-        }
-        pixels.div_ceil(2 * threads).next_multiple_of(12).clamp(LEAST, BLOCK)
+    /// How the work is cut for threads.
+    pub(super) fn cut(&self, weights: &Dense) -> Cut {
+        Cut::of(self.to.pixels(), 12, (weights.panels(), PANEL * self.words * self.segments))
     }
 
-    /// Where the window of a pixel of the result begins, and how many follow at equal distances.
+    /// Where the window of a pixel of the result begins.
     #[inline(always)]
-    fn at(&self, pixel: usize) -> (usize, usize) {
+    fn at(&self, pixel: usize) -> usize {
         let (line, x) = (pixel / self.run, pixel % self.run);
         let (picture, y) = (line / self.to.height, line % self.to.height);
-        (self.origin + x * self.steps[0] + y * self.steps[1] + picture * self.steps[2], self.run - x)
+        self.origin + x * self.steps[0] + y * self.steps[1] + picture * self.steps[2]
+    }
+
+    /// Where those of the pixels from one on begin, and for how many that holds. A tile of a few rows may have
+    /// them from several lines, if each line is some fours.
+    #[inline(always)]
+    fn from<I: Isa>(&self, pixel: usize, count: usize) -> ([usize; TILE_ROWS / FOUR], usize) {
+        let left = self.run - pixel % self.run;
+        if !I::MANY && left < count && self.run.is_multiple_of(FOUR) && pixel.is_multiple_of(FOUR) {
+            let four = |four: usize| pixel + FOUR * four.min((count - 1) / FOUR);
+            return (std::array::from_fn(|at| self.at(four(at))), count);
+        }
+        (even(self.at(pixel), self.steps[0]), left.min(count))
     }
 }
 
 /// What becomes of the sums of a tile.
 pub(super) trait Finishes {
-    /// Pixels of the block: the first, and how many.
-    fn pixels(&self) -> (usize, usize);
+    /// Pixels of the block: the first, and how many; and panels.
+    fn part(&self) -> ((usize, usize), Range<usize>);
 
-    /// Takes the sums of some pixels with a panel of `columns` columns.
-    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, panel: (usize, usize));
+    /// Takes the sums of some pixels: the first of these, the panel, and how many columns it has.
+    fn finish<I: Isa, const R: usize>(&mut self, isa: I, sums: &FloatSums<R>, place: (usize, usize, usize));
 }
 
 /// Some pixels of a product.
@@ -168,7 +159,7 @@ impl<E: Element, F: Finishes> Work for Block<'_, E, F> {
     #[inline(always)]
     fn run<I: Isa>(mut self, isa: I) {
         let words = self.places.words * self.places.segments;
-        for panel in 0..self.weights.panels() {
+        for panel in self.finish.part().1 {
             let lines = self.weights.panel(panel);
             if lines.len() == 2 * words {
                 self.panel::<I, 2>(isa, panel, lines.as_chunks().0);
@@ -182,12 +173,12 @@ impl<E: Element, F: Finishes> Work for Block<'_, E, F> {
 impl<E: Element, F: Finishes> Block<'_, E, F> {
     #[inline(always)]
     fn panel<I: Isa, const V: usize>(&mut self, isa: I, panel: usize, lines: &[[Line; V]]) {
-        let (first, count) = self.finish.pixels();
+        let (first, count) = self.finish.part().0;
         let (mut pixel, end) = (first, first + count);
         while pixel < end {
-            let (start, left) = self.places.at(pixel);
-            let place = (panel, pixel, start);
-            pixel += match left.min(end - pixel) {
+            let (starts, left) = self.places.from::<I>(pixel, end - pixel);
+            let place = (panel, pixel, starts);
+            pixel += match left {
                 1 => self.tile::<I, 1, V>(isa, place, lines),
                 2 | 3 => self.tile::<I, 2, V>(isa, place, lines),
                 4 | 5 => self.tile::<I, 4, V>(isa, place, lines),
@@ -203,14 +194,14 @@ impl<E: Element, F: Finishes> Block<'_, E, F> {
     fn tile<I: Isa, const R: usize, const V: usize>(
         &mut self,
         isa: I,
-        (panel, pixel, start): (usize, usize, usize),
+        (panel, pixel, starts): (usize, usize, [usize; TILE_ROWS / FOUR]),
         lines: &[[Line; V]],
     ) -> usize {
         let Places { steps, segments, pitch, words, .. } = self.places;
-        let windows = Windows { values: self.values, start, stride: steps[0], segments, pitch, words };
+        let windows = Windows { values: self.values, starts, stride: steps[0], segments, pitch, words };
         let mut sums = [[0.0; PANEL]; R];
         E::tile::<I, R, V>(isa, windows, lines, &mut sums);
-        self.finish.finish::<I, R>(&sums, pixel, (panel, V * LINE));
+        self.finish.finish(isa, &sums, (pixel, panel, V * LINE));
         R
     }
 }
@@ -221,21 +212,24 @@ pub(super) struct Finish<'a> {
     pub(super) bias: &'a [f32],
     /// Pixels of a picture.
     pub(super) area: usize,
-    pub(super) out: &'a mut [f32],
+    pub(super) part: Part<'a, f32>,
     pub(super) outputs: usize,
-    /// The first pixel of `out`.
-    pub(super) first: usize,
 }
 
 impl Finishes for Finish<'_> {
-    fn pixels(&self) -> (usize, usize) {
-        (self.first, self.out.len() / self.outputs)
+    fn part(&self) -> ((usize, usize), Range<usize>) {
+        self.part.sizes()
     }
 
     #[inline(always)]
-    fn finish<I: Isa, const R: usize>(&mut self, sums: &FloatSums<R>, pixel: usize, panel: (usize, usize)) {
+    fn finish<I: Isa, const R: usize>(
+        &mut self,
+        _: I,
+        sums: &FloatSums<R>,
+        (pixel, panel, columns): (usize, usize, usize),
+    ) {
         for (row, sums) in sums.iter().enumerate() {
-            self.row(sums, pixel + row, panel);
+            self.row(sums, pixel + row, (panel, columns));
         }
     }
 }
@@ -248,7 +242,7 @@ impl Finish<'_> {
         let whole = pixel * self.outputs + column;
         let extra = self.then.extra.map(|extra| &extra[pixel / self.area * self.outputs + column..]);
         let residual = self.then.add.map(|residual| &residual[whole..]);
-        let out = &mut self.out[whole - self.first * self.outputs..];
+        let out = self.part.at(pixel, column, PANEL);
         let mut line = *sums;
         add(&mut line, Some(&self.bias[column..]));
         let width = columns.min(self.outputs - column);

@@ -8,7 +8,7 @@ use std::arch::asm;
 
 use super::{COLUMNS, Isa, Sums, Work, amx_state::Tiles, assert_whole, avx512};
 use crate::{
-    floats::{Bf16, FloatSums, LINE, Line, PANEL, Windows},
+    floats::{Bf16, FOUR, FloatSums, LINE, Line, PANEL, Windows, even},
     packed::Group,
 };
 
@@ -58,6 +58,11 @@ impl<I: Isa> Isa for Amx<I> {
     }
 
     #[inline(always)]
+    fn nearest(self, values: &[f32; LINE]) -> [Bf16; LINE] {
+        self.0.nearest(values)
+    }
+
+    #[inline(always)]
     fn tile<const R: usize>(self, rows: &[u8], stride: usize, panel: &[Group]) -> Sums<R> {
         let (whole, rest) = panel.as_chunks::<STEPS>();
         if R != ROWS || whole.is_empty() {
@@ -90,7 +95,7 @@ impl<I: Isa> Isa for Amx<I> {
             return self.0.floats(rows, panel, out);
         }
         for (part, out) in out.as_chunks_mut::<HALF>().0.iter_mut().enumerate() {
-            self.0.floats(Windows { start: rows.start + part * HALF * rows.stride, ..rows }, panel, out);
+            self.0.floats(half(rows, part), panel, out);
         }
     }
 
@@ -102,7 +107,7 @@ impl<I: Isa> Isa for Amx<I> {
         out: &mut FloatSums<R>,
     ) {
         let whole = rows.words / STEPS;
-        if whole == 0 {
+        if whole == 0 || rows.starts[..R.div_ceil(FOUR)] != even(rows.starts[0], rows.stride)[..R.div_ceil(FOUR)] {
             return few_halves(self.0, rows, panel, out);
         }
         rows.assert_whole(R, panel.len());
@@ -118,8 +123,8 @@ impl<I: Isa> Isa for Amx<I> {
         let rest = rows.words % STEPS;
         // Whatever the number of rows, these come last: a row has the same sums in every company.
         for segment in 0..if rest == 0 { 0 } else { rows.segments } {
-            let start = rows.start + segment * rows.pitch + 2 * STEPS * whole;
-            let rows = Windows { start, segments: 1, words: rest, ..rows };
+            let rows = rows.further(segment * rows.pitch + 2 * STEPS * whole);
+            let rows = Windows { segments: 1, words: rest, ..rows };
             let mut more = [[0.0; PANEL]; R];
             few_halves(self.0, rows, &panel[(segment + 1) * (STEPS * whole + rest) - rest..][..rest], &mut more);
             for (sums, more) in out.iter_mut().zip(more) {
@@ -127,6 +132,13 @@ impl<I: Isa> Isa for Amx<I> {
             }
         }
     }
+}
+
+/// One half of sixteen rows.
+#[inline(always)]
+fn half<E>(rows: Windows<'_, E>, part: usize) -> Windows<'_, E> {
+    let [a, b, c, d] = rows.starts;
+    Windows { starts: if part == 0 { [a, b, a, b] } else { [c, d, c, d] }, ..rows }
 }
 
 /// What AVX-512 makes of rows that may be more than its registers hold.
@@ -141,7 +153,7 @@ fn few_halves<I: Isa, const R: usize, const V: usize>(
         return isa.halves(rows, panel, out);
     }
     for (part, out) in out.as_chunks_mut::<HALF>().0.iter_mut().enumerate() {
-        isa.halves(Windows { start: rows.start + part * HALF * rows.stride, ..rows }, panel, out);
+        isa.halves(half(rows, part), panel, out);
     }
 }
 
@@ -222,7 +234,7 @@ macro_rules! pairs {
                     $($last,)*
                     at = out(reg) _,
                     left = out(reg) _,
-                    rows = inout(reg) rows.values.as_ptr().wrapping_add(rows.start) => _,
+                    rows = inout(reg) rows.values.as_ptr().wrapping_add(rows.starts[0]) => _,
                     panel = inout(reg) panel => _,
                     segments = inout(reg) rows.segments => _,
                     whole = in(reg) rows.words / STEPS,

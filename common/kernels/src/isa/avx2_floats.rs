@@ -52,12 +52,12 @@ macro_rules! tile {
                 let mut sums = [[_mm256_setzero_ps(); 2]; B];
                 let mut lines = panel.iter();
                 for segment in 0..rows.segments {
-                    let start = rows.start + first * rows.stride + segment * rows.pitch;
-                    let start = rows.values.as_ptr().wrapping_add(start);
+                    let start = rows.values.as_ptr().wrapping_add(segment * rows.pitch);
+                    let starts: [_; B] = std::array::from_fn(|row| start.wrapping_add(rows.row(first + row)));
                     for (word, line) in (0..rows.words).zip(&mut lines) {
                         let weights = [load(&line[part], 0), load(&line[part], 8)];
                         for row in 0..B {
-                            let at = start.wrapping_add(row * rows.stride).cast::<u32>().wrapping_add(word);
+                            let at = starts[row].cast::<u32>().wrapping_add(word);
                             // SAFETY: the rows reach as far as was asserted.
                             let word = unsafe { at.read_unaligned() };
                             for half in 0..2 {

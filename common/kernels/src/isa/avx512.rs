@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 use super::avx512_floats;
 use super::{COLUMNS, Isa, Sums, Work, assert_whole};
 use crate::{
-    floats::{Bf16, FloatSums, Line, Windows},
+    floats::{Bf16, FloatSums, LINE, Line, Windows},
     packed::Group,
 };
 
@@ -30,6 +30,16 @@ impl<const BF16: bool> Isa for Avx512<BF16> {
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn nearest(self, values: &[f32; LINE]) -> [Bf16; LINE] {
+        if BF16 {
+            // SAFETY: `self` shows that the instruction is there.
+            unsafe { avx512_floats::nearest(values) }
+        } else {
+            values.map(Bf16::nearest)
+        }
     }
 
     #[inline(always)]

@@ -81,9 +81,9 @@ fn tile<E: Element, const R: usize, const V: usize>(
             let count = 4.min(R - first);
             let mut sums = [[0.0; LINE]; 4];
             for (at, line) in panel.iter().enumerate() {
-                let start = rows.start + at / rows.words * rows.pitch + at % rows.words * E::VALUES;
+                let within = at / rows.words * rows.pitch + at % rows.words * E::VALUES;
                 for (row, sums) in sums[..count].iter_mut().enumerate() {
-                    let from = start + (first + row) * rows.stride;
+                    let from = rows.row(first + row) + within;
                     step(sums, &rows.values[from..from + E::VALUES], &line[part]);
                 }
             }

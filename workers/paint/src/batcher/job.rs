@@ -7,7 +7,7 @@ use tracing::Span;
 
 use crate::error::PaintError;
 use crate::model::Model;
-use crate::paint::{Answer, Painted, Painting, Progress, Request};
+use crate::paint::{Painted, Painting, Progress, Request};
 use crate::preview::Sketch;
 
 /// Whoever wants a request painted.
@@ -85,21 +85,21 @@ impl Job {
     }
 
     /// Begins pictures, at most so many; returns how many.
-    pub(super) fn begin(&mut self, most: usize) -> usize {
+    pub(super) fn begin(&mut self, most: usize) -> Result<usize, PaintError> {
         let first = !self.painting.has_begun();
-        let Self { painting, span, watch, .. } = self;
-        let new = span.in_scope(|| painting.begin(most));
+        let Self { painting, watch, .. } = self;
+        let new = painting.begin(most)?;
         if first && new > 0 {
             watch.begins();
             watch.report(painting.progress());
         }
-        new
+        Ok(new)
     }
 
-    /// Takes a step of its pictures, and decodes those that are done.
-    pub(super) fn step(&mut self, model: &Model, answers: Vec<Result<Answer, PaintError>>) -> Result<(), PaintError> {
+    /// Waits until the step of its pictures is done, tells of it, and decodes those that are done.
+    pub(super) fn settle(&mut self, model: &Model) -> Result<(), PaintError> {
         let Self { painting, watch, .. } = self;
-        painting.step(answers.into_iter())?;
+        painting.settle()?;
         painting.show(&mut |sketch| watch.show(model, sketch));
         let mut report = |at: Progress| {
             watch.report(at);

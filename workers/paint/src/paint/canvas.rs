@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use crate::error::{JobError, PaintError, WorkerError};
+use super::step::Answer;
+use crate::error::{JobError, PaintError};
 use crate::model::Model;
 use crate::noise::NoiseKey;
 use crate::picture::Picture;
@@ -14,20 +15,29 @@ use crate::sampler::{Sampler, Schedule};
 /// A picture's latents and its place on its schedule.
 pub(super) struct Canvas {
     sampler: Sampler,
-    latents: Vec<f32>,
-    shape: [usize; 3],
+    /// (1, channels, height, width), on the device of the model.
+    latents: Tensor,
     noise: NoiseKey,
+    /// Noise for the coming step, on the CPU, whose logarithms and cosines are the same everywhere.
+    fresh: Option<Vec<f32>>,
     /// What its calls of the model cost: each is shared by all pictures that it is for.
     cost: f64,
 }
 
 impl Canvas {
-    pub(super) fn new(schedule: &Arc<Schedule>, seed: u64, picture: u32, shape: [usize; 3]) -> Self {
+    pub(super) fn new(
+        schedule: &Arc<Schedule>,
+        seed: u64,
+        picture: u32,
+        [channels, height, width]: [usize; 3],
+        device: &Device,
+    ) -> candle_core::Result<Self> {
         let noise = NoiseKey { seed, picture, step: 0 };
         let sampler = Sampler::new(schedule.clone());
-        let mut latents = noise.normals(shape.iter().product());
+        let mut latents = noise.normals(channels * height * width);
         sampler.start(&mut latents);
-        Self { sampler, latents, shape, noise, cost: 0.0 }
+        let latents = Tensor::from_vec(latents, (1, channels, height, width), device)?;
+        Ok(Self { sampler, latents, noise, fresh: None, cost: 0.0 })
     }
 
     /// Index of the picture in its request.
@@ -35,9 +45,8 @@ impl Canvas {
         self.noise.picture
     }
 
-    /// Channels, height and width of the latents.
-    pub(super) fn shape(&self) -> [usize; 3] {
-        self.shape
+    pub(super) fn latents(&self) -> &Tensor {
+        &self.latents
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -50,41 +59,80 @@ impl Canvas {
     }
 
     /// What the model is to be shown, and at which timestep.
-    pub(super) fn input(&self) -> (Vec<f32>, f32) {
+    pub(super) fn input(&self) -> candle_core::Result<(Tensor, f32)> {
         let timestep = self.sampler.timestep().unwrap_or_default();
-        (self.sampler.model_input(&self.latents).collect(), timestep as f32)
+        Ok((self.sampler.model_input(&self.latents)?, timestep as f32))
     }
 
-    /// Takes a step with the model's answer to a batch of so many pictures.
-    pub(super) fn step(&mut self, output: &[f32], together: usize) -> Result<(), PaintError> {
-        self.noise.step += 1;
-        self.cost += (together as f64).recip();
-        let noise = if self.sampler.needs_noise() { self.noise.normals(self.latents.len()) } else { Vec::new() };
-        self.sampler.step(output, &mut self.latents, &noise).map_err(WorkerError::of)?;
-        Ok(self.ensure_finite(&self.latents, "latents")?)
+    /// Makes the noise that the coming step adds, if it adds any.
+    pub(super) fn make_noise(&mut self) {
+        let noise = NoiseKey { step: self.sampler.done() as u32 + 1, ..self.noise };
+        let elements = self.latents.elem_count();
+        self.fresh = self.sampler.needs_noise().then(|| noise.normals(elements));
     }
 
-    pub(super) fn sketch(&self, together: usize) -> Sketch<'_> {
+    /// Takes a step with the model's answer, which a GPU may not be done with when this returns.
+    pub(super) fn step(&mut self, answer: &Answer) -> candle_core::Result<()> {
+        let (shape, device) = (self.latents.shape(), self.latents.device());
+        let noise = self.fresh.take().map(|fresh| Tensor::from_vec(fresh, shape, device)).transpose()?;
+        self.latents = self.sampler.step(&answer.output, &self.latents, noise.as_ref())?;
+        self.cost += (answer.together as f64).recip();
+        Ok(())
+    }
+
+    /// None before the first step.
+    pub(super) fn sketch(&self, together: usize) -> Option<Sketch<'_>> {
         let (done, left) = (self.sampler.done() as u32, self.sampler.left() as u32);
-        let (index, latents, shape) = (self.noise.picture, self.sampler.clean(), self.shape);
-        Sketch { index, steps: (done, done + left), together, latents, shape }
+        let (index, latents) = (self.noise.picture, self.sampler.clean()?);
+        Some(Sketch { index, steps: (done, done + left), together, latents })
     }
 
     /// Alone, for the decoder needs more memory for one picture than the UNet for a batch.
     pub(super) fn decode(&self, model: &Model) -> Result<Picture, PaintError> {
-        let [channels, height, width] = self.shape;
-        let latents = Tensor::from_slice(&self.latents, (1, channels, height, width), &Device::Cpu)?;
-        let pixels = model.decode(&latents)?.squeeze(0)?;
+        let pixels = model.decode(&self.latents)?.squeeze(0)?;
         model.learn_colors(&self.latents, &pixels)?;
         let (_, height, width) = pixels.dims3()?;
         let pixels: Vec<f32> = pixels.permute((1, 2, 0))?.flatten_all()?.to_vec1()?;
-        self.ensure_finite(&pixels, "pixels")?;
+        self.ensure_finite(pixels.iter().copied(), "pixels")?;
         let rgb = pixels.into_iter().map(|value| (value * 255.0).round() as u8).collect();
         Ok(Picture { width: width as u32, height: height as u32, rgb })
     }
 
-    fn ensure_finite(&self, values: &[f32], what: &'static str) -> Result<(), JobError> {
-        let finite = values.iter().all(|value| value.is_finite());
-        if finite { Ok(()) } else { Err(JobError::NotFinite { picture: self.noise.picture, what }) }
+    pub(super) fn ensure_finite(
+        &self,
+        mut values: impl Iterator<Item = f32>,
+        what: &'static str,
+    ) -> Result<(), JobError> {
+        if values.all(f32::is_finite) { Ok(()) } else { Err(JobError::NotFinite { picture: self.noise.picture, what }) }
+    }
+}
+
+/// One number for all: finite if they are.
+///
+/// Zero times anything but a finite number is not a number, and so is every sum with it.
+pub(super) fn flag(values: &Tensor) -> candle_core::Result<Tensor> {
+    values.affine(0.0, 0.0)?.sum_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_tells_of_any_that_is_not_finite_wherever_it_is() {
+        let finite = |values: &[f32]| {
+            let tensor = Tensor::new(values, &Device::Cpu).unwrap();
+            flag(&tensor).unwrap().to_scalar::<f32>().unwrap().is_finite()
+        };
+        let mut values = vec![f32::MAX; 101];
+        (values[1], values[2], values[3]) = (f32::MIN, -0.0, 1e-45);
+        assert!(finite(&values), "the largest numbers are finite, and their sum is not asked for");
+        for odd in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            for place in [0, 50, 100] {
+                let whole = std::mem::replace(&mut values[place], odd);
+                assert!(!finite(&values), "{odd} at {place}");
+                values[place] = whole;
+            }
+        }
     }
 }

@@ -1,13 +1,17 @@
 //! A request in the making.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use candle_core::{Device, Tensor};
 use shanshui_pipeline::telemetry::{entered, phase};
 use tracing::Span;
 
-use super::canvas::Canvas;
+use super::canvas::{Canvas, flag};
 use super::step::{Answer, Place};
 use super::text::Text;
 use super::{Painted, Progress, Report, Request, Stopped};
@@ -22,6 +26,7 @@ pub(crate) struct Painting {
     request: Request,
     schedule: Arc<Schedule>,
     shape: [usize; 3],
+    device: Device,
     /// Tells it from others.
     number: u64,
     text: Option<Text>,
@@ -44,6 +49,7 @@ impl Painting {
             request,
             schedule,
             shape,
+            device: model.device().clone(),
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             text: None,
             canvases: Vec::new(),
@@ -86,15 +92,17 @@ impl Painting {
     }
 
     /// Begins pictures, at most so many; returns how many.
-    pub(crate) fn begin(&mut self, most: usize) -> usize {
+    pub(crate) fn begin(&mut self, most: usize) -> Result<usize, PaintError> {
         let new = most.min(self.request.count - self.begun);
-        let canvas = |picture: usize| Canvas::new(&self.schedule, self.request.seed, picture as u32, self.shape);
-        self.canvases.extend((self.begun..self.begun + new).map(canvas));
+        let Self { schedule, request, shape, device, .. } = &*self;
+        let canvas = |picture: usize| Canvas::new(schedule, request.seed, picture as u32, *shape, device);
+        let canvases = (self.begun..self.begun + new).map(canvas).collect::<candle_core::Result<Vec<_>>>()?;
+        self.canvases.extend(canvases);
         self.begun += new;
         if new > 0 && self.steps.is_none() {
             self.steps = Some(phase("steps"));
         }
-        new
+        Ok(new)
     }
 
     /// Whether a picture has begun.
@@ -108,19 +116,49 @@ impl Painting {
         self.canvases.iter().zip(text).map(|(canvas, text)| Place { request: self.number, canvas, text })
     }
 
-    /// Takes a step of every picture at work with the model's answers.
-    pub(crate) fn step(&mut self, answers: impl Iterator<Item = Result<Answer, PaintError>>) -> Result<(), PaintError> {
-        for (canvas, answer) in self.canvases.iter_mut().zip(answers) {
-            let Answer { output, together } = answer?;
-            canvas.step(&output, together)?;
-            self.progress.done += 1;
+    /// Makes the noise of the coming step. That is work of the CPU: meanwhile a GPU computes the answers.
+    pub(crate) fn make_noise(&mut self) {
+        self.canvases.iter_mut().for_each(Canvas::make_noise);
+    }
+
+    /// Takes a step of every picture at work with the model's answers. Nothing here waits for a GPU:
+    /// [`Painting::settle`] does.
+    pub(crate) fn step(
+        &mut self,
+        mut answers: impl Iterator<Item = Result<Answer, PaintError>>,
+    ) -> Result<(), PaintError> {
+        let step = |canvas: &mut Canvas, answer: Result<Answer, PaintError>| Ok(canvas.step(&answer?)?);
+        let mut stepped = self.canvases.iter_mut().zip(&mut answers);
+        let Err(error) = stepped.try_for_each(|(canvas, answer)| step(canvas, answer)) else { return Ok(()) };
+        // What is final comes before what may pass.
+        match self.ensure_finite() {
+            Err(PaintError::Job(own)) => Err(own.into()),
+            _ => Err(error),
         }
+    }
+
+    /// Waits until the step is done, and looks at what came of it.
+    ///
+    /// A GPU takes orders faster than it works. Without this it would be told of the last step while it computes
+    /// the first: progress would be false, and a cancel late.
+    pub(crate) fn settle(&mut self) -> Result<(), PaintError> {
+        self.ensure_finite()?;
+        self.progress.done += self.canvases.len();
         Ok(())
+    }
+
+    /// Looks at one number for each picture, so that the latents can stay where they are.
+    fn ensure_finite(&self) -> Result<(), PaintError> {
+        let flags =
+            self.canvases.iter().map(|canvas| flag(canvas.latents())).collect::<candle_core::Result<Vec<_>>>()?;
+        let flags = if flags.is_empty() { Vec::new() } else { Tensor::stack(&flags, 0)?.to_vec1()? };
+        let mut seen = self.canvases.iter().zip(flags);
+        Ok(seen.try_for_each(|(canvas, flag)| canvas.ensure_finite([flag].into_iter(), "latents"))?)
     }
 
     /// Shows the pictures at work.
     pub(crate) fn show(&self, show: &mut dyn FnMut(Sketch<'_>)) {
-        self.canvases.iter().for_each(|canvas| show(canvas.sketch(self.canvases.len())));
+        self.canvases.iter().filter_map(|canvas| canvas.sketch(self.canvases.len())).for_each(show);
     }
 
     /// Decodes the pictures whose steps are done.

@@ -19,7 +19,8 @@ pub(crate) struct Place<'a> {
 
 /// What the model says of a picture, and of how many it was asked together.
 pub(crate) struct Answer {
-    pub(super) output: Vec<f32>,
+    /// Of the shape of the picture's latents, on the device.
+    pub(super) output: Tensor,
     pub(super) together: usize,
 }
 
@@ -72,24 +73,22 @@ impl Asker {
     fn predict(&mut self, model: &Model, places: &[Place<'_>]) -> candle_core::Result<Vec<Answer>> {
         let (mut input, mut timesteps) = (Vec::new(), Vec::new());
         for Place { canvas, text, .. } in places {
-            let (latents, timestep) = canvas.input();
-            (0..text.rows).for_each(|_| input.extend_from_slice(&latents));
+            let (latents, timestep) = canvas.input()?;
+            input.extend((0..text.rows).map(|_| latents.clone()));
             timesteps.extend((0..text.rows).map(|_| timestep));
         }
-        let ([channels, height, width], rows) = (places[0].canvas.shape(), timesteps.len());
-        let input = Tensor::from_vec(input, (rows, channels, height, width), &Device::Cpu)?;
-        let timesteps = Tensor::from_vec(timesteps, rows, &Device::Cpu)?;
-        let output = model.predict(&input, &timesteps, self.context(places)?)?.flatten_all()?.to_vec1::<f32>()?;
+        let timesteps = Tensor::new(timesteps, &Device::Cpu)?;
+        let output = model.predict(&Tensor::cat(&input, 0)?, &timesteps, self.context(places)?)?;
         if let Some(sizes) = &self.sizes {
             sizes.observe(places.len() as f64);
         }
-        let (mut rest, size) = (&output[..], channels * height * width);
+        let mut at = 0;
         let answer = |place: &Place<'_>| {
-            let (own, after) = rest.split_at(place.text.rows * size);
-            rest = after;
-            Answer { output: place.text.guided(own), together: places.len() }
+            let own = output.narrow(0, at, place.text.rows)?;
+            at += place.text.rows;
+            Ok(Answer { output: place.text.guided(&own)?, together: places.len() })
         };
-        Ok(places.iter().map(answer).collect())
+        places.iter().map(answer).collect()
     }
 
     /// Joined anew when a picture comes or goes.

@@ -1,8 +1,11 @@
 //! The texts of a request, as the UNet is told them.
 
+use candle_core::Tensor;
+
 use super::Request;
 use crate::error::PaintError;
 use crate::model::{Context, Encoded, Model};
+use crate::sampler;
 
 /// The states of the prompt, or of the negative prompt and the prompt.
 pub(super) struct Text {
@@ -32,16 +35,10 @@ impl Text {
     }
 
     /// The model's answers to the rows of a picture as one.
-    pub(super) fn guided(&self, outputs: &[f32]) -> Vec<f32> {
-        let (without, with) = outputs.split_at(outputs.len() * (self.rows - 1) / self.rows);
+    pub(super) fn guided(&self, outputs: &Tensor) -> candle_core::Result<Tensor> {
         match self.guidance {
-            Some(scale) => with.iter().zip(without).map(|(with, without)| guide(*with, *without, scale)).collect(),
-            None => with.to_vec(),
+            Some(scale) => sampler::guided(&outputs.narrow(0, 0, 1)?, &outputs.narrow(0, 1, 1)?, scale),
+            None => Ok(outputs.clone()),
         }
     }
-}
-
-fn guide(with: f32, without: f32, scale: f64) -> f32 {
-    let (with, without) = (f64::from(with), f64::from(without));
-    (without + scale * (with - without)) as f32
 }

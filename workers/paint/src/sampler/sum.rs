@@ -1,9 +1,9 @@
-//! What a step reads, and weighted sums of it.
+//! Weighted sums of what a step reads.
 
 /// Values kept of earlier steps: methods of fourth order need three beside the newest.
 pub(super) const PAST: usize = 3;
 
-/// What is known of one element at one step, or the weights of it in a sum.
+/// The weights of what is [`Known`](super::known::Known) at a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sum {
     /// The latents.
@@ -51,16 +51,5 @@ impl Sum {
     /// `factor * self`.
     pub(super) fn times(self, factor: f64) -> Self {
         Self::NOTHING.plus(factor, self)
-    }
-
-    /// The sum, where `self` are weights and `values` what they weigh.
-    pub(super) fn of(&self, values: &Self) -> f64 {
-        let past: f64 = self.past.iter().zip(&values.past).map(|(weight, value)| weight * value).sum();
-        self.sample * values.sample
-            + self.output * values.output
-            + self.clean * values.clean
-            + self.base * values.base
-            + past
-            + self.noise * values.noise
     }
 }

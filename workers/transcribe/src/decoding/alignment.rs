@@ -90,12 +90,17 @@ fn smooth(row: &[f32], out: &mut [f32]) {
     let before = row[1..=HALF].iter().rev();
     let after = row[row.len() - 1 - HALF..row.len() - 1].iter().rev();
     let padded: Vec<f32> = before.chain(row).chain(after).copied().collect();
-    for (at, out) in out.iter_mut().enumerate() {
-        let mut seven = [0.0; SMOOTH];
-        seven.copy_from_slice(&padded[at..at + SMOOTH]);
-        *out += median(seven);
+    for (out, first) in out.chunks_mut(LANES).zip((0..).step_by(LANES)) {
+        let mut seven = [[0.0; LANES]; SMOOTH];
+        for (shift, values) in seven.iter_mut().enumerate() {
+            values[..out.len()].copy_from_slice(&padded[first + shift..][..out.len()]);
+        }
+        out.iter_mut().zip(medians(seven)).for_each(|(out, median)| *out += median);
     }
 }
+
+/// Medians that are found side by side.
+const LANES: usize = 16;
 
 /// The exchanges that bring the median of seven values to their middle, without a branch, so that the
 /// compiler makes vectors of them.
@@ -103,10 +108,12 @@ const EXCHANGES: [(usize, usize); 13] =
     [(0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4)];
 
 #[inline(always)]
-fn median(mut values: [f32; SMOOTH]) -> f32 {
+fn medians(mut values: [[f32; LANES]; SMOOTH]) -> [f32; LANES] {
     for (a, b) in EXCHANGES {
-        let (low, high) = (values[a].min(values[b]), values[a].max(values[b]));
-        (values[a], values[b]) = (low, high);
+        let (one, other) = (values[a], values[b]);
+        // Not `min` and `max`, which look for NaN, too.
+        values[a] = std::array::from_fn(|lane| if other[lane] < one[lane] { other[lane] } else { one[lane] });
+        values[b] = std::array::from_fn(|lane| if other[lane] < one[lane] { one[lane] } else { other[lane] });
     }
     values[SMOOTH / 2]
 }
@@ -210,7 +217,8 @@ mod tests {
         for bits in 0..1 << SMOOTH {
             let values: [f32; SMOOTH] = std::array::from_fn(|at| (bits >> at & 1) as f32);
             let ones = values.iter().filter(|value| **value == 1.0).count();
-            assert_eq!(median(values), if ones > SMOOTH / 2 { 1.0 } else { 0.0 }, "{bits:b}");
+            let found = medians(values.map(|value| [value; LANES]));
+            assert_eq!(found, [if ones > SMOOTH / 2 { 1.0 } else { 0.0 }; LANES], "{bits:b}");
         }
     }
 

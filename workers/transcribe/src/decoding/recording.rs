@@ -7,6 +7,7 @@ use super::{
     Word,
     invention::{invented, is_echo},
     segments::{Cut, Extent, FRAMES_PER_SECOND, cut},
+    short,
     spoken::{self, ENGLISH, Spoken},
     timeline::Timeline,
     window::{Decoded, Window, Written},
@@ -91,9 +92,6 @@ struct Asked<'a> {
     temperatures: &'a [f32],
 }
 
-/// Frames of silence behind the sound of a short window: 7 s. With 5 s, one of 15 recordings made
-/// base write its sentence over and over; with 6 s and more, none did.
-const SILENCE: usize = 700;
 /// A language that is less sure than this in a short window is detected again in the whole one.
 const SURE_LANGUAGE: f32 = 0.8;
 
@@ -118,7 +116,7 @@ impl Recording<'_, '_> {
     /// than sure of the text then, the whole window is heard as it was trained for.
     fn understand(&mut self, frame: usize, heard: usize) -> Result<(Spoken, Decoded), TranscribeError> {
         let whole = self.whisper.dims().frames();
-        let short = (heard + SILENCE).next_multiple_of(2);
+        let short = short::frames(heard);
         if self.options.short_windows && short < whole && self.options.temperatures.first() == Some(&0.0) {
             let (spoken, decoded) = self.understand_in(frame, heard, short, &[0.0])?;
             let sure = spoken.probability.is_none_or(|probability| probability >= SURE_LANGUAGE);

@@ -1,7 +1,9 @@
 //! Which tokens may come next.
 
+use std::ops::Range;
+
 use super::sampling::log_sum_exp;
-use crate::whisper::{kernels::maximum, tokens::Tokens};
+use crate::whisper::{kernels::largest, tokens::Tokens};
 
 /// The filters that `openai/whisper` puts over the scores before it picks a token.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +15,22 @@ pub(super) struct Rules<'a> {
 }
 
 impl Rules<'_> {
+    /// Of so many tokens those outside of which none may follow the tokens written so far. A window begins with a
+    /// time, and soon. Times come in pairs, the end of a segment and the start of the next, except before the end of
+    /// the text.
+    pub(super) fn reach(&self, written: &[u32], vocabulary: usize) -> Range<usize> {
+        let first = self.first();
+        if !self.timestamps {
+            return 0..vocabulary;
+        }
+        match written {
+            [] => first..vocabulary.min(first + self.max_first_timestamp + 1),
+            [.., last] if !self.tokens.is_timestamp(*last) => 0..vocabulary,
+            [.., before, _] if !self.tokens.is_timestamp(*before) => self.tokens.end as usize..vocabulary,
+            _ => 0..first,
+        }
+    }
+
     /// Forbids, by minus infinity, what may not follow the tokens written so far.
     pub(super) fn apply(&self, logits: &mut [f32], written: &[u32]) {
         if written.is_empty() {
@@ -21,24 +39,11 @@ impl Rules<'_> {
         forbid(logits, &self.tokens.suppressed);
         if self.timestamps {
             forbid(logits, &[self.tokens.no_timestamps]);
-            self.keep_pairs(logits, written);
+            let reach = self.reach(written, logits.len());
+            logits[..reach.start].fill(f32::NEG_INFINITY);
+            logits[reach.end..].fill(f32::NEG_INFINITY);
             self.keep_order(logits, written);
-            self.keep_first(logits, written);
             self.prefer_timestamp(logits);
-        }
-    }
-
-    /// Times come in pairs, the end of a segment and the start of the next, except before the end
-    /// of the text.
-    fn keep_pairs(&self, logits: &mut [f32], written: &[u32]) {
-        if !self.after_timestamp(written) {
-            return;
-        }
-        let before = written.len() < 2 || self.tokens.is_timestamp(written[written.len() - 2]);
-        if before {
-            logits[self.first()..].fill(f32::NEG_INFINITY);
-        } else {
-            logits[..self.tokens.end as usize].fill(f32::NEG_INFINITY);
         }
     }
 
@@ -54,21 +59,10 @@ impl Rules<'_> {
         logits[self.first()..end].fill(f32::NEG_INFINITY);
     }
 
-    /// A window begins with a time, and soon.
-    fn keep_first(&self, logits: &mut [f32], written: &[u32]) {
-        if written.is_empty() {
-            logits[..self.first()].fill(f32::NEG_INFINITY);
-            let latest = self.first() + self.max_first_timestamp;
-            if let Some(late) = logits.get_mut(latest + 1..) {
-                late.fill(f32::NEG_INFINITY);
-            }
-        }
-    }
-
     /// If a time, whichever, is likelier than the likeliest text, it is a time.
     fn prefer_timestamp(&self, logits: &mut [f32]) {
         let (text, times) = logits.split_at(self.first());
-        if log_sum_exp(times) > maximum(text) {
+        if log_sum_exp(times) > largest(text) {
             logits[..self.first()].fill(f32::NEG_INFINITY);
         }
     }
@@ -102,7 +96,9 @@ mod tests {
         let rules = Rules { tokens: whisper.tokens(), timestamps: true, max_first_timestamp: 5 };
         let mut logits = vec![0f32; 64];
         likely.iter().for_each(|(token, logit)| logits[*token as usize] = *logit);
+        let reach = rules.reach(written, logits.len());
         rules.apply(&mut logits, written);
+        assert!((0..64).all(|token| reach.contains(&token) || logits[token] == f32::NEG_INFINITY), "{reach:?}");
         (0..64).filter(|token| logits[*token as usize] > f32::NEG_INFINITY).collect()
     }
 

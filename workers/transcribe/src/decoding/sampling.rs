@@ -1,6 +1,6 @@
 //! Which token comes next, and how likely it was.
 
-use crate::whisper::kernels::{maximum, sum_of_powers};
+use crate::whisper::kernels::{largest, sum_of_powers};
 
 /// Repeatable draws: the same seed, window, attempt and step give the same number on every
 /// machine, so that a job that is delivered twice gives one text.
@@ -36,14 +36,14 @@ fn mix(value: u64) -> u64 {
 
 /// The next token by its scores, and its log-probability at temperature one.
 pub(super) fn pick(logits: &[f32], temperature: f32, draws: Draws, step: usize) -> (u32, f32) {
-    let largest = maximum(logits);
+    let largest = largest(logits);
     let token = if temperature > 0.0 {
         let scale = f64::from(temperature).recip();
         sample(logits, |logit| (f64::from(logit - largest) * scale).exp(), draws.draw(step))
     } else {
         logits.iter().position(|logit| *logit == largest).unwrap_or(0)
     };
-    (token as u32, logits[token] - log_sum_exp(logits))
+    (token as u32, logits[token] - log_sum_below(logits, largest))
 }
 
 /// The first token at which the running sum passes the drawn share of the whole.
@@ -68,7 +68,11 @@ pub(super) fn probability(logits: &[f32], token: u32) -> f32 {
 
 /// `ln Σ e^x`; minus infinity for none, or if all are.
 pub(super) fn log_sum_exp(logits: &[f32]) -> f32 {
-    let largest = maximum(logits);
+    log_sum_below(logits, largest(logits))
+}
+
+/// The same where the largest is known.
+fn log_sum_below(logits: &[f32], largest: f32) -> f32 {
     if largest == f32::NEG_INFINITY {
         return largest;
     }

@@ -77,7 +77,7 @@ pub(super) struct Written<'a> {
 /// Told what is written of the window; an error ends the work.
 pub(super) type Tick<'a> = dyn FnMut(Written<'_>) -> Result<(), Stopped> + 'a;
 
-impl Window<'_> {
+impl<'a> Window<'a> {
     /// Tries one temperature after the other until the text passes the thresholds.
     /// If none does, the likeliest of the texts that do not repeat themselves is taken.
     pub(super) fn decode(&self, tick: &mut Tick<'_>) -> Result<Decoded, TranscribeError> {
@@ -109,8 +109,8 @@ impl Window<'_> {
 
     fn attempt(&self, attempt: usize, temperature: f32, tick: &mut Tick<'_>) -> Result<Decoded, TranscribeError> {
         let draws = Draws::new(self.options.seed, self.frame, attempt);
-        let mut writer = Writer::start(self)?;
         let rules = self.rules();
+        let mut writer = Writer::start(self, rules)?;
         let mut logprobs = Vec::new();
         let mut attention = Attention::default();
         let mut looped = false;
@@ -128,7 +128,7 @@ impl Window<'_> {
             let promising = self.is_promising(writer.no_speech_prob, &logprobs);
             tick(Written { tokens: &tokens, seconds: self.seconds(&tokens), promising })?;
             looped = self.cut_loop(&mut tokens);
-            if looped || !writer.write(token)? {
+            if looped || !writer.write(&tokens)? {
                 break;
             }
         }
@@ -150,7 +150,7 @@ impl Window<'_> {
         no_speech_prob <= self.options.max_no_speech && mean(logprobs) >= self.options.min_logprob
     }
 
-    fn rules(&self) -> Rules<'_> {
+    fn rules(&self) -> Rules<'a> {
         let max_first_timestamp = (self.options.max_first_timestamp / TIMESTAMP_SECONDS).round() as usize;
         Rules { tokens: self.whisper.tokens(), timestamps: self.options.timestamps, max_first_timestamp }
     }
@@ -226,13 +226,14 @@ fn mean(logprobs: &[f32]) -> f32 {
 struct Writer<'a> {
     whisper: &'a Whisper,
     text: Box<dyn Writing + 'a>,
+    rules: Rules<'a>,
     /// Which of the tokens that were fed last is the last.
     last: usize,
     no_speech_prob: f32,
 }
 
 impl<'a> Writer<'a> {
-    fn start(window: &Window<'a>) -> anyhow::Result<Self> {
+    fn start(window: &Window<'a>, rules: Rules<'a>) -> anyhow::Result<Self> {
         let Window { whisper, heard, .. } = *window;
         let room = whisper.dims().text_context / 2 - 1;
         let hint = &window.hint[..window.hint.len().min(room)];
@@ -249,9 +250,12 @@ impl<'a> Writer<'a> {
             whisper.dims().text_context
         );
         let mut text = heard.start()?;
-        text.feed(&prompt)?;
+        let last = prompt.len() - 1;
+        let all = 0..whisper.dims().vocabulary;
+        // Whether there is speech at all is told by the scores of all tokens.
+        text.feed(&prompt, if start == last { all } else { rules.reach(&[], all.end) })?;
         let no_speech_prob = probability(&text.logits(start)?, whisper.tokens().no_speech);
-        Ok(Self { whisper, text, last: prompt.len() - 1, no_speech_prob })
+        Ok(Self { whisper, text, rules, last, no_speech_prob })
     }
 
     /// Scores of the token after the last.
@@ -259,12 +263,13 @@ impl<'a> Writer<'a> {
         self.text.logits(self.last)
     }
 
-    /// Adds a token; false if the context is full.
-    fn write(&mut self, token: u32) -> anyhow::Result<bool> {
+    /// Adds the last of the tokens; false if the context is full.
+    fn write(&mut self, tokens: &[u32]) -> anyhow::Result<bool> {
         if self.text.length() == self.whisper.dims().text_context {
             return Ok(false);
         }
-        self.text.feed(&[token])?;
+        let last = &tokens[tokens.len().saturating_sub(1)..];
+        self.text.feed(last, self.rules.reach(tokens, self.whisper.dims().vocabulary))?;
         self.last = 0;
         Ok(true)
     }
@@ -278,9 +283,10 @@ pub(super) fn detect_language(
 ) -> anyhow::Result<Vec<(&'static Language, f32)>> {
     let _phase = entered("tokens");
     let mut text = heard.start()?;
-    text.feed(&[whisper.tokens().start])?;
-    let logits = text.logits(0)?;
     let languages = whisper.tokens().languages();
+    let ids = || languages.iter().map(|(id, _)| *id as usize);
+    text.feed(&[whisper.tokens().start], ids().min().unwrap_or(0)..ids().max().map_or(0, |last| last + 1))?;
+    let logits = text.logits(0)?;
     let scores: Vec<f32> = languages.iter().map(|(id, _)| logits[*id as usize]).collect();
     let mut found: Vec<_> =
         languages.iter().zip(0..).map(|((_, language), at)| (*language, probability(&scores, at))).collect();

@@ -7,6 +7,7 @@ mod encoder;
 mod line;
 mod load;
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
@@ -89,10 +90,10 @@ impl Int8Written<'_> {
 }
 
 impl Writing for Int8Written<'_> {
-    fn feed(&mut self, tokens: &[u32]) -> anyhow::Result<()> {
+    fn feed(&mut self, tokens: &[u32], next: Range<usize>) -> anyhow::Result<()> {
         self.text()?;
         let mut text = self.text.take();
-        text.iter_mut().for_each(|text| text.tokens = tokens.to_vec());
+        text.iter_mut().for_each(|text| (text.tokens, text.next) = (tokens.to_vec(), next.clone()));
         self.text = text.and_then(|text| self.seat.join(text, |texts| self.decoder.forward(texts)));
         let refused = self.text.as_mut().and_then(|text| text.refused.take());
         refused.map_or_else(|| self.text().map(drop), Err)

@@ -138,8 +138,9 @@ impl pulp::NullaryFnOnce for SumOfPowers<'_> {
 
     #[inline(always)]
     fn call(self) -> f32 {
-        let mut sums = [0f32; LANES];
-        let (blocks, rest) = self.values.as_chunks::<LANES>();
+        // The compiler keeps the sums in memory: with so many, few wait for the one before.
+        let mut sums = [0f32; 4 * LANES];
+        let (blocks, rest) = self.values.as_chunks::<{ 4 * LANES }>();
         for block in blocks {
             for (value, sum) in block.iter().zip(&mut sums) {
                 *sum += exp(*value - self.largest);
@@ -151,10 +152,25 @@ impl pulp::NullaryFnOnce for SumOfPowers<'_> {
 }
 
 /// The largest of the values; minus infinity for none.
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    pulp::Arch::new().dispatch(Largest(values))
+}
+
+struct Largest<'a>(&'a [f32]);
+
+impl pulp::NullaryFnOnce for Largest<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call(self) -> f32 {
+        maximum(self.0)
+    }
+}
+
 #[inline(always)]
-pub(crate) fn maximum(row: &[f32]) -> f32 {
-    let mut largest = [f32::NEG_INFINITY; LANES];
-    let (blocks, rest) = row.as_chunks::<LANES>();
+fn maximum(row: &[f32]) -> f32 {
+    let mut largest = [f32::NEG_INFINITY; 4 * LANES];
+    let (blocks, rest) = row.as_chunks::<{ 4 * LANES }>();
     for block in blocks {
         for (value, largest) in block.iter().zip(&mut largest) {
             *largest = if *value > *largest { *value } else { *largest };

@@ -1,5 +1,7 @@
 //! The two towers of a model, in one arithmetic or the other.
 
+use std::ops::Range;
+
 use candle_core::{Device, Tensor};
 use shanshui_kernels::{Kernels, Path};
 
@@ -32,10 +34,11 @@ pub(crate) trait Listening {
 
 /// A text that is being written.
 pub(crate) trait Writing {
-    /// Adds tokens.
-    fn feed(&mut self, tokens: &[u32]) -> anyhow::Result<()>;
+    /// Adds tokens, after which only some of the vocabulary may follow.
+    fn feed(&mut self, tokens: &[u32], next: Range<usize>) -> anyhow::Result<()>;
 
-    /// Scores of every token of the vocabulary after one of those that were fed last.
+    /// Scores of every token of the vocabulary after one of those that were fed last. After the last of them, those
+    /// that may not follow have any score.
     fn logits(&self, at: usize) -> anyhow::Result<Vec<f32>>;
 
     /// To what the token that was fed last has listened: for each alignment head, how much to each
@@ -136,7 +139,7 @@ struct FloatsWritten<'a> {
 }
 
 impl Writing for FloatsWritten<'_> {
-    fn feed(&mut self, tokens: &[u32]) -> anyhow::Result<()> {
+    fn feed(&mut self, tokens: &[u32], _: Range<usize>) -> anyhow::Result<()> {
         self.states = Some(self.decoder.forward(tokens, self.heard, &mut self.written)?);
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! A step reads all weights for a row or a few, and waits for them: two bytes a value cost it little.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -55,9 +56,11 @@ pub(super) struct Text {
     pub(super) length: usize,
     /// Tokens to feed, or those that were fed last.
     pub(super) tokens: Vec<u32>,
+    /// Which tokens may follow the last of them.
+    pub(super) next: Range<usize>,
     /// Their states, (tokens, width).
     states: Vec<f32>,
-    /// Scores of every token after the last of them.
+    /// Scores of every token after the last of them, minus infinity for those that may not follow.
     scores: Vec<f32>,
     /// To what the last of them has listened: for each alignment head, how much to each position.
     pub(super) listened: Vec<Vec<f32>>,
@@ -194,25 +197,31 @@ impl Decoder {
         self.add(&mixed, output, x);
     }
 
-    /// Scores of every token after the last of each text.
+    /// Scores after the last token of each text, of what may follow any of them.
     fn score(&self, texts: &mut [&mut Text]) {
         let (width, mut bytes) = (self.dims.width, Quantised::fine(self.dims.width));
         for text in &*texts {
             let last = &text.states[text.states.len() - width..];
             self.kernels.norm_quantise(Rows::of(last, width), 1, &self.norm, &mut bytes);
         }
-        let mut scores = vec![0.0; texts.len() * self.dims.vocabulary];
-        self.kernels.linear_wide(&bytes, &self.tokens, &mut scores);
-        if let [text] = texts {
-            text.scores = scores;
-            return;
-        }
-        for (text, scores) in texts.iter_mut().zip(scores.chunks(self.dims.vocabulary)) {
-            text.scores = scores.to_vec();
+        let vocabulary = self.dims.vocabulary;
+        let first = texts.iter().map(|text| text.next.start).min().unwrap_or_default();
+        let end = texts.iter().map(|text| text.next.end).max().unwrap_or_default().min(vocabulary);
+        let which = self.tokens.around(first.min(end)..end);
+        let mut scores = vec![0.0; texts.len() * which.len()];
+        self.kernels.linear_wide(&bytes, &self.tokens, which.clone(), &mut scores);
+        for (at, text) in texts.iter_mut().enumerate() {
+            text.scores.clear();
+            text.scores.resize(which.start, f32::NEG_INFINITY);
+            text.scores.extend(&scores[at * which.len()..(at + 1) * which.len()]);
+            text.scores.resize(vocabulary, f32::NEG_INFINITY);
+            // What was only computed for another text, or beside what was asked for, may not follow here either.
+            text.scores[..text.next.start.min(vocabulary)].fill(f32::NEG_INFINITY);
+            text.scores[text.next.end.min(vocabulary)..].fill(f32::NEG_INFINITY);
         }
     }
 
-    /// Scores of every token after one of those that were fed last.
+    /// Scores of every token after one of those that were fed last; after the last, of those that may follow.
     pub(super) fn logits(&self, text: &Text, at: usize) -> Vec<f32> {
         let width = self.dims.width;
         if (at + 1) * width == text.states.len() {
@@ -221,7 +230,7 @@ impl Decoder {
         let mut bytes = Quantised::fine(width);
         self.kernels.norm_quantise(Rows::of(&text.states[at * width..], width), 1, &self.norm, &mut bytes);
         let mut scores = vec![0.0; self.dims.vocabulary];
-        self.kernels.linear_wide(&bytes, &self.tokens, &mut scores);
+        self.kernels.linear_wide(&bytes, &self.tokens, 0..self.dims.vocabulary, &mut scores);
         scores
     }
 

@@ -86,21 +86,32 @@ impl Encoder {
         features.collect()
     }
 
-    /// The two convolutions, which hear three frames at a time, the second at every other; silence is
-    /// zero.
+    /// The two convolutions, which hear three frames at a time, the second at every other. Silence is zero, and what
+    /// follows the sound is the same at every place: it is computed once.
     fn listen(&self, frames: &[f32], first: &mut Vec<f32>) -> Vec<f32> {
         let Dims { mels, width, .. } = self.dims;
         let count = frames.len() / mels;
+        let sound = frames.iter().rposition(|value| *value != 0.0).map_or(0, |last| last / mels + 1);
         let mut padded = vec![0.0; (count + 2) * mels];
         padded[mels..][..frames.len()].copy_from_slice(frames);
         first.resize((count + 2) * width, 0.0);
         first[..width].fill(0.0);
         first[(count + 1) * width..].fill(0.0);
         let windows = Rows { values: &padded, first: 0, stride: mels, width: 3 * mels };
-        self.convolve(&self.conv1, windows, Then::Gelu, &mut first[width..(count + 1) * width]);
+        // The first row that hears silence alone is the last of these.
+        let (heard, silent) = first[width..(count + 1) * width].split_at_mut((sound + 2).min(count) * width);
+        self.convolve(&self.conv1, windows, Then::Gelu, heard);
+        silent.chunks_mut(width).for_each(|row| row.copy_from_slice(&heard[heard.len() - width..]));
         let mut x = self.positions[..count / 2 * width].to_vec();
         let windows = Rows { values: first, first: 0, stride: 2 * width, width: 3 * width };
-        self.convolve(&self.conv2, windows, Then::GeluAdd, &mut x);
+        let (heard, silent) = x.split_at_mut((sound + 2).div_ceil(2).min(count / 2) * width);
+        self.convolve(&self.conv2, windows, Then::GeluAdd, heard);
+        if !silent.is_empty() {
+            let mut silence = vec![0.0; width];
+            let windows = Rows { values: &first[2 * heard.len()..], ..windows };
+            self.convolve(&self.conv2, windows, Then::Gelu, &mut silence);
+            silent.chunks_mut(width).for_each(|row| row.iter_mut().zip(&silence).for_each(|(x, value)| *x += value));
+        }
         x
     }
 

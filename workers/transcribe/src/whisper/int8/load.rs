@@ -1,5 +1,7 @@
 //! Packed layers out of the tensors of a checkpoint.
 
+use std::cell::RefCell;
+
 use rayon::prelude::*;
 use shanshui_kernels::{Kernels, Norm, Packed, Packing, Quantised, Rows, Then};
 
@@ -120,6 +122,12 @@ impl Grain {
     }
 }
 
+thread_local! {
+    /// What is between the two layers of a [`FeedForward`], for a block of rows: to fill it with zeros each time
+    /// would take as long as a tenth of the second product.
+    static HIDDEN: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
 /// The two layers between attention blocks.
 #[derive(Debug)]
 pub(super) struct FeedForward {
@@ -132,14 +140,21 @@ pub(super) struct FeedForward {
 impl FeedForward {
     /// Adds its result to `x`, (rows, width).
     pub(super) fn add_to(&self, x: &mut [f32], grain: Grain) {
+        HIDDEN.with_borrow_mut(|hidden| self.add_by(x, grain, hidden));
+    }
+
+    fn add_by(&self, x: &mut [f32], grain: Grain, hidden: &mut Vec<f32>) {
         let (width, inner) = (self.up.inputs(), self.up.outputs());
         let rows = x.len() / width;
-        let mut hidden = vec![0.0; rows * inner];
+        if hidden.len() < rows * inner {
+            hidden.resize(rows * inner, 0.0);
+        }
+        let hidden = &mut hidden[..rows * inner];
         let mut bytes = grain.rows(width);
         self.kernels.norm_quantise(Rows::of(x, width), rows, &self.norm, &mut bytes);
-        self.kernels.linear(&bytes, &self.up, Then::Gelu, &mut hidden);
+        self.kernels.linear(&bytes, &self.up, Then::Gelu, hidden);
         let mut bytes = grain.rows(inner);
-        self.kernels.quantise(Rows::of(&hidden, inner), rows, &mut bytes);
+        self.kernels.quantise(Rows::of(hidden, inner), rows, &mut bytes);
         self.kernels.linear(&bytes, &self.down, Then::Add, x);
     }
 }
