@@ -20,17 +20,14 @@ def receipt_of(image):
     return text.decode() if name == b"shanshui" else None
 
 
-def read(path):
-    with Image.open(path) as image:
-        image.load()
-        form, size, receipt = image.format, image.size, receipt_of(image)
-    found = ParserManager().parse(path)
+def read(path, image):
+    found = ParserManager().parse(image)
     if found is None:
         raise SystemExit(f"{path}: sd-parsers finds no metadata")
     sampler = found.samplers[0]
     return {
-        "format": form,
-        "size": size,
+        "format": image.format,
+        "size": image.size,
         "generator": found.generator.value,
         "prompt": sampler.prompts[0].value if sampler.prompts else None,
         "negative": sampler.negative_prompts[0].value if sampler.negative_prompts else None,
@@ -39,10 +36,14 @@ def read(path):
         "model_hash": sampler.model.hash if sampler.model else None,
         "parameters": sampler.parameters,
         "rest": found.metadata,
-        "receipt": receipt,
+        "receipt": receipt_of(image),
     }
 
 
 if __name__ == "__main__":
-    for path in sys.argv[1:]:
-        print(json.dumps(read(path), ensure_ascii=True, default=str))
+    # All of them stay: sd-parsers keeps what it last found by the address of the image, and gives it for the next one
+    # that lies there.
+    images = [Image.open(path) for path in sys.argv[1:]]
+    for path, image in zip(sys.argv[1:], images):
+        image.load()
+        print(json.dumps(read(path, image), ensure_ascii=True, default=str))
